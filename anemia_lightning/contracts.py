@@ -1,0 +1,75 @@
+"""What crosses the borders between packages: requests, batches and the columns of the tables."""
+
+from typing import Literal, NamedTuple
+
+from torch import Tensor
+
+Stage = Literal["train", "val", "test", "predict"]
+
+Entry = Literal["image", "layer3", "pooled"]
+"""Where a batch enters the network: as an image, as layer3's output, or as the pooled vector."""
+
+UNKNOWN_LABEL = -1
+"""The label of a photo that has none, as in prediction; 1 is anaemic and 0 is not, always."""
+
+
+class BatchRequest(NamedTuple):
+    """What a sampler asks of a data set: some photos, as one epoch sees them.
+
+    A data set answers a request with a `Batch`. It keeps no state between requests, so worker
+    processes, prefetching and resumption cannot change what a request returns.
+    """
+
+    indices: tuple[int, ...]
+    """Rows of the data set."""
+    epoch: int
+    """The epoch that asks; an augmenting data set derives the view from it."""
+    step_label_counts: tuple[int, int]
+    """Photos with label 0 and label 1 in the whole optimizer step: all ranks, all micro-batches."""
+
+
+class Batch(NamedTuple):
+    """Some photos on their way through the network."""
+
+    photo: tuple[str, ...]
+    """Photo ids."""
+    label: Tensor
+    """int64 [B]: 1 anaemic, 0 not, `UNKNOWN_LABEL` where there is none."""
+    values: Tensor
+    """float [B, 3, H, W], [B, C, h, w] or [B, C], as `entry` says."""
+    entry: Entry
+    """Where `values` enter the network."""
+    step_label_counts: Tensor
+    """int64 [2]: `BatchRequest.step_label_counts`."""
+
+
+MANIFEST_COLUMNS = (
+    "photo",
+    "path",
+    "label",
+    "patient",
+    "photo_group",
+    "source",
+    "site",
+    "sex",
+    "age_months",
+    "hemoglobin_g_dl",
+    "mask",
+    "split",
+)
+"""Columns of every manifest; a source may add its own behind them."""
+
+PREDICTION_COLUMNS = (
+    "photo",
+    "patient",
+    "photo_group",
+    "site",
+    "label",
+    "logit",
+    "probability",
+    "prediction",
+)
+"""Columns of predictions_val.csv, predictions_test.csv and of what `predict` writes."""
+
+SPLIT_COLUMNS = ("photo", "patient", "photo_group", "label", "split", "reason")
+"""Columns of splits.csv; `split` is train, val, test or excluded."""

@@ -1,0 +1,287 @@
+"""Our named exceptions: what the user can mend, each with what was sought, found and to be changed."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+
+class AnemiaError(Exception):
+    """A fault that the user can mend: shown as one plain message, exit code 2, no traceback.
+
+    Args:
+        sought: What was looked for, as a noun phrase.
+        found: What was found instead, as a noun phrase.
+        change: What to change, as a full sentence.
+    """
+
+    exit_code = 2
+
+    def __init__(self, sought: str, found: str, change: str) -> None:
+        super().__init__(sought, found, change)
+        self.sought = sought
+        self.found = found
+        self.change = change
+
+    def __str__(self) -> str:
+        return f"Looked for {self.sought}; found {self.found}. {self.change}"
+
+
+class ConfigError(AnemiaError):
+    """Settings that cannot be: unknown keys, values out of range, impossible combinations."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("settings that fit together", "; ".join(problems), "Nothing was loaded or written.")
+
+    def __str__(self) -> str:
+        return " ".join(self.problems)
+
+
+class SplitLeakError(AnemiaError):
+    """A split whose sides share a patient or copies of a photograph."""
+
+    def __init__(self, column: str, crossing: list[str]) -> None:
+        self.crossing = crossing
+        noun = column.replace("_", " ")
+        more = f" and {len(crossing) - 5} more" if crossing[5:] else ""
+        shown = ", ".join(crossing[:5]) + more
+        super().__init__(
+            f"splits that share no {noun}",
+            f"{len(crossing)} that stand in more than one split: {shown}",
+            "Put all photos of each into one split, or leave the split column empty and have it drawn.",
+        )
+
+
+class SplitImpossibleError(AnemiaError):
+    """Too few patients for every split to hold both classes."""
+
+    def __init__(self, split: str, lacking: list[int], patients: Mapping[int, int]) -> None:
+        names = " and ".join({0: "non-anaemic", 1: "anaemic"}[label] for label in lacking)
+        counts = f"{patients.get(1, 0)} anaemic and {patients.get(0, 0)} non-anaemic patients in all"
+        super().__init__(
+            "both classes in each of train, val and test",
+            f"no {names} photo in {split} ({counts})",
+            "Add patients, or give that split a larger share with split.fractions.",
+        )
+
+
+class NonFiniteLogitsError(AnemiaError):
+    """Logits that are infinite or not a number, as a network gives whose training has diverged."""
+
+    def __init__(self, broken: int, total: int) -> None:
+        super().__init__(
+            f"a finite logit for each of {total} photos",
+            f"{broken} that are infinite or not a number",
+            "Training has diverged: lower optimizer.lr, or set trainer.precision=32.",
+        )
+
+
+class OneClassError(AnemiaError):
+    """Photos of one class where both are needed to learn from."""
+
+    def __init__(self, purpose: str, count: int, label: int) -> None:
+        name = {0: "non-anaemic", 1: "anaemic"}[label]
+        super().__init__(
+            f"anaemic and non-anaemic photos {purpose}",
+            f"{count} {name} photos and no other",
+            "Add photos of the other class, or draw another split.",
+        )
+
+
+class CheckpointUnreadableError(AnemiaError):
+    """A checkpoint that is missing, torn, or not one of ours."""
+
+    def __init__(self, path: Path, cause: Exception) -> None:
+        if isinstance(cause, FileNotFoundError):
+            found = "no file there"
+        else:
+            found = f"a file that cannot be read as one ({type(cause).__name__})"
+        super().__init__(
+            f"a checkpoint at {path}",
+            found,
+            "Give a .ckpt file that a training run wrote, such as RUN/checkpoints/best.ckpt.",
+        )
+
+
+class DiskFullError(AnemiaError):
+    """No room for a file that must be written."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"room to write {path.name} in {path.parent}",
+            "a full disk",
+            "Free some space and continue with resume=last; what was written before is whole.",
+        )
+
+
+class UnknownNameError(AnemiaError):
+    """A name that is none of the known ones."""
+
+    def __init__(self, sought: str, name: str, known: Sequence[str]) -> None:
+        nearest = get_close_matches(name, known, n=len(known), cutoff=0.0)
+        super().__init__(sought, f"'{name}'", f"Known, the nearest first: {', '.join(nearest)}.")
+
+
+class WeightsFileError(AnemiaError):
+    """A file that holds no usable weights."""
+
+    def __init__(self, file: str, fault: str, change: str) -> None:
+        super().__init__(f"the weights of a ResNet in {file}", fault, change)
+
+
+class WeightsMismatchError(AnemiaError):
+    """Weights of another architecture."""
+
+    def __init__(self, file: str, backbone: str, faults: list[str]) -> None:
+        shown = ", ".join(faults[:3]) + (f" and {len(faults) - 3} more" if len(faults) > 3 else "")  # noqa: PLR2004
+        super().__init__(
+            f"the weights of {backbone} in {file}",
+            f"those of another architecture: {shown}",
+            "Give model.weights=FILE a file of this architecture, or name the file's by model.backbone=NAME.",
+        )
+
+
+class WeightsUnavailableError(AnemiaError):
+    """Torchvision's weights, neither on this machine nor to be had from the network."""
+
+    def __init__(self, name: str, backbone: str, url: str, folder: Path, reason: str) -> None:
+        file = url.rsplit("/", 1)[-1]
+        super().__init__(
+            f"torchvision's weights {name} of {backbone}",
+            f"no {file} in {folder}, and no download of {url} ({reason})",
+            f"Put the file {file} in {folder}, give another file by model.weights=FILE, "
+            "or start from random weights by model.weights=null.",
+        )
+
+
+class DrawingSettingsError(AnemiaError):
+    """Settings of the synthetic data by which nothing can be drawn."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(
+            "settings by which synthetic data can be drawn",
+            "; ".join(problems),
+            "Take at least 4 patients, at least one photo for each, and a separation of 0 or more.",
+        )
+
+
+class DrawingFolderError(AnemiaError):
+    """A folder into which the synthetic photographs cannot be written."""
+
+    def __init__(self, folder: Path, cause: OSError) -> None:
+        super().__init__(
+            f"a folder in which to draw the synthetic photographs, {folder}",
+            f"that it cannot be written to ({cause.strerror or cause})",
+            "Give data.root a folder that you may write to, with some 20 MB of free space.",
+        )
+
+
+class OutputUnwritableError(AnemiaError):
+    """A folder for results that cannot be made."""
+
+    def __init__(self, path: Path, cause: OSError) -> None:
+        super().__init__(
+            f"a new folder at {path}",
+            f"that it cannot be made ({cause.strerror})",
+            "Choose a place that you can write to with paths.root=FOLDER.",
+        )
+
+
+class MemoryExhaustedError(AnemiaError):
+    """The device or the machine ran out of memory."""
+
+    def __init__(self, batch_size: int, parts: int) -> None:
+        super().__init__(
+            f"memory for {batch_size} photos per step in {parts} part(s)",
+            "too little of it",
+            "Lower data.batch_size, or raise trainer.accumulate_grad_batches, which keeps the result the same.",
+        )
+
+
+class RunNotFoundError(AnemiaError):
+    """A run to resume or evaluate that is not there."""
+
+    def __init__(self, named: str, missing: str) -> None:
+        super().__init__(
+            f"the run {named}", f"no {missing}", "Name a run folder, such as logs/train/runs/2026-01-31_12-00-00-abcd."
+        )
+
+
+class SourceError(AnemiaError):
+    """A data folder or table that is not laid out as its source expects."""
+
+
+_MOST_PLACES = 20
+
+
+class Fault(NamedTuple):
+    """Something wrong in a table of photos, and all the places where it is."""
+
+    what: str
+    places: list[str]
+
+    def __str__(self) -> str:
+        if not self.places:
+            return self.what
+        hidden = len(self.places) - _MOST_PLACES
+        more = f" and {hidden} more" if hidden > 0 else ""
+        return f"{self.what}: {', '.join(self.places[:_MOST_PLACES])}{more}"
+
+
+class ManifestError(AnemiaError):
+    """Faults in a table of photos, all of them at once."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = list(faults)
+        super().__init__(
+            "photos and entries to work with",
+            "; ".join(map(str, faults)),
+            "Mend this in the data, and start again.",
+        )
+
+
+class PhotoUnreadable(AnemiaError):  # noqa: N818 (what the photo is, as `Unreadable` lists it)
+    """A photograph that cannot be decoded whole; `code` is stable, `reason` is for people."""
+
+    def __init__(self, path: Path, code: str, reason: str) -> None:
+        self.code = code
+        self.reason = reason
+        super().__init__(f"a photograph in {path}", reason, "Give a whole JPEG, PNG or WebP file.")
+
+
+class UnreadablePhotosError(AnemiaError):
+    """Photographs that cannot be used, as (photo, path, code, reason): all of them in one report."""
+
+    def __init__(self, unreadable: Sequence[tuple[str, str, str, str]]) -> None:
+        self.unreadable = list(unreadable)
+        super().__init__(
+            "photographs that can be decoded",
+            f"{len(self.unreadable)} that cannot",
+            "Replace or remove them, or leave them out with data.on_unreadable=skip:",
+        )
+
+    def __str__(self) -> str:
+        lines = [f"  {photo}: {code}, {reason} ({path})" for photo, path, code, reason in self.unreadable]
+        return "\n".join([super().__str__(), *lines])
+
+
+class DataChangedError(AnemiaError):
+    """A run whose photographs are no longer what they were."""
+
+    def __init__(self, run: Path, root: str) -> None:
+        super().__init__(
+            f"the photographs of {run.name} below {root}",
+            "others: ids, labels, patients or file sizes differ",
+            "Restore the data, or score the model on the new data with ckpt=FILE data=….",
+        )
+
+
+class NoPhotosError(AnemiaError):
+    """A place to predict from that holds no photograph."""
+
+    def __init__(self, source: Path, suffixes: Sequence[str]) -> None:
+        found = "none" if source.exists() else "nothing there"
+        super().__init__(
+            f"photographs ({', '.join(suffixes)}) at {source}", found, "Give a photograph or a folder with source=…."
+        )

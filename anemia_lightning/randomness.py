@@ -1,0 +1,54 @@
+"""Randomness as a function of its ingredients, never of a global state.
+
+NumPy's Philox is counter-based: a stream is named by its key and needs no history. So the order of an
+epoch, the augmentation of a photo and its dropout mask are the same whichever process asks, in whatever
+order, before or after a resume.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def stream(*ingredients: str | int) -> np.random.Generator:
+    """Returns the random stream that belongs to these ingredients.
+
+    Args:
+        ingredients: What the draw may depend on, a purpose first: ``stream("order", seed, epoch)``.
+
+    Returns:
+        A fresh generator; equal ingredients give equal streams, and any difference gives another one.
+
+    Example:
+        >>> bool(stream("order", 0, 1).random() == stream("order", 0, 1).random())
+        True
+        >>> bool(stream("order", 0, 1).random() == stream("order", 0, 2).random())
+        False
+    """
+    # repr keeps 1 and "1", and ("a", "b") and ("a, b",), apart.
+    digest = hashlib.blake2b(repr(ingredients).encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=np.frombuffer(digest, dtype=np.uint64)))
+
+
+def epoch_order(size: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Returns the order in which one epoch visits `size` photos, int64 [size]."""
+    return stream("order", seed, epoch).permutation(size)
+
+
+def dropout_keep(photos: Sequence[str], width: int, probability: float, seed: int, epoch: int) -> NDArray[np.bool_]:
+    """Returns which hidden units of each photo survive dropout in one epoch.
+
+    Args:
+        photos: Photo ids.
+        width: Hidden units.
+        probability: Chance of a unit to be dropped, in [0, 1).
+        seed: The run's seed.
+        epoch: The epoch.
+
+    Returns:
+        bool [len(photos), width], True where the unit is kept.
+    """
+    draws = [stream("dropout", seed, epoch, photo).random(width, dtype=np.float32) for photo in photos]
+    return np.stack(draws) >= probability
