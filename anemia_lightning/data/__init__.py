@@ -1,0 +1,1 @@
+"""From folders of photographs to batches: sources, manifest, splits, reading, augmentation, loading."""
