@@ -1,0 +1,92 @@
+"""The source `cp_anemic`: the CP-AnemiC data set (Asare, Appiahene, Donkoh), in its published layout."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from anemia_lightning.data.listing import data_folder, find_photos, subfolders
+from anemia_lightning.data.manifest import build_manifest, photo_id
+from anemia_lightning.data.sheet import read_sheet, require_columns
+from anemia_lightning.errors import Fault, SourceError
+
+_SOUGHT = "the CP-AnemiC data set"
+_CHANGE = (
+    "Download it from Mendeley Data, https://doi.org/10.17632/m53vz6b7fx, and set data.root to the folder "
+    "that holds Anemic/, Non-anemic/ and Anemia_Data_Collection_Sheet.xlsx (or that sheet saved as .csv)."
+)
+_LABELS = {"anemic": 1, "non-anemic": 0}
+_SHEET = "Anemia_Data_Collection_Sheet"
+_COLUMNS = {
+    "patient": "IMAGE_ID",
+    "remark": "REMARK",
+    "site": "HOSPITAL",
+    "sex": "GENDER",
+    "age_months": "Age(Months)",
+    "hemoglobin_g_dl": "HB_LEVEL",
+    "severity": "Severity",
+}
+
+
+def read_cp_anemic(*, root: str | Path | None) -> pd.DataFrame:
+    """Reads the CP-AnemiC data set.
+
+    Every photo is a patient of its own, since the set names no other; its many copies of one photograph under
+    several names are left to the photo groups.
+
+    Args:
+        root: Holds Anemic/, Non-anemic/ and Anemia_Data_Collection_Sheet as .csv or .xlsx; .csv is taken if
+            both are there.
+
+    Returns:
+        The manifest, and `severity`: none ("non-anemic"), mild, moderate or severe.
+
+    Raises:
+        SourceError: If the folder is missing or laid out otherwise.
+        ManifestError: If sheet and photographs contradict each other.
+    """
+    folder = data_folder(root, sought=_SOUGHT, change=_CHANGE)
+    classes = {place.name.casefold(): place for place in subfolders(folder)}
+    sheets = [folder / f"{_SHEET}{suffix}" for suffix in (".csv", ".xlsx")]
+    sheet = next((path for path in sheets if path.is_file()), None)
+    missing = [name for name in ("Anemic", "Non-anemic") if name.casefold() not in classes]
+    if missing and (inner := [place for place in subfolders(folder) if (place / "Anemic").is_dir()]):
+        raise SourceError(f"{_SOUGHT} in {folder}", "it one folder deeper", f"Set data.root to {inner[0]}.")
+    if missing or sheet is None:
+        lacking = [f"{name}/" for name in missing] + ([_SHEET] if sheet is None else [])
+        raise SourceError(_SOUGHT, f"no {' and no '.join(lacking)} in {folder}", _CHANGE)
+    photos = pd.DataFrame(
+        [
+            {"path": path, "patient": path.stem, "label": label, "photo": photo_id("cp_anemic", path, folder)}
+            for name, label in _LABELS.items()
+            for path in find_photos(classes[name])
+        ],
+        columns=["path", "patient", "label", "photo"],
+    )
+    return _join(photos, _read_rows(sheet), sheet)
+
+
+def _read_rows(path: Path) -> pd.DataFrame:
+    sheet = read_sheet(path)
+    spelling = require_columns(sheet, list(_COLUMNS.values()), path)
+    rows = pd.DataFrame({role: sheet[spelling[column]] for role, column in _COLUMNS.items()})
+    return rows.assign(sex=rows["sex"].str.lower(), severity=rows["severity"].str.lower())
+
+
+def _join(photos: pd.DataFrame, rows: pd.DataFrame, sheet: Path) -> pd.DataFrame:
+    faults: list[Fault] = []
+
+    def note(what: str, places: "pd.Series[str]") -> None:
+        if len(places):
+            faults.append(Fault(what, places.tolist()))
+
+    note("rows with the same IMAGE_ID", rows.loc[rows["patient"].duplicated(), "patient"])
+    note("photographs with the same name", photos.loc[photos["patient"].duplicated(), "photo"])
+    strange = rows[~rows["remark"].str.casefold().isin(list(_LABELS))]
+    note("a REMARK other than Anemic and Non-anemic", strange["patient"] + " ('" + strange["remark"] + "')")
+    note(f"photographs without a row in {sheet}", photos.loc[~photos["patient"].isin(rows["patient"]), "photo"])
+    note(f"rows of {sheet} without a photograph", rows.loc[~rows["patient"].isin(photos["patient"]), "patient"])
+    joined = photos.drop_duplicates("patient").merge(rows.drop_duplicates("patient"), on="patient")
+    label = joined["remark"].str.casefold().map(_LABELS)
+    contradicts = label.notna() & (label != joined["label"])
+    note("photographs in another folder than their REMARK", joined.loc[contradicts, "photo"])
+    return build_manifest(joined.drop(columns="remark").assign(source="cp_anemic"), faults=faults)

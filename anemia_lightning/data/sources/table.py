@@ -1,0 +1,172 @@
+"""The source `table`: a CSV, Parquet or Excel file with one row per photo."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import numpy as np
+import pandas as pd
+
+from anemia_lightning.data.labels import label_from_hemoglobin
+from anemia_lightning.data.listing import data_folder, is_file
+from anemia_lightning.data.manifest import build_manifest, photo_id, to_number
+from anemia_lightning.data.sheet import has_column, read_sheet, require_columns
+from anemia_lightning.errors import ConfigError, Fault, SourceError
+
+_ROLES = ("photo", "label", "patient", "site", "sex", "age_months", "hemoglobin_g_dl", "mask", "split")
+
+Value = str | int | float | bool
+
+
+def read_table(
+    *,
+    root: str | Path | None,
+    table: str | Path,
+    positive_label: Value | Sequence[Value] = "1",
+    negative_label: Value | Sequence[Value] = "0",
+    cutoff_g_dl: float | None = None,
+    columns: Mapping[str, str | None] | None = None,
+    source: str = "table",
+) -> pd.DataFrame:
+    """Reads photographs that a table lists.
+
+    Only photo and label (or haemoglobin, with a cut-off) must be there: photo and mask are paths with '/',
+    haemoglobin is in g/dL, ids are text, and split is train, val, test or nothing. Without a column of
+    patients each photo is a patient of its own. Column names and labels match whatever their case.
+
+    Args:
+        root: The folder that paths in the table are relative to; none may lead out of it.
+        table: The .csv, .parquet or .xlsx file, relative to `root` or absolute.
+        positive_label: What the label column says of anaemic photos; may be several.
+        negative_label: What it says of the others.
+        cutoff_g_dl: If given, the label is 1 where haemoglobin is below it, and no label column is looked at.
+        columns: The table's names for photo, label, patient, site, sex, age_months, hemoglobin_g_dl, mask and
+            split, where they differ from these. A column with a name of its own must be there; None leaves it
+            out.
+        source: First part of the photo ids.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ConfigError: If the settings contradict each other.
+        SourceError: If the folder, the table or its columns are not there.
+        ManifestError: With all that is wrong in the rows.
+    """
+    change = "Set data.root to the folder that the table's paths start from."
+    folder = data_folder(root, sought="the folder of the table's photographs", change=change)
+    file = folder / Path(table).expanduser()
+    names = _names_by_role(columns or {}, has_cutoff=cutoff_g_dl is not None)
+    rows = _read_columns(file, names, label_role="label" if cutoff_g_dl is None else "hemoglobin_g_dl")
+    faults: list[Fault] = []
+    rows["path"] = _locate(folder, rows["photo"], "photographs", faults)
+    if "mask" in rows:
+        rows["mask"] = _locate(folder, rows["mask"], "masks", faults)
+    if cutoff_g_dl is not None:
+        rows["label"] = _labels_by_hemoglobin(rows["hemoglobin_g_dl"], cutoff_g_dl, faults)
+    else:
+        rows["label"] = _labels_by_name(rows["label"], positive_label, negative_label, faults)
+    if "split" in rows:
+        rows["split"] = rows["split"].str.lower()
+    unnamed = rows["photo"] == ""
+    if unnamed.any():
+        faults.append(Fault("rows without a photo", [f"row {row}" for row in rows.index[unnamed]]))
+    usable = rows[~unnamed & rows.notna().all(axis=1)]
+    ids = [photo_id(source, path, folder) for path in usable["path"]]
+    return build_manifest(usable.assign(photo=ids, source=source), faults=faults)
+
+
+def _names_by_role(columns: Mapping[str, str | None], *, has_cutoff: bool) -> dict[str, str]:
+    """Returns the table's name for each column that may be read."""
+    if unknown := sorted(set(columns) - set(_ROLES)):
+        raise ConfigError([f"data.columns has {', '.join(unknown)}; it takes {', '.join(_ROLES)}."])
+    names = {role: str(name) for role in _ROLES if (name := columns.get(role, role)) is not None}
+    if has_cutoff:
+        names.pop("label", None)
+    needed = ("photo", "hemoglobin_g_dl" if has_cutoff else "label")
+    if problems := [f"data.columns.{role} is null, but needed." for role in needed if role not in names]:
+        raise ConfigError(problems)
+    return names
+
+
+def _read_columns(file: Path, names: dict[str, str], *, label_role: str) -> pd.DataFrame:
+    """Returns the columns that are there, by their roles; those with a name of their own must be there."""
+    sheet = read_sheet(file)
+    needed = {
+        role: name
+        for role, name in names.items()
+        if role in ("photo", label_role) or name != role or has_column(sheet, name)
+    }
+    spelling = require_columns(sheet, list(needed.values()), file)
+    unused = sheet.columns.difference(list(spelling.values()))
+    similar = [name for name in map(str, unused) if "patient" in name.casefold()]
+    # To overlook a column of patients would let their photos cross the split.
+    if "patient" in names and "patient" not in needed and similar:
+        found = f"'{similar[0]}', which nothing refers to"
+        change = f"Set data.columns.patient={similar[0]}, or to null if each photo is a patient of its own."
+        raise SourceError(f"the column 'patient' in {file}", found, change)
+    return pd.DataFrame({role: sheet[spelling[name]] for role, name in needed.items()})
+
+
+def _locate(folder: Path, cells: "pd.Series[str]", noun: str, faults: list[Fault]) -> "pd.Series[str]":
+    """Returns where the files lie, "" where none is named, None where one cannot be used."""
+    places: dict[object, Path | str | None] = {}
+    outside, missing = [], []
+    for row, cell in cells.items():
+        inner = PurePosixPath(cell)
+        places[row] = None
+        if inner.is_absolute() or ".." in inner.parts or PureWindowsPath(cell).drive:
+            outside.append(f"{cell} (row {row})")
+        elif cell and not is_file(folder / inner):
+            missing.append(f"{cell} (row {row})")
+        else:
+            places[row] = folder / inner if cell else ""
+    if outside:
+        faults.append(Fault(f"{noun} by paths that are not relative to {folder} or lead out of it", outside))
+    if missing:
+        faults.append(Fault(f"{noun} that are not in {folder}", missing))
+    return pd.Series(places, dtype=object)
+
+
+def _labels_by_name(
+    cells: "pd.Series[str]",
+    positive: Value | Sequence[Value],
+    negative: Value | Sequence[Value],
+    faults: list[Fault],
+) -> "pd.Series[int]":
+    anaemic, healthy = _names(positive), _names(negative)
+    if both := sorted(anaemic & healthy):
+        raise ConfigError([f"data.positive_label and data.negative_label both name {', '.join(both)}."])
+    meaning = dict.fromkeys(healthy, 0) | dict.fromkeys(anaemic, 1)
+    labels = {row: meaning.get(cell.casefold()) for row, cell in cells.items()}
+    strange = [f"'{cell}' (row {row})" for row, cell in cells.items() if labels[row] is None]
+    if strange:
+        known = f"{' or '.join(sorted(anaemic))} (anaemic) nor {' or '.join(sorted(healthy))} (not anaemic)"
+        faults.append(
+            Fault(f"labels that are neither {known}, see data.positive_label and data.negative_label", strange)
+        )
+    return pd.Series(labels, dtype=object)
+
+
+def _labels_by_hemoglobin(cells: "pd.Series[str]", cutoff_g_dl: float, faults: list[Fault]) -> "pd.Series[int]":
+    values = cells.map(_number_or_nan).astype(float)
+    strange = [f"'{cell}' (row {row})" for row, cell in cells[values.isna()].items()]
+    if strange:
+        faults.append(Fault("rows without a haemoglobin in g/dL (decimals take a point)", strange))
+    known = values.dropna()
+    labels = label_from_hemoglobin(np.asarray(known, dtype=np.float64), cutoff_g_dl=cutoff_g_dl)
+    # Rows without a haemoglobin come back empty, and are left out with their fault.
+    return pd.Series(labels, index=known.index, dtype=object).reindex(cells.index)
+
+
+def _number_or_nan(cell: str) -> float:
+    try:
+        return to_number(cell)
+    except ValueError:
+        return math.nan
+
+
+def _names(labels: Value | Sequence[Value]) -> set[str]:
+    # YAML reads 1 and true as a number and a truth value; in the table they are text.
+    each = [labels] if isinstance(labels, Value) else labels
+    return {str(label).strip().casefold() for label in each}
