@@ -1,0 +1,211 @@
+"""The LightningDataModule: one manifest, three splits, and the loaders of the augmented data sets."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning as L
+import numpy as np
+import pandas as pd
+from sklearn.utils.class_weight import compute_class_weight
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from anemia_lightning.contracts import SPLIT_COLUMNS, Batch, BatchRequest, Stage
+from anemia_lightning.data.dataset import PhotoDataset, PhotoRows
+from anemia_lightning.data.manifest import require_both_classes
+from anemia_lightning.data.reading import Framing, check_photos
+from anemia_lightning.data.sampler import EvaluationSampler, TrainingSampler
+from anemia_lightning.data.splits import assign_splits
+from anemia_lightning.data.transforms import Augmentation
+from anemia_lightning.errors import UnreadablePhotosError
+
+DatasetFactory = Callable[[Stage, int], "Dataset[Batch]"]
+"""Answers (stage, epoch) with the data set to read from; asked anew when a phase begins."""
+
+
+class AnemiaDataModule(L.LightningDataModule):
+    """Reads a source once, splits it by patient, and serves batches of (augmented) images.
+
+    Args:
+        source: Returns the manifest.
+        framing: How a photograph becomes a square of pixels.
+        augmentation: How training views differ.
+        fractions: The share of photos that train, val and test get.
+        split_seed: Of the draw of the split.
+        on_unreadable: Whether photos that cannot be decoded stop the run or are excluded and listed.
+        batch_size: Photos per optimizer step, over all devices and accumulated batches.
+        seed: Of the order of the epochs.
+        num_workers: Worker processes per loader; 0 reads in the main process.
+        start_method: How worker processes start: fork, spawn or forkserver; None for the platform's default.
+        phase_starts: Epochs at which `dataset_factory` is asked anew.
+        dataset_factory: Replaces the photo data sets, for a cache of features; None reads the photos.
+        progress: Called with (photos checked, photos in all) while photographs are checked.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: Callable[[], pd.DataFrame],
+        framing: Framing,
+        augmentation: Augmentation,
+        fractions: Mapping[str, float],
+        split_seed: int,
+        on_unreadable: Literal["stop", "skip"],
+        batch_size: int,
+        seed: int,
+        num_workers: int = 0,
+        start_method: str | None = None,
+        phase_starts: Sequence[int] = (),
+        dataset_factory: DatasetFactory | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self._source = source
+        self.framing = framing
+        self.augmentation = augmentation
+        self._fractions = dict(fractions)
+        self._split_seed = split_seed
+        self._on_unreadable = on_unreadable
+        self.batch_size = batch_size
+        self._seed = seed
+        self._num_workers = num_workers
+        self._start_method = start_method
+        self._phase_starts = sorted(phase_starts)
+        self._dataset_factory = dataset_factory or self.photo_dataset
+        self._progress = progress
+        self._loaders: dict[Stage, tuple[int, DataLoader[Batch]]] = {}
+        self.manifest = pd.DataFrame()
+        """The photos that can be used, with their split; filled by `setup`."""
+        self.excluded = pd.DataFrame()
+        """The photos that cannot, with the reason."""
+
+    def setup(self, stage: str | None = None) -> None:
+        """Reads, checks and splits the photos, once."""
+        if len(self.manifest):
+            return
+        found = self._source()
+        unreadable = check_photos(found, progress=self._progress)
+        if unreadable and self._on_unreadable == "stop":
+            raise UnreadablePhotosError(unreadable)
+        reasons = {photo.photo: f"{photo.code}: {photo.reason}" for photo in unreadable}
+        is_readable = ~found["photo"].isin(reasons)
+        manifest = found[is_readable].reset_index(drop=True)
+        require_both_classes(manifest)
+        manifest["split"] = assign_splits(manifest, fractions=self._fractions, seed=self._split_seed)
+        self.manifest = manifest
+        self.excluded = found[~is_readable].assign(split="excluded", reason=lambda rows: rows["photo"].map(reasons))
+
+    def split_table(self) -> pd.DataFrame:
+        """Returns what splits.csv holds: every photo of the source, its split, and why it is excluded."""
+        rows = pd.concat([self.manifest.assign(reason=""), self.excluded])
+        return rows.sort_values("photo")[list(SPLIT_COLUMNS)]
+
+    def fingerprint(self) -> str:
+        """Returns the SHA-256 of what the run is about: ids, labels, patients, splits and file sizes."""
+        columns = ["photo", "label", "patient", "photo_group", "split"]
+        rows = self.manifest[columns].assign(size=[Path(path).stat().st_size for path in self.manifest["path"]])
+        return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
+
+    def class_weights(self) -> list[float]:
+        """Returns the 'balanced' weight of labels 0 and 1, from the training split alone."""
+        labels = self.rows("train")["label"].to_numpy()
+        weights = compute_class_weight("balanced", classes=np.array([0, 1]), y=labels)
+        return [float(weight) for weight in weights]
+
+    def rows(self, stage: Stage) -> pd.DataFrame:
+        """Returns the manifest's rows of one split, in the order of the data set."""
+        return self.manifest[self.manifest["split"] == stage].reset_index(drop=True)
+
+    def photo_dataset(self, stage: Stage, epoch: int) -> PhotoDataset:
+        """Returns the photos of one split as images; augmented for training, alike in every epoch."""
+        del epoch
+        augmentation = self.augmentation if stage == "train" else None
+        return PhotoDataset(PhotoRows.of(self.rows(stage)), self.framing, augmentation)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Returns the loader of the current phase."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Returns the loader of the current phase."""
+        return self._loader("val")
+
+    def evaluation_loader(self, stage: Stage) -> DataLoader[Batch]:
+        """Returns a loader that visits each photo of a split once, un-augmented, for one process alone."""
+        return photo_loader(
+            self.rows(stage),
+            self.framing,
+            batch_size=self.batch_size,
+            num_workers=self._num_workers,
+            start_method=self._start_method,
+        )
+
+    def _loader(self, stage: Stage) -> DataLoader[Batch]:
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        phase = sum(start <= epoch for start in self._phase_starts)
+        known = self._loaders.get(stage)
+        if known is None or known[0] != phase:
+            dataset = self._dataset_factory(stage, epoch)
+            self._loaders[stage] = (phase, self._dataloader(dataset, self._sampler(stage)))
+        return self._loaders[stage][1]
+
+    def _sampler(self, stage: Stage) -> TrainingSampler | EvaluationSampler:
+        labels = self.rows(stage)["label"].tolist()
+        rank, world_size, micro_batches = 0, 1, 1
+        if self.trainer:
+            rank, world_size = self.trainer.global_rank, self.trainer.world_size
+            micro_batches = self.trainer.accumulate_grad_batches
+        if stage == "train":
+            return TrainingSampler(
+                labels,
+                batch_size=self.batch_size,
+                seed=self._seed,
+                rank=rank,
+                world_size=world_size,
+                micro_batches=micro_batches,
+            )
+        return EvaluationSampler(labels, batch_size=self.batch_size, rank=rank, world_size=world_size)
+
+    def _dataloader(self, dataset: "Dataset[Batch]", sampler: "Sampler[BatchRequest]") -> DataLoader[Batch]:
+        return _request_loader(
+            dataset,
+            sampler,
+            num_workers=self._num_workers,
+            start_method=self._start_method,
+            pin_memory=bool(self.trainer and self.trainer.strategy.root_device.type == "cuda"),
+        )
+
+
+def photo_loader(
+    rows: pd.DataFrame, framing: Framing, *, batch_size: int, num_workers: int, start_method: str | None = None
+) -> DataLoader[Batch]:
+    """Returns a loader that visits each photo once, in order, un-augmented."""
+    dataset = PhotoDataset(PhotoRows.of(rows), framing, None)
+    sampler = EvaluationSampler(rows["label"].tolist(), batch_size=batch_size)
+    return _request_loader(dataset, sampler, num_workers=num_workers, start_method=start_method, pin_memory=False)
+
+
+def _request_loader(
+    dataset: "Dataset[Batch]",
+    sampler: "Sampler[BatchRequest]",
+    *,
+    num_workers: int,
+    start_method: str | None,
+    pin_memory: bool,
+) -> DataLoader[Batch]:
+    return DataLoader(
+        dataset,
+        sampler=sampler,
+        # The sampler asks for whole batches, and the data set answers with them.
+        batch_size=None,
+        collate_fn=_as_it_is,
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        multiprocessing_context=start_method if num_workers else None,
+        pin_memory=pin_memory,
+    )
+
+
+def _as_it_is(batch: Any) -> Any:  # noqa: ANN401  what the loader calls a list is a whole batch here
+    return batch

@@ -1,0 +1,74 @@
+"""From a request for some photos to a batch of images: read, frame, augment or normalise."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from anemia_lightning.contracts import Batch, BatchRequest
+from anemia_lightning.data.reading import Framing, read_photo
+from anemia_lightning.data.transforms import Augmentation, augment, draw_views, normalise
+
+
+@dataclass(frozen=True)
+class PhotoRows:
+    """What a data set needs of the manifest, as plain tuples: small to send to a worker process."""
+
+    photo: tuple[str, ...]
+    path: tuple[str, ...]
+    mask: tuple[str, ...]
+    label: tuple[int, ...]
+
+    @classmethod
+    def of(cls, manifest: pd.DataFrame) -> "PhotoRows":
+        """Takes the rows of a manifest, in their order."""
+        return cls(
+            photo=tuple(manifest["photo"]),
+            path=tuple(manifest["path"]),
+            mask=tuple(manifest["mask"]),
+            label=tuple(int(label) for label in manifest["label"]),
+        )
+
+
+class PhotoDataset(Dataset[Batch]):
+    """Photographs as images; with an augmentation, each epoch sees its own view of them.
+
+    Args:
+        rows: The photographs.
+        framing: How a photograph becomes a square of pixels.
+        augmentation: How training views differ; None for evaluation, which has no randomness.
+    """
+
+    def __init__(self, rows: PhotoRows, framing: Framing, augmentation: Augmentation | None) -> None:
+        self._rows = rows
+        self._framing = framing
+        self._augmentation = augmentation
+
+    def __len__(self) -> int:
+        return len(self._rows.photo)
+
+    def __getitem__(self, request: BatchRequest) -> Batch:
+        photos = tuple(self._rows.photo[index] for index in request.indices)
+        return Batch(
+            photo=photos,
+            label=torch.tensor([self._rows.label[index] for index in request.indices]),
+            values=self._images(photos, request),
+            entry="image",
+            step_label_counts=torch.tensor(request.step_label_counts),
+        )
+
+    def _images(self, photos: Sequence[str], request: BatchRequest) -> Tensor:
+        pixels = torch.stack([self._pixels(index) for index in request.indices])
+        if self._augmentation is None:
+            return normalise(pixels)
+        return augment(pixels, draw_views(self._augmentation, photos, view=request.epoch), self._augmentation)
+
+    def _pixels(self, index: int) -> Tensor:
+        mask = self._rows.mask[index]
+        photo = read_photo(Path(self._rows.path[index]), mask=Path(mask) if mask else None)
+        return torch.from_numpy(np.ascontiguousarray(self._framing.apply(photo).transpose(2, 0, 1)))

@@ -1,0 +1,97 @@
+"""Which photos a rank asks for, in which order: a function of the seed and the epoch."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Sampler
+
+from anemia_lightning.contracts import UNKNOWN_LABEL, BatchRequest
+from anemia_lightning.randomness import epoch_order
+
+
+class TrainingSampler(Sampler[BatchRequest]):
+    """Shuffles photos anew each epoch and deals every optimizer step's photos to ranks and micro-batches.
+
+    The photos of a step depend on neither the number of ranks nor that of micro-batches. A last step too small
+    to give each of them a photo, or of a single photo, is merged into the one before.
+
+    Args:
+        labels: The label of each photo of the data set.
+        batch_size: Photos per optimizer step, over all ranks and micro-batches.
+        seed: The run's seed.
+        rank: This process, from 0.
+        world_size: How many processes share the work.
+        micro_batches: Into how many batches a rank cuts its part of a step (gradient accumulation).
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[int],
+        *,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        micro_batches: int = 1,
+    ) -> None:
+        self._labels = np.asarray(labels)
+        self._batch_size = batch_size
+        self._seed = seed
+        self._rank = rank
+        self._world_size = world_size
+        self._micro_batches = micro_batches
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before each epoch."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._step_sizes()) * self._micro_batches
+
+    def __iter__(self) -> Iterator[BatchRequest]:
+        order = epoch_order(len(self._labels), self._seed, self._epoch)
+        parts = self._world_size * self._micro_batches
+        for step in np.split(order, np.cumsum(self._step_sizes())[:-1]):
+            counts = _label_counts(self._labels[step])
+            for micro_batch in range(self._micro_batches):
+                mine = step[micro_batch * self._world_size + self._rank :: parts]
+                yield BatchRequest(tuple(mine.tolist()), self._epoch, counts)
+
+    def _step_sizes(self) -> list[int]:
+        full, rest = divmod(len(self._labels), self._batch_size)
+        sizes = [self._batch_size] * full + [rest] * (rest > 0)
+        if len(sizes) > 1 and sizes[-1] < max(2, self._world_size * self._micro_batches):
+            last = sizes.pop()
+            sizes[-1] += last
+        return sizes
+
+
+class EvaluationSampler(Sampler[BatchRequest]):
+    """Visits each photo once, in order; ranks take turns batch by batch, and nothing is repeated to fill up.
+
+    Args:
+        labels: The label of each photo of the data set.
+        batch_size: Photos per batch.
+        rank: This process, from 0.
+        world_size: How many processes share the work.
+    """
+
+    def __init__(self, labels: Sequence[int], *, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        self._labels = np.asarray(labels)
+        starts = range(0, len(self._labels), batch_size)
+        self._batches = [range(start, min(start + batch_size, len(self._labels))) for start in starts]
+        self._mine = self._batches[rank::world_size]
+
+    def __len__(self) -> int:
+        return len(self._mine)
+
+    def __iter__(self) -> Iterator[BatchRequest]:
+        for batch in self._mine:
+            yield BatchRequest(tuple(batch), 0, _label_counts(self._labels[batch.start : batch.stop]))
+
+
+def _label_counts(labels: NDArray[np.int64]) -> tuple[int, int]:
+    counts = np.bincount(labels[labels != UNKNOWN_LABEL], minlength=2)
+    return int(counts[0]), int(counts[1])
