@@ -1,0 +1,172 @@
+"""The scores of a split: pure functions of labels and logits, undefined where they are undefined."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+from scipy.stats import rankdata
+
+from anemia_lightning.errors import NonFiniteLogitsError
+
+Score = float | int | None
+"""A score's value; None where the score is undefined."""
+
+
+def score(
+    labels: ArrayLike, logits: ArrayLike, *, class_weights: Sequence[float], threshold: float
+) -> dict[str, Score]:
+    """Returns every score of a set of photos.
+
+    Args:
+        labels: int [N], 1 anaemic and 0 not.
+        logits: float [N], the log-odds of anaemia.
+        class_weights: Weights of label 0 and label 1 in the loss.
+        threshold: Smallest probability that counts as anaemic, in [0, 1].
+
+    Returns:
+        ``loss`` (weighted log-loss), ``acc``, ``auroc``, ``average_precision``, ``sensitivity``,
+        ``specificity``, ``n``, ``n_positive`` and the counts ``tp``, ``fp``, ``tn``, ``fn``. A score that
+        the photos leave undefined, as an AUROC of one class, is None.
+
+    Raises:
+        NonFiniteLogitsError: If a logit is infinite or not a number.
+
+    Example:
+        >>> score([0, 0, 1, 1], [-2.0, 1.0, -1.0, 2.0], class_weights=(1.0, 1.0), threshold=0.5)["auroc"]
+        0.75
+        >>> score([1, 1], [-2.0, 1.0], class_weights=(1.0, 1.0), threshold=0.5)["auroc"] is None
+        True
+    """
+    checked_labels, checked_logits = _checked(labels, logits)
+    counts = confusion_counts(checked_labels, decisions_of(checked_logits, threshold))
+    n, n_positive = len(checked_labels), counts["tp"] + counts["fn"]
+    return {
+        "loss": weighted_log_loss(checked_labels, checked_logits, class_weights),
+        "acc": _ratio(counts["tp"] + counts["tn"], n),
+        "auroc": auroc(checked_labels, checked_logits),
+        "average_precision": average_precision(checked_labels, checked_logits),
+        "sensitivity": _ratio(counts["tp"], n_positive),
+        "specificity": _ratio(counts["tn"], n - n_positive),
+        "n": n,
+        "n_positive": n_positive,
+        **counts,
+    }
+
+
+def probability_of(logits: ArrayLike) -> NDArray[np.float64]:
+    """Returns the probabilities of anaemia that belong to logits, float64 in [0, 1], without overflow.
+
+    Example:
+        >>> probability_of([-800.0, 0.0, 800.0]).tolist()
+        [0.0, 0.5, 1.0]
+    """
+    return np.asarray(expit(np.asarray(logits, dtype=np.float64)), dtype=np.float64)
+
+
+def decisions_of(logits: ArrayLike, threshold: float) -> NDArray[np.int64]:
+    """Returns which photos count as anaemic, int64: 1 where the probability reaches the threshold.
+
+    Example:
+        >>> decisions_of([-1.0, 0.0, 1.0], threshold=0.5).tolist()
+        [0, 1, 1]
+    """
+    return (probability_of(logits) >= threshold).astype(np.int64)
+
+
+def confusion_counts(labels: ArrayLike, decisions: ArrayLike) -> dict[str, int]:
+    """Returns the counts ``tp``, ``fp``, ``tn`` and ``fn``; both arguments are int [N] of 0 and 1."""
+    anaemic, called = np.asarray(labels) == 1, np.asarray(decisions) == 1
+    return {
+        "tp": int(np.sum(anaemic & called)),
+        "fp": int(np.sum(~anaemic & called)),
+        "tn": int(np.sum(~anaemic & ~called)),
+        "fn": int(np.sum(anaemic & ~called)),
+    }
+
+
+def weighted_log_loss(
+    labels: NDArray[np.int64], logits: NDArray[np.float64], class_weights: Sequence[float]
+) -> float | None:
+    """Returns the mean of the photos' log-losses, each weighted by its class: Σ w·l / Σ w.
+
+    Args:
+        labels: [N], of 0 and 1.
+        logits: [N].
+        class_weights: Weights of label 0 and label 1.
+
+    Returns:
+        The loss in nats, None where the weights sum to nothing.
+    """
+    weights = np.asarray(class_weights, dtype=np.float64)[labels]
+    total = float(weights.sum())
+    # log(1 + exp(x)) with x = -logit for anaemic photos and +logit for the others, exact at any size.
+    losses = np.logaddexp(0.0, np.where(labels == 1, -logits, logits))
+    return float((weights * losses).sum()) / total if total > 0 else None
+
+
+def auroc(labels: NDArray[np.int64], logits: NDArray[np.float64]) -> float | None:
+    """Returns the area under the ROC curve, None where only one class is present.
+
+    It is the share of (anaemic, non-anaemic) pairs in which the anaemic photo has the higher logit, ties
+    counting half: the Mann-Whitney statistic (Hanley & McNeil, Radiology 1982;143:29).
+
+    Args:
+        labels: [N], of 0 and 1.
+        logits: [N]; the order alone matters.
+    """
+    n_positive = int(labels.sum())
+    n_negative = len(labels) - n_positive
+    if not n_positive or not n_negative:
+        return None
+    rank_sum = float(rankdata(logits)[labels == 1].sum())
+    return (rank_sum - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative)
+
+
+def average_precision(labels: NDArray[np.int64], logits: NDArray[np.float64]) -> float | None:
+    """Returns the average precision, None where only one class is present.
+
+    It is the sum over the distinct logits, from the highest, of the gain in recall times the precision
+    reached: the step-wise area under the precision-recall curve, without interpolation.
+
+    Args:
+        labels: [N], of 0 and 1.
+        logits: [N]; the order alone matters.
+    """
+    n_positive = int(labels.sum())
+    if n_positive in (0, len(labels)):
+        return None
+    order = np.argsort(-logits, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(logits[order])), len(order) - 1)
+    true_positives = np.cumsum(labels[order])[ends]
+    gains = np.diff(true_positives, prepend=0) / n_positive
+    return float(np.sum(gains * true_positives / (ends + 1)))
+
+
+def shown(value: Score) -> str:
+    """Returns a score as a reader sees it: three decimals, counts as they are, "undefined" for None or NaN.
+
+    Example:
+        >>> [shown(value) for value in (0.91249, 36, None, float("nan"))]
+        ['0.912', '36', 'undefined', 'undefined']
+    """
+    if value is None or value != value:  # noqa: PLR0124 (NaN alone differs from itself)
+        return "undefined"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _checked(labels: ArrayLike, logits: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    checked_labels: NDArray[Any] = np.asarray(labels)
+    checked_logits = np.asarray(logits, dtype=np.float64)
+    if checked_labels.ndim != 1 or checked_labels.shape != checked_logits.shape:
+        raise ValueError(f"labels {checked_labels.shape} and logits {checked_logits.shape} are not both [N]")
+    if not np.isin(checked_labels, (0, 1)).all():
+        raise ValueError(f"labels are {np.unique(checked_labels).tolist()}, not only 0 and 1")
+    if broken := int(np.sum(~np.isfinite(checked_logits))):
+        raise NonFiniteLogitsError(broken, len(checked_logits))
+    return checked_labels.astype(np.int64), checked_logits
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
