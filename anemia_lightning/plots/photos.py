@@ -1,0 +1,57 @@
+"""Grids of photographs, each with a line or two above it."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from anemia_lightning.plots.style import house_style
+
+_CELL_INCHES = 1.3
+_TITLE_POINTS = 6
+_TITLE_LETTERS = 24
+
+
+@house_style()
+def draw_photo_grid(images: NDArray[np.uint8], titles: Sequence[str], columns: int = 8) -> Figure:
+    """Draws photographs in rows.
+
+    Args:
+        images: uint8 [N, H, W, 3].
+        titles: One for each image, taken literally; a line that is too long keeps its end.
+        columns: Photographs in a full row.
+    """
+    columns = max(1, min(columns, len(images)))
+    rows = max(1, math.ceil(len(images) / columns))
+    lines = max((title.count("\n") + 1 for title in titles), default=1)
+    head_inches = (lines * 1.4 + 0.8) * _TITLE_POINTS / 72
+    height = rows * (_CELL_INCHES * _aspect(images) + head_inches)
+    figure = Figure(figsize=(columns * _CELL_INCHES, height))
+    if not len(images):
+        figure.text(0.5, 0.5, "no photos", ha="center", va="center")
+    for index, (image, title) in enumerate(zip(images, titles, strict=True)):
+        row, column = divmod(index, columns)
+        cell = (
+            (column + 0.03) / columns,
+            1 - (row + 1) / rows,
+            0.94 / columns,
+            1 / rows - head_inches / height,
+        )
+        axes = figure.add_axes(cell)
+        axes.imshow(image)
+        axes.set_axis_off()
+        axes.set_title(_shortened(title), fontsize=_TITLE_POINTS, loc="center", pad=2, parse_math=False)
+    return figure
+
+
+def _aspect(images: NDArray[np.uint8]) -> float:
+    return images.shape[1] / images.shape[2] if len(images) else 1.0
+
+
+def _shortened(title: str) -> str:
+    # A file name that is not UTF-8 reaches us with letters that no font can draw.
+    drawable = title.encode("utf-8", errors="backslashreplace").decode("utf-8")
+    cut = 1 - _TITLE_LETTERS
+    return "\n".join(line if len(line) <= _TITLE_LETTERS else f"…{line[cut:]}" for line in drawable.split("\n"))

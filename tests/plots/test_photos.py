@@ -1,0 +1,64 @@
+"""The grid shows each photograph once, in order, under its own words."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from anemia_lightning.plots import draw_photo_grid, to_pixels, to_png
+
+
+def _photos(count: int, height: int = 8, width: int = 8) -> NDArray[np.uint8]:
+    grey = np.arange(count, dtype=np.uint8)[:, None, None, None]
+    return np.broadcast_to(grey, (count, height, width, 3)).copy()
+
+
+def _titles(figure: Figure) -> list[str]:
+    return [axes.get_title() for axes in figure.axes]
+
+
+def test_each_photograph_stands_once_in_order() -> None:
+    figure = draw_photo_grid(_photos(11), [f"photo {index}" for index in range(11)], columns=4)
+    assert _titles(figure) == [f"photo {index}" for index in range(11)]
+    shown = [axes.images[0].get_array() for axes in figure.axes]
+    assert [int(np.unique(image)[0]) for image in shown if image is not None] == list(range(11))
+    places = [(round(axes.get_position().y0, 3), round(axes.get_position().x0, 3)) for axes in figure.axes]
+    assert places == sorted(places, key=lambda place: (-place[0], place[1]))
+    assert [len({x for _, x in places}), len({y for y, _ in places})] == [4, 3]
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 20), (20, 8)])
+def test_photographs_keep_their_shape_and_do_not_overlap(shape: tuple[int, int]) -> None:
+    figure = draw_photo_grid(_photos(6, *shape), ["one\ntwo"] * 6, columns=3)
+    to_png(figure)
+    boxes = [axes.get_tightbbox() for axes in figure.axes]
+    for index, box in enumerate(boxes):
+        assert box is not None
+        assert not any(box.overlaps(other) for other in boxes[index + 1 :] if other is not None)
+        image = figure.axes[index].get_window_extent()
+        assert image.height / image.width == pytest.approx(shape[0] / shape[1], rel=0.02)
+
+
+def test_a_file_name_is_taken_literally_and_keeps_its_end() -> None:
+    names = ["$a_b$ \\frac{1}.png", "hospital of Kumasi/Anemic/Image_001.png\nlabel 1", "$"]
+    figure = draw_photo_grid(_photos(3), names)
+    assert _titles(figure) == ["$a_b$ \\frac{1}.png", "…si/Anemic/Image_001.png\nlabel 1", "$"]
+    assert to_png(figure)
+
+
+def test_a_file_name_that_is_not_utf_8_can_be_drawn() -> None:
+    figure = draw_photo_grid(_photos(1), ["a\udc80.png"])
+    assert _titles(figure) == ["a\\udc80.png"]
+    assert to_png(figure)
+
+
+def test_fewer_photographs_than_columns_make_a_narrow_figure() -> None:
+    two = draw_photo_grid(_photos(2), ["", ""], columns=8)
+    eight = draw_photo_grid(_photos(8), [""] * 8, columns=8)
+    assert two.get_figwidth() * 4 == pytest.approx(eight.get_figwidth())
+
+
+def test_no_photographs_are_said() -> None:
+    figure = draw_photo_grid(_photos(0), [])
+    assert [text.get_text() for text in figure.texts] == ["no photos"]
+    assert to_pixels(figure).ndim == 3
