@@ -1,0 +1,1 @@
+"""Hooks into training: each asks whether it is time, then delegates."""

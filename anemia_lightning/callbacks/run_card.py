@@ -1,0 +1,132 @@
+"""Keeps run.json: what ran, on what, how long, and why it ended."""
+
+import json
+import platform
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.utilities import rank_zero_only
+
+from anemia_lightning import __version__
+from anemia_lightning.callbacks.unfreeze import StagedClassifier
+
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "torchmetrics",
+    "scikit-learn",
+    "hydra-core",
+    "numpy",
+    "pandas",
+    "pillow",
+)
+
+
+class RunCard(L.Callback):
+    """Writes run.json before the first epoch, after each, and at the end.
+
+    Clock values stand here and nowhere else. Every start of a run, also a resumed one, adds a session.
+
+    Args:
+        path: Where run.json goes.
+        facts: What the command knows: seeds, hashes, precision, warnings.
+    """
+
+    def __init__(self, path: str | Path, facts: Mapping[str, Any]) -> None:
+        self._path = Path(path)
+        self._session: dict[str, Any] = {"started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "epochs": []}
+        earlier = json.loads(self._path.read_text(encoding="utf-8"))["sessions"] if self._path.is_file() else []
+        self.content: dict[str, Any] = {
+            "status": "running",
+            "stop_reason": None,
+            "versions": versions(),
+            **facts,
+            "sessions": [*earlier, self._session],
+        }
+        self._marks = {"train": 0.0, "val": 0.0}
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Notes what the run runs on."""
+        self._session["device"] = device_name(trainer)
+        self._session["processes"] = trainer.world_size
+        self.write()
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Starts the clock of the epoch."""
+        self._marks["train"] = time.perf_counter()
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Starts the clock of the validation, which ends the epoch's training."""
+        self._marks["val"] = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Notes the seconds of the epoch."""
+        now = time.perf_counter()
+        validated = self._marks["val"] > self._marks["train"]
+        train_end = self._marks["val"] if validated else now
+        self._session["epochs"].append(
+            {
+                "epoch": trainer.current_epoch,
+                "train_from": cast("StagedClassifier", pl_module).network.train_from,
+                "train_s": round(train_end - self._marks["train"], 3),
+                "val_s": round(now - train_end, 3),
+            }
+        )
+        self.write()
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Notes why training ended."""
+        self.content["stop_reason"] = stop_reason(trainer)
+        self.content["epochs"] = trainer.current_epoch
+        self.write()
+
+    def finish(self, **facts: object) -> None:
+        """Adds what is known at the very end."""
+        self.content.update(facts, status="finished", peak_memory_mib=peak_memory_mib())
+        self.write()
+
+    @rank_zero_only
+    def write(self) -> None:
+        """Writes run.json, wholly or not at all."""
+        fresh = self._path.with_name(f".{self._path.name}")
+        fresh.write_text(json.dumps(self.content, indent=2) + "\n", encoding="utf-8")
+        fresh.replace(self._path)
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of ourselves, of Python and of what numbers depend on."""
+    ours = {"anemia_lightning": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    return ours | {package: version(package) for package in _PACKAGES}
+
+
+def device_name(trainer: L.Trainer) -> str:
+    """Returns the device in words, with the number of threads on a CPU."""
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({platform.machine()}, {torch.get_num_threads()} threads)"
+
+
+def stop_reason(trainer: L.Trainer) -> str:
+    """Returns in words why a fit ended."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, EarlyStopping) and callback.stopping_reason_message:
+            return callback.stopping_reason_message
+    if trainer.max_epochs is not None and trainer.current_epoch >= trainer.max_epochs:
+        return f"trainer.max_epochs={trainer.max_epochs} reached"
+    return "a limit of the trainer was reached"
+
+
+def peak_memory_mib() -> float:
+    """Returns the largest resident memory of this process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

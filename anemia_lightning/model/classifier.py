@@ -1,0 +1,188 @@
+"""The LightningModule: network, weighted loss, optimizer, schedule and the epoch's curves."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, cast
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+from torch.nn import functional
+from torch.optim import Optimizer
+from torchmetrics import MetricCollection
+
+from anemia_lightning.contracts import Batch
+from anemia_lightning.metrics.collection import WeightedLoss, epoch_metrics
+from anemia_lightning.model.backbone import AnemiaNetwork
+from anemia_lightning.model.schedule import EpochSchedule
+from anemia_lightning.randomness import dropout_keep
+
+OptimizerFactory = Callable[[list[dict[str, Any]]], Optimizer]
+ScheduleFactory = Callable[[Optimizer], EpochSchedule]
+
+
+class Predictions(NamedTuple):
+    """What `predict_step` returns for a batch."""
+
+    photo: tuple[str, ...]
+    logit: Tensor
+    """float32 [B]: output for label 1 minus output for label 0."""
+
+
+class AnemiaClassifier(L.LightningModule):
+    """Tells anaemia from an image, a layer3 map or a pooled vector.
+
+    The network starts from random weights; a command loads others into it. So a checkpoint opens without
+    any file or network beside it. Frozen stages run in eval mode and without gradients.
+
+    Args:
+        backbone: Name of a torchvision ResNet.
+        hidden: Width of the head's hidden layer.
+        dropout: Chance of a hidden unit to be dropped, in [0, 1).
+        batchnorm: Whether the statistics of released BatchNorm layers stay `frozen` or `train`.
+        frozen_batchnorm: Mode of BatchNorm in frozen stages; `train` reproduces loops that forget to freeze it.
+        class_weights: Weight of labels 0 and 1 in the loss.
+        epoch_loss: Whether an epoch's loss is that of the data set or, as some loops have it, the mean of its batches.
+        threshold: Probability from which the curves call a photo anaemic.
+        learning_rate_factors: Factor on the optimizer's learning rate for head, layer4 and trunk.
+        init_seed: Of the backbone's random weights.
+        seed: Of the head's start and the dropout masks.
+        preprocessing: How photographs become images, in plain values: carried, so that a checkpoint alone suffices.
+        monitor: The value that the schedule watches.
+        optimizer: Builds the optimizer from named parameter groups; not needed to predict.
+        schedule: Builds the learning-rate schedule; not needed to predict.
+    """
+
+    class_weights: Tensor
+    """float32 [2]: weights of labels 0 and 1."""
+
+    def __init__(
+        self,
+        *,
+        backbone: str,
+        hidden: int,
+        dropout: float,
+        batchnorm: Literal["frozen", "train"],
+        frozen_batchnorm: Literal["eval", "train"],
+        class_weights: Sequence[float],
+        epoch_loss: Literal["dataset", "batch_mean"],
+        threshold: float,
+        learning_rate_factors: Mapping[str, float],
+        init_seed: int,
+        seed: int,
+        preprocessing: Mapping[str, Any],
+        monitor: str = "val/loss",
+        optimizer: OptimizerFactory | None = None,
+        schedule: ScheduleFactory | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["optimizer", "schedule"], logger=False)
+        self.network = AnemiaNetwork(
+            backbone=backbone,
+            hidden=hidden,
+            dropout=dropout,
+            batchnorm=batchnorm,
+            frozen_batchnorm=frozen_batchnorm,
+            init_seed=init_seed,
+            head_seed=seed,
+        )
+        self._optimizer_factory = optimizer
+        self._schedule_factory = schedule
+        # Not persistent: the weights are in the hyperparameters, and a checkpoint needs no loss to load.
+        self.register_buffer("class_weights", torch.tensor(list(class_weights)), persistent=False)
+        self.train_loss = WeightedLoss()
+        self.val_loss = WeightedLoss()
+        self.train_metrics = epoch_metrics("train/", threshold=threshold)
+        self.val_metrics = epoch_metrics("val/", threshold=threshold)
+
+    def forward(self, batch: Batch, keep: Tensor | None = None) -> Tensor:
+        """Returns the logits of both labels, float32 [B, 2]."""
+        return cast("Tensor", self.network(batch.values, entry=batch.entry, keep=keep))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Returns the batch's share of the loss of the whole optimizer step, Σ w·l / Σ w."""
+        logits = self(batch, keep=self._dropout(batch))
+        losses, weights = self._weighted_losses(logits, batch.label)
+        self._record(self.train_loss, self.train_metrics, logits, batch.label)
+        self._log_curves("train", self.train_loss, self.train_metrics, batch)
+        step_weight = (self.class_weights * batch.step_label_counts).sum()
+        # Lightning averages over ranks and accumulated batches; the loss of the step is a sum over them.
+        parts = self.trainer.world_size * self.trainer.accumulate_grad_batches
+        return (weights * losses).sum() * parts / step_weight
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Adds a batch to the epoch's curves."""
+        logits = self(batch)
+        self._record(self.val_loss, self.val_metrics, logits, batch.label)
+        self._log_curves("val", self.val_loss, self.val_metrics, batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Predictions:
+        """Returns the logit of each photo of a batch."""
+        return Predictions(batch.photo, _logit(self(batch)))
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Builds the optimizer over the groups head, layer4 and trunk, and the schedule."""
+        if self._optimizer_factory is None or self._schedule_factory is None:
+            msg = "a classifier that is to be trained needs an optimizer and a schedule"
+            raise TypeError(msg)
+        optimizer = self._optimizer_factory(
+            [{"params": params, "name": name} for name, params in self.network.parameter_groups()]
+        )
+        for group in optimizer.param_groups:
+            group["lr"] *= self.hparams["learning_rate_factors"][group["name"]]
+        schedule = self._schedule_factory(optimizer)
+        return cast(
+            "OptimizerLRSchedulerConfig",
+            {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "monitor": self.hparams["monitor"]}},
+        )
+
+    def lr_scheduler_step(self, scheduler: object, metric: object) -> None:
+        """Does nothing: Lightning steps after the epoch's checkpoint, and a resumed run would lose that step."""
+
+    def on_train_epoch_end(self) -> None:
+        """Steps the schedule with the epoch's value, before the checkpoint is written."""
+        if self.hparams["monitor"] in self.trainer.callback_metrics:
+            self.schedule.step(float(self.trainer.callback_metrics[self.hparams["monitor"]]))
+
+    @property
+    def schedule(self) -> EpochSchedule:
+        """The learning-rate schedule of the running fit."""
+        return cast("EpochSchedule", self.lr_schedulers())
+
+    def release(self, stage: str) -> None:
+        """Trains the network from `stage` on, newly released groups at their configured learning rate."""
+        optimizer = cast("Optimizer", self.optimizers(use_pl_optimizer=False))
+        frozen = [group for group in optimizer.param_groups if not self.network.trains(group["name"])]
+        self.network.release(stage)
+        for group in frozen:
+            if self.network.trains(group["name"]):
+                group["lr"] = group["initial_lr"]
+
+    def _dropout(self, batch: Batch) -> Tensor:
+        keep = dropout_keep(
+            batch.photo,
+            self.hparams["hidden"],
+            self.hparams["dropout"],
+            seed=self.hparams["seed"],
+            epoch=self.current_epoch,
+        )
+        return torch.from_numpy(keep).to(self.device)
+
+    def _weighted_losses(self, logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        return functional.cross_entropy(logits, label, reduction="none"), self.class_weights[label]
+
+    def _record(self, loss: WeightedLoss, metrics: MetricCollection, logits: Tensor, label: Tensor) -> None:
+        logits = logits.detach()
+        losses, weights = self._weighted_losses(logits, label)
+        if self.hparams["epoch_loss"] == "batch_mean":
+            losses, weights = (weights * losses).sum(dim=0, keepdim=True) / weights.sum(), weights.new_ones(1)
+        loss.update(losses, weights)
+        metrics.update(_logit(logits).sigmoid(), label)
+
+    def _log_curves(self, stage: str, loss: WeightedLoss, metrics: MetricCollection, batch: Batch) -> None:
+        self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True, logger=False, batch_size=len(batch.photo))
+        self.log_dict(metrics, on_step=False, on_epoch=True, logger=False, batch_size=len(batch.photo))
+
+
+def _logit(logits: Tensor) -> Tensor:
+    return logits[:, 1] - logits[:, 0]
