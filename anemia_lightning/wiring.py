@@ -1,0 +1,179 @@
+"""From settings to objects: the only file that calls Hydra's instantiate; behind it nobody sees a config."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import pandas as pd
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import DDPStrategy
+from omegaconf import DictConfig, OmegaConf
+
+from anemia_lightning.callbacks.checkpoint import DurableCheckpointIO
+from anemia_lightning.data.datamodule import AnemiaDataModule
+from anemia_lightning.data.reading import Framing
+from anemia_lightning.data.transforms import Augmentation
+from anemia_lightning.model.classifier import AnemiaClassifier
+
+Progress = Callable[[int, int], None]
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """Returns settings as plain, resolved values."""
+    values = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def build_source(cfg: DictConfig) -> Callable[[], pd.DataFrame]:
+    """Returns the function that reads `data`'s manifest."""
+    source: Callable[[], pd.DataFrame] = instantiate(cfg.data.source, _convert_="all")
+    return source
+
+
+def build_framing(cfg: DictConfig) -> Framing:
+    """Returns how photographs become squares of pixels."""
+    data = plain(cfg.data)
+    return Framing(
+        size=data["image_size"],
+        region=data["region"],
+        resize=data["resize"],
+        background=tuple(data["background"]),
+    )
+
+
+def build_augmentation(cfg: DictConfig) -> Augmentation:
+    """Returns how training views differ."""
+    values = plain(cfg.data)["augmentation"]
+    pairs = {key: tuple(values[key]) for key in ("scale", "fill")}
+    return Augmentation(**{**values, **pairs}, seed=cfg.data.augmentation_seed)
+
+
+def build_datamodule(cfg: DictConfig, *, progress: Progress | None = None) -> AnemiaDataModule:
+    """Returns the datamodule of a training run."""
+    phases = OmegaConf.select(cfg, "callbacks.unfreeze.phases") or []
+    return AnemiaDataModule(
+        source=build_source(cfg),
+        framing=build_framing(cfg),
+        augmentation=build_augmentation(cfg),
+        fractions=plain(cfg.split.fractions),
+        split_seed=cfg.split.seed,
+        on_unreadable=cfg.data.on_unreadable,
+        batch_size=cfg.data.batch_size,
+        seed=cfg.seed,
+        num_workers=resolve_workers(cfg.data.num_workers, cfg.trainer.accelerator),
+        start_method=cfg.data.start_method,
+        phase_starts=[phase.epoch for phase in phases],
+        progress=progress,
+    )
+
+
+def build_classifier(cfg: DictConfig, *, class_weights: list[float]) -> AnemiaClassifier:
+    """Returns the classifier of a training run, with random weights."""
+    settings = plain(cfg.model)
+    for elsewhere in ("weights", "class_weights"):
+        settings.pop(elsewhere)
+    return AnemiaClassifier(
+        **settings,
+        class_weights=class_weights,
+        threshold=cfg.evaluation.threshold,
+        seed=cfg.seed,
+        preprocessing=build_framing(cfg).to_dict(),
+        monitor=cfg.scheduler.monitor,
+        optimizer=instantiate(cfg.optimizer, _convert_="all"),
+        schedule=instantiate(cfg.scheduler.schedule, _convert_="all"),
+    )
+
+
+def build_callbacks(cfg: DictConfig) -> list[L.Callback]:
+    """Returns the configured callbacks, in their order."""
+    return [instantiate(callback, _convert_="all") for callback in cfg.callbacks.values() if callback]
+
+
+def build_logger(cfg: DictConfig) -> Logger | None:
+    """Returns TensorBoard's logger, or None where it is switched off."""
+    settings = cfg.logger.get("tensorboard")
+    return instantiate(settings, _convert_="all") if settings else None
+
+
+def build_trainer(cfg: DictConfig, *, callbacks: list[L.Callback], logger: Logger | None) -> L.Trainer:
+    """Returns the Trainer of a fit."""
+    settings = plain(cfg.trainer)
+    settings["strategy"] = _strategy(settings["strategy"], settings["devices"])
+    settings["precision"] = resolve_precision(cfg)
+    trainer: L.Trainer = instantiate(
+        settings,
+        callbacks=callbacks,
+        logger=logger or False,
+        plugins=[DurableCheckpointIO()],
+        default_root_dir=cfg.paths.run_dir,
+        enable_checkpointing=any("Checkpoint" in type(callback).__name__ for callback in callbacks),
+        # Our samplers deal photos to ranks themselves, and the loaders change with the phase.
+        use_distributed_sampler=False,
+        reload_dataloaders_every_n_epochs=1,
+        _convert_="all",
+    )
+    return trainer
+
+
+def build_scoring_trainer(cfg: DictConfig, *, precision: str) -> L.Trainer:
+    """Returns a Trainer that predicts in this process alone, on one device."""
+    return L.Trainer(
+        accelerator=cfg.trainer.accelerator,
+        devices=1,
+        precision=precision,  # type: ignore[arg-type]
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def resolve_precision(cfg: DictConfig) -> str:
+    """Returns what `trainer.precision=auto` stands for: bf16-mixed where the device has it natively, else 32-true."""
+    if cfg.trainer.precision != "auto":
+        return str(cfg.trainer.precision)
+    if cfg.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    if cfg.trainer.accelerator in ("auto", "cpu") and not torch.backends.mps.is_available():
+        return "bf16-mixed" if _cpu_has_bf16() else "32-true"
+    return "32-true"
+
+
+def resolve_workers(workers: int | str, accelerator: str) -> int:
+    """Returns what `data.num_workers=auto` stands for.
+
+    On a CPU the network needs every core, so reading stays in the main process. Beside a GPU the other cores
+    are free, and more than eight workers bring no more.
+    """
+    if workers != "auto":
+        return int(workers)
+    if accelerator == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        return 0
+    return min(8, _usable_cores() - 1)
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu_has_bf16() -> bool:
+    # Without native instructions bf16 is emulated, which is slower than fp32.
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def _strategy(name: str, devices: int | str) -> str | DDPStrategy:
+    """Returns the strategy; our way of freezing asks two things of DDP.
+
+    Frozen stages get no gradients although DDP expects them (`find_unused_parameters`). BatchNorm's frozen
+    statistics are equal on all ranks: sending them at each step is idle and would stall uneven validation.
+    """
+    several = isinstance(devices, int) and (devices > 1 or (devices == -1 and torch.cuda.device_count() > 1))
+    if name == "ddp" or (name == "auto" and several):
+        return DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
+    return name
