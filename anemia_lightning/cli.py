@@ -1,0 +1,155 @@
+"""What every command does before and after its work: settings, run folder, messages, exit codes.
+
+Nothing heavy is imported here: `--help` answers in about a second.
+"""
+
+import logging
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from omegaconf import DictConfig
+
+from anemia_lightning import __version__
+from anemia_lightning.errors import AnemiaError
+from anemia_lightning.settings import CONF, compose, register_resolvers
+from anemia_lightning.settings_check import check_settings, check_sweep
+
+EXIT_DEFECT = 1
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+_log = logging.getLogger(__name__)
+
+Run = Callable[[DictConfig], Any]
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived; not an Exception, so that nothing on the way swallows it."""
+
+
+def run_command(verb: str, run: Run, *, prepare: Callable[[list[str]], list[str]] | None = None) -> None:
+    """Runs one command line and ends the process with the right exit code.
+
+    Args:
+        verb: The command; its settings are conf/<verb>.yaml.
+        run: Does the work; raises `AnemiaError` for what the user can mend.
+        prepare: Rewrites the overrides before anything else, to resume.
+    """
+    arguments = sys.argv[1:]
+    if "--version" in arguments:
+        sys.stdout.write(f"anemia_lightning {__version__}\n")
+        return
+    register_resolvers()
+    parsed = get_args_parser().parse_args(arguments)
+    only_shows = parsed.help or parsed.hydra_help or parsed.cfg or parsed.info or parsed.shell_completion
+    created = None
+    if not only_shows:
+        try:
+            overrides = prepare(parsed.overrides) if prepare else parsed.overrides
+            created = _check(verb, overrides, multirun=parsed.multirun)
+        except AnemiaError as error:
+            sys.exit(_explain(error))
+        flags = [argument for argument in arguments if argument not in parsed.overrides]
+        sys.argv[1:] = flags + overrides + ([f"hydra.run.dir='{created}'"] if created else [])
+    signal.signal(signal.SIGTERM, _terminate)
+    job = _sweep_job(run) if parsed.multirun else _single_job(run, created)
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name=verb)(job)()
+
+
+def is_first_process() -> bool:
+    """Returns whether this process leads; the others of a distributed run were started by it or beside it."""
+    rank = next((os.environ[name] for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if name in os.environ), "0")
+    return rank == "0"
+
+
+def _check(verb: str, overrides: list[str], *, multirun: bool) -> Path | None:
+    """Refuses settings that cannot be; makes the run folder of a single run and returns it if it is new."""
+    if multirun:
+        check_sweep(verb, overrides)
+        return None
+    cfg = compose(verb, overrides)
+    check_settings(cfg)
+    if not is_first_process() or any(override.startswith("hydra.run.dir=") for override in overrides):
+        return None
+    return make_run_folder(Path(cfg.paths.run_dir))
+
+
+def make_run_folder(path: Path) -> Path:
+    """Makes a new folder that only its owner can read: it will hold personal data.
+
+    Raises:
+        OutputUnwritableError: If it cannot be made.
+    """
+    from anemia_lightning.errors import OutputUnwritableError
+
+    try:
+        path.mkdir(mode=0o700, parents=True)
+    except OSError as error:
+        raise OutputUnwritableError(path, error) from error
+    return path
+
+
+def _single_job(run: Run, created: Path | None) -> Run:
+    def job(cfg: DictConfig) -> None:
+        try:
+            run(cfg)
+        except AnemiaError as error:
+            _remove_unfinished(created)
+            sys.exit(_explain(error))
+        except KeyboardInterrupt:
+            sys.exit(_say("Interrupted. Continue with resume=last.", EXIT_INTERRUPTED))
+        except Terminated:
+            sys.exit(_say("Terminated. Continue with resume=last.", EXIT_TERMINATED))
+        except SystemExit as stop:
+            # Lightning turns Ctrl-C during a fit into exit code 1.
+            interrupted = isinstance(stop.__context__, KeyboardInterrupt)
+            sys.exit(_say("Interrupted. Continue with resume=last.", EXIT_INTERRUPTED) if interrupted else stop.code)
+        except Exception as error:
+            _log.exception("A defect of anemia_lightning")
+            where = f"The traceback is in {cfg.paths.run_dir}/{cfg.verb}.log."
+            sys.exit(_say(f"A defect of ours: {type(error).__name__}: {error}\n{where}", EXIT_DEFECT))
+
+    return job
+
+
+def _sweep_job(run: Run) -> Run:
+    def job(cfg: DictConfig) -> float | None:
+        """Returns the job's objective; a job that fails is recorded, and the sweep goes on."""
+        try:
+            result = run(cfg)
+        except AnemiaError as error:
+            folder = Path(cfg.paths.run_dir)
+            (folder / "FAILED.txt").write_text(f"{error}\n", encoding="utf-8")
+            _explain(error)
+            return float("nan")
+        return getattr(result, "objective", None)
+
+    return job
+
+
+def _remove_unfinished(created: Path | None) -> None:
+    """Leaves nothing behind of a run that ended before its first checkpoint."""
+    if created and not list(created.glob("checkpoints/*.ckpt")):
+        logging.shutdown()
+        shutil.rmtree(created, ignore_errors=True)
+
+
+def _explain(error: AnemiaError) -> int:
+    return _say(str(error), error.exit_code)
+
+
+def _say(message: str, code: int) -> int:
+    sys.stderr.write(message + "\n")
+    return code
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    del signum, frame
+    raise Terminated

@@ -1,0 +1,111 @@
+"""What `evaluate` does: the run's own test photos again, or photos that the model has never met."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+
+from anemia_lightning import wiring
+from anemia_lightning.callbacks.checkpoint import read_checkpoint
+from anemia_lightning.data.datamodule import AnemiaDataModule, photo_loader
+from anemia_lightning.data.manifest import require_both_classes
+from anemia_lightning.data.reading import Framing, check_photos
+from anemia_lightning.errors import DataChangedError, RunNotFoundError, UnreadablePhotosError
+from anemia_lightning.model.classifier import AnemiaClassifier
+from anemia_lightning.run_folder import RunFolder, find_run, write_json, write_table
+from anemia_lightning.scoring import predict_logits, prediction_table, score_lines, score_table
+from anemia_lightning.terminal import progress_bar, quiet, say
+
+
+def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
+    """Scores a run's best model on its own test split, exactly as training did.
+
+    Raises:
+        RunNotFoundError: If there is no finished run.
+        DataChangedError: If the photographs are no longer those of the run.
+    """
+    quiet()
+    run = RunFolder(_finished_run(cfg))
+    trained = OmegaConf.load(run.settings)
+    assert isinstance(trained, DictConfig)
+    card = json.loads(run.run_json.read_text(encoding="utf-8"))
+    trained.trainer = cfg.trainer
+    datamodule = _datamodule(trained)
+    if datamodule.fingerprint() != card["data"]["sha256"]:
+        raise DataChangedError(run.path, str(trained.data.get("root")))
+    precision = _precision(cfg, card["precision"])
+    classifier = load_classifier(run.best)
+    scorer = wiring.build_scoring_trainer(cfg, precision=precision)
+    logits = predict_logits(classifier, datamodule.evaluation_loader("test"), scorer)
+    return _write(cfg, classifier, datamodule.rows("test"), logits)
+
+
+def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
+    """Scores a checkpoint on all photos of another data set, read the way the model was trained to."""
+    quiet()
+    classifier = load_classifier(Path(cfg.ckpt))
+    rows = wiring.build_source(cfg)()
+    with progress_bar("checking photographs") as progress:
+        unreadable = check_photos(rows, progress=progress)
+    if unreadable and cfg.data.on_unreadable == "stop":
+        raise UnreadablePhotosError(unreadable)
+    rows = rows[~rows["photo"].isin([photo.photo for photo in unreadable])].reset_index(drop=True)
+    require_both_classes(rows)
+    framing = Framing(**classifier.hparams["preprocessing"])
+    workers = wiring.resolve_workers(cfg.data.num_workers, cfg.trainer.accelerator)
+    loader = photo_loader(rows, framing, batch_size=cfg.data.batch_size, num_workers=workers)
+    scorer = wiring.build_scoring_trainer(cfg, precision=wiring.resolve_precision(cfg))
+    return _write(cfg, classifier, rows, predict_logits(classifier, loader, scorer))
+
+
+def load_classifier(path: Path) -> AnemiaClassifier:
+    """Opens a checkpoint: no other file, no network.
+
+    Raises:
+        CheckpointUnreadableError: If it is not one of ours.
+    """
+    read_checkpoint(path)  # says in words what Lightning would say in a traceback
+    return AnemiaClassifier.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+
+
+def _finished_run(cfg: DictConfig) -> Path:
+    run = find_run(str(cfg.run), cfg.paths.root)
+    for needed in ("config_resolved.yaml", "run.json", "checkpoints/best.ckpt"):
+        if not (run / needed).is_file():
+            raise RunNotFoundError(str(cfg.run), str(run / needed))
+    return run
+
+
+def _datamodule(trained: DictConfig) -> AnemiaDataModule:
+    with progress_bar("checking photographs") as progress:
+        datamodule = wiring.build_datamodule(trained, progress=progress)
+        datamodule.setup()
+    return datamodule
+
+
+def _precision(cfg: DictConfig, trained: str) -> str:
+    here = wiring.resolve_precision(cfg)
+    if here != trained:
+        say(
+            f"Note: training scored in precision {trained}, this is {here}: the last digits will differ. "
+            f"For the same, where the device can: trainer.precision={trained}"
+        )
+    return here
+
+
+def _write(cfg: DictConfig, classifier: AnemiaClassifier, rows: pd.DataFrame, logits: pd.Series) -> dict[str, Any]:
+    threshold = classifier.hparams["threshold"] if cfg.evaluation.threshold is None else cfg.evaluation.threshold
+    table = prediction_table(rows, logits, threshold=threshold)
+    scores = {"test": score_table(table, class_weights=classifier.hparams["class_weights"], threshold=threshold)}
+    folder = RunFolder(cfg.paths.run_dir)
+    write_table(folder.predictions("test"), table)
+    write_json(folder.metrics_json, scores)
+    folder.point_latest()
+    say(
+        *score_lines(scores, {}),
+        f"{'scores:':<12}{folder.metrics_json}",
+        f"{'photos:':<12}{folder.predictions('test')}",
+    )
+    return scores

@@ -1,0 +1,84 @@
+"""What `predict` does: photographs in, a table of probabilities and decisions out."""
+
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from anemia_lightning import wiring
+from anemia_lightning.contracts import UNKNOWN_LABEL
+from anemia_lightning.data.datamodule import photo_loader
+from anemia_lightning.data.manifest import photo_id
+from anemia_lightning.data.reading import Framing, check_photos
+from anemia_lightning.errors import NoPhotosError, UnreadablePhotosError
+from anemia_lightning.evaluation import load_classifier
+from anemia_lightning.run_folder import RunFolder, write_table
+from anemia_lightning.scoring import predict_logits, prediction_table
+from anemia_lightning.terminal import progress_bar, quiet, say
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+def predict_source(cfg: DictConfig) -> pd.DataFrame:
+    """Predicts the photographs of `source` and writes the table.
+
+    Raises:
+        CheckpointUnreadableError: If the checkpoint is not one of ours.
+        NoPhotosError: If there is nothing to predict.
+        UnreadablePhotosError: If photographs cannot be decoded and `on_unreadable` is stop.
+    """
+    quiet()
+    classifier = load_classifier(Path(cfg.ckpt))
+    rows = find_photos(Path(cfg.source))
+    with progress_bar("checking photographs") as progress:
+        unreadable = check_photos(rows, progress=progress)
+    if unreadable and (cfg.on_unreadable == "stop" or len(unreadable) == len(rows)):
+        raise UnreadablePhotosError(unreadable)
+    rows = rows[~rows["photo"].isin([photo.photo for photo in unreadable])].reset_index(drop=True)
+    loader = photo_loader(
+        rows,
+        Framing(**classifier.hparams["preprocessing"]),
+        batch_size=cfg.batch_size,
+        num_workers=wiring.resolve_workers(cfg.num_workers, cfg.trainer.accelerator),
+    )
+    scorer = wiring.build_scoring_trainer(cfg, precision=wiring.resolve_precision(cfg))
+    threshold = classifier.hparams["threshold"] if cfg.threshold is None else cfg.threshold
+    table = prediction_table(rows, predict_logits(classifier, loader, scorer), threshold=threshold)
+    table = table.drop(columns="label")
+    folder = RunFolder(cfg.paths.run_dir)
+    output = Path(cfg.output) if cfg.output else folder.path / "predictions.csv"
+    write_table(output, table)
+    folder.point_latest()
+    say(
+        *(f"left out {photo.photo}: {photo.reason}" for photo in unreadable),
+        f"{len(table)} photos, {table['prediction'].sum()} called anaemic at threshold {threshold:g}: {output}",
+        "Screening aid for research: not a medical device and not a diagnosis.",
+    )
+    return table
+
+
+def find_photos(source: Path) -> pd.DataFrame:
+    """Returns one row for each photograph of a file or a folder, subfolders included.
+
+    Raises:
+        NoPhotosError: If there are none.
+    """
+    if source.is_file():
+        paths, root = [source], source.parent
+    else:
+        root = source
+        paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
+    if not paths:
+        raise NoPhotosError(source, PHOTO_SUFFIXES)
+    photos = [photo_id("photo", path, root).removeprefix("photo/") for path in paths]
+    return pd.DataFrame(
+        {
+            "photo": photos,
+            "path": [str(path) for path in paths],
+            "mask": "",
+            "label": UNKNOWN_LABEL,
+            "patient": "",
+            "photo_group": "",
+            "site": "",
+        }
+    )

@@ -1,0 +1,54 @@
+"""Continuing a run: its own settings, its own folder, its last checkpoint."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from anemia_lightning.errors import RunNotFoundError
+from anemia_lightning.run_folder import find_run
+
+
+def continue_overrides(overrides: list[str]) -> list[str]:
+    """Adds to a command line with `resume=` the overrides that the run was started with, and its folder.
+
+    What the command line says itself comes last and wins. A checkpoint that lies in no run folder is continued in a
+    new one, with the command line's settings alone.
+    """
+    named = _value(overrides, "resume")
+    if named in (None, "null", ""):
+        return overrides
+    folder = _folder_of(named, _value(overrides, "paths.root") or ".")
+    recorded = folder / ".hydra" / "overrides.yaml"
+    if not recorded.is_file():
+        if named == "last" or Path(named).is_dir():
+            raise RunNotFoundError(named, str(recorded))
+        return overrides
+    original = [str(override) for override in OmegaConf.load(recorded)]
+    kept = [override for override in original if not override.startswith(("resume=", "hydra.run.dir="))]
+    return [*kept, *overrides, f"hydra.run.dir='{folder}'"]
+
+
+def resume_checkpoint(cfg: DictConfig) -> Path | None:
+    """Returns the checkpoint that `resume` names, or None.
+
+    Raises:
+        RunNotFoundError: If it is not there.
+    """
+    if cfg.resume is None:
+        return None
+    path = Path(cfg.resume)
+    if cfg.resume == "last" or path.is_dir():
+        path = find_run(str(cfg.resume), cfg.paths.root) / "checkpoints" / "last.ckpt"
+    if not path.is_file():
+        raise RunNotFoundError(str(cfg.resume), str(path))
+    return path
+
+
+def _folder_of(named: str, root: str) -> Path:
+    path = find_run(named, root)
+    return path.parent.parent if path.suffix == ".ckpt" else path
+
+
+def _value(overrides: list[str], key: str) -> str | None:
+    values = [override.split("=", 1)[1] for override in overrides if override.startswith(f"{key}=")]
+    return values[-1].strip("'\"") if values else None

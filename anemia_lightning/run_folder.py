@@ -1,0 +1,80 @@
+"""The folder of a run: its files by name, written wholly or not at all, and the pointer to the newest."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+
+class RunFolder:
+    """Names the files of a run.
+
+    Args:
+        path: The folder; made if it is not there, readable by its owner alone.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).absolute()
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.settings = self.path / "config_resolved.yaml"
+        self.run_json = self.path / "run.json"
+        self.splits = self.path / "splits.csv"
+        self.metrics_csv = self.path / "metrics.csv"
+        self.metrics_json = self.path / "metrics.json"
+        self.best = self.path / "checkpoints" / "best.ckpt"
+        self.last = self.path / "checkpoints" / "last.ckpt"
+        self.report = self.path / "report.html"
+        self.plots = self.path / "plots"
+
+    def predictions(self, split: str) -> Path:
+        """Returns where the predictions of a split lie."""
+        return self.path / f"predictions_{split}.csv"
+
+    def point_latest(self) -> None:
+        """Makes logs/<verb>/latest name this run: a link, or a file with one line where links are not allowed."""
+        if self.path.parent.name != "runs":
+            return
+        latest = self.path.parent.parent / "latest"
+        target = Path("runs") / self.path.name
+        fresh = latest.with_name(f".latest-{os.getpid()}")
+        try:
+            fresh.symlink_to(target, target_is_directory=True)
+        except OSError:
+            fresh.write_text(f"{target}\n", encoding="utf-8")
+        fresh.replace(latest)
+
+
+def find_run(named: str, root: str | Path, verb: str = "train") -> Path:
+    """Returns the folder of a run.
+
+    Args:
+        named: last, or a folder, or what stands in for a link to one.
+        root: `paths.root`.
+        verb: Whose newest run `last` means.
+    """
+    path = Path(root) / "logs" / verb / "latest" if named == "last" else Path(named)
+    if path.is_file() and path.name == "latest":
+        path = path.parent / path.read_text(encoding="utf-8").strip()
+    return path.resolve()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file wholly or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+    Path(name).replace(path)
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Writes JSON wholly or not at all; NaN is not JSON and is an error."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Writes CSV wholly or not at all; numbers with nine significant digits, which tell float32 values apart."""
+    write_text(path, table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))

@@ -1,0 +1,42 @@
+"""What a person sees while a command works: a bar for what takes long, and plain lines."""
+
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from lightning.pytorch.utilities import rank_zero_only
+from tqdm import tqdm
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows a bar on a terminal, nothing in a log; yields what takes (done, in all)."""
+    with tqdm(desc=description, disable=None, leave=False, file=sys.stderr) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
+
+
+@rank_zero_only
+def say(*lines: str) -> None:
+    """Prints lines for the user, in the first process of a distributed run alone."""
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def quiet() -> None:
+    """Silences what Lightning says about things that are as they should be."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        r"Found \d+ module\(s\) in eval mode",  # frozen BatchNorm
+        r".*does not have many workers",  # resolve_workers knows better
+        r"Checkpoint directory .* exists and is not empty",  # a resumed run
+        r".*LeafSpec.*",
+        r"The number of training batches .* is smaller than the logging interval",
+    ):
+        warnings.filterwarnings("ignore", message=message)

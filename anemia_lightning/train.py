@@ -1,0 +1,27 @@
+"""Command: fit, score the best model on the validation and test splits, write the run folder."""
+
+from omegaconf import DictConfig
+
+from anemia_lightning.cli import run_command
+
+
+def main() -> None:
+    """Entry point of `anemia-train` and `python -m anemia_lightning.train`."""
+    run_command("train", train, prepare=_prepare)
+
+
+def train(cfg: DictConfig) -> "object":
+    """Trains as the settings say and returns the `TrainResult`."""
+    from anemia_lightning.training import train_run
+
+    return train_run(cfg)
+
+
+def _prepare(overrides: list[str]) -> list[str]:
+    from anemia_lightning.resuming import continue_overrides
+
+    return continue_overrides(overrides)
+
+
+if __name__ == "__main__":
+    main()

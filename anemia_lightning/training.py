@@ -1,0 +1,150 @@
+"""What `train` does, step by step."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from anemia_lightning import wiring
+from anemia_lightning.callbacks.checkpoint import read_checkpoint
+from anemia_lightning.callbacks.epoch_table import EpochTable
+from anemia_lightning.callbacks.publish import PublishRun
+from anemia_lightning.callbacks.run_card import RunCard
+from anemia_lightning.cli import is_first_process
+from anemia_lightning.data.datamodule import AnemiaDataModule
+from anemia_lightning.errors import MemoryExhaustedError, WeightsUnavailableError
+from anemia_lightning.finishing import Fit, finish_run
+from anemia_lightning.model.classifier import AnemiaClassifier
+from anemia_lightning.model.weights import WeightsRecord, load_weights
+from anemia_lightning.resuming import resume_checkpoint
+from anemia_lightning.run_folder import RunFolder, write_table, write_text
+from anemia_lightning.settings import make_paths_absolute
+from anemia_lightning.terminal import progress_bar, quiet, say
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training run returns to its caller."""
+
+    folder: Path
+    scores: dict[str, dict[str, Any]]
+    """Scores per split, as in metrics.json; empty on the further ranks of a distributed run."""
+    objective: float | None
+    """The lowest monitored value, for sweeps."""
+
+
+def train_run(cfg: DictConfig) -> TrainResult:
+    """Fits, scores and writes as the settings say."""
+    quiet()
+    make_paths_absolute(cfg)
+    L.seed_everything(cfg.seed, verbose=False)
+    folder = RunFolder(cfg.paths.run_dir)
+    checkpoint = resume_checkpoint(cfg)
+    with progress_bar("checking photographs") as progress:
+        datamodule = wiring.build_datamodule(cfg, progress=progress)
+        datamodule.setup()
+    classifier, weights, notes = _start(cfg, datamodule)
+    if is_first_process():
+        write_text(folder.settings, OmegaConf.to_yaml(cfg, resolve=True))
+        write_table(folder.splits, datamodule.split_table())
+    say(*_opening_lines(cfg, datamodule, notes))
+
+    card = RunCard(folder.run_json, _facts(cfg, datamodule, weights, notes))
+    table = EpochTable(folder.metrics_csv)
+    callbacks = [table, card, PublishRun(folder.last, folder.point_latest), *wiring.build_callbacks(cfg)]
+    trainer = wiring.build_trainer(cfg, callbacks=callbacks, logger=wiring.build_logger(cfg))
+    _fit(trainer, classifier, datamodule, checkpoint, cfg)
+    if not is_first_process():
+        return TrainResult(folder.path, {}, None)
+
+    _leave_process_group()
+    scores = finish_run(Fit(cfg, folder, trainer, classifier, datamodule, card, table))
+    best = [row[cfg.scheduler.monitor] for row in table.rows if cfg.scheduler.monitor in row]
+    return TrainResult(folder.path, scores, min(best, default=None))
+
+
+def _start(cfg: DictConfig, datamodule: AnemiaDataModule) -> tuple[AnemiaClassifier, WeightsRecord, list[str]]:
+    """Returns the classifier with its first weights, where these came from, and what to warn of."""
+    balanced = cfg.model.class_weights == "balanced"
+    classifier = wiring.build_classifier(cfg, class_weights=datamodule.class_weights() if balanced else [1.0, 1.0])
+    notes = []
+    try:
+        weights = load_weights(classifier.network, cfg.model.weights)
+    except WeightsUnavailableError as error:
+        if cfg.data.name != "synthetic":
+            raise
+        weights = load_weights(classifier.network, None)
+        notes.append(
+            f"The weights {cfg.model.weights} could not be had, so this run on drawn photographs starts from "
+            f"random weights. Its scores say nothing about real photographs. ({error.found})"
+        )
+    if cfg.init_from:
+        classifier.load_state_dict(read_checkpoint(Path(cfg.init_from))["state_dict"])
+    return classifier, weights, notes
+
+
+def _fit(
+    trainer: L.Trainer,
+    classifier: AnemiaClassifier,
+    datamodule: AnemiaDataModule,
+    checkpoint: Path | None,
+    cfg: DictConfig,
+) -> None:
+    try:
+        trainer.fit(classifier, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
+            raise
+        raise MemoryExhaustedError(cfg.data.batch_size, cfg.trainer.accumulate_grad_batches) from error
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
+
+
+def _leave_process_group() -> None:
+    """Scoring happens in this process alone; torchmetrics would wait for the others for ever."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def _facts(cfg: DictConfig, datamodule: AnemiaDataModule, weights: WeightsRecord, notes: list[str]) -> dict[str, Any]:
+    counts = datamodule.manifest["split"].value_counts()
+    return {
+        "warnings": notes,
+        "seeds": {
+            "seed": cfg.seed,
+            "split": cfg.split.seed,
+            "augmentation": cfg.data.augmentation_seed,
+            "init": cfg.model.init_seed,
+        },
+        "precision": wiring.resolve_precision(cfg),
+        "data": {
+            "name": cfg.data.name,
+            "sha256": datamodule.fingerprint(),
+            "photos": {split: int(counts[split]) for split in ("train", "val", "test")},
+            "excluded": len(datamodule.excluded),
+        },
+        "weights": {
+            "source": weights.source,
+            "name": weights.name,
+            "file": weights.file_name,
+            "sha256": weights.sha256,
+        },
+        "phases": wiring.plain(cfg.callbacks).get("unfreeze", {}).get("phases", []),
+    }
+
+
+def _opening_lines(cfg: DictConfig, datamodule: AnemiaDataModule, notes: list[str]) -> list[str]:
+    manifest = datamodule.manifest
+    lines = [
+        f"{len(manifest)} photos of {manifest['patient'].nunique()} patients from {cfg.data.name}: "
+        + ", ".join(f"{(manifest['split'] == split).sum()} {split}" for split in ("train", "val", "test"))
+    ]
+    if len(datamodule.excluded):
+        lines.append(f"{len(datamodule.excluded)} photos are unreadable and excluded; splits.csv says why.")
+    return [*lines, *(f"Warning: {note}" for note in notes)]

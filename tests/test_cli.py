@@ -1,0 +1,174 @@
+"""What a command line answers to mistakes, interruptions and defects."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+QUICK = ("experiment=quick", "data.patients=24", "data.photos=48", "data.image_size=32", "trainer.accelerator=cpu")
+
+
+def run(folder: Path, *arguments: str, verb: str = "train") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"anemia_lightning.{verb}", *arguments],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+
+
+def draw_folder(root: Path, **photos: int) -> None:
+    for position, (name, count) in enumerate(photos.items()):
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            Image.new("RGB", (40, 30), (200 - 60 * position, 90, number % 250)).save(root / name / f"{number}.png")
+
+
+def refused(folder: Path, *arguments: str, verb: str = "train") -> str:
+    """Returns the message of a refused command line, after checks that it is one line and left nothing behind."""
+    before = sorted(path for path in folder.rglob("*") if "logs" in path.parts)
+    answer = run(folder, *arguments, verb=verb)
+    assert answer.returncode == 2, answer.stderr
+    assert "Traceback" not in answer.stderr
+    left = [path for path in folder.rglob("*") if path.is_file() and "logs" in path.relative_to(folder).parts]
+    assert [path for path in left if path not in before] == []
+    assert not (folder / "logs" / verb / "latest").exists()
+    return answer.stderr.strip()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("trainer.max_epoch=3",), "Unknown setting trainer.max_epoch. The nearest known one is trainer.max_epochs."),
+        (("data=cpanemic",), "Could not find 'data/cpanemic'"),
+        (("trainer.max_epochs=many",), "trainer.max_epochs must be a whole number, not 'many'."),
+        (("callbacks.early_stopping.monitor=val/f1",), "callbacks.early_stopping.monitor=val/f1 is never logged"),
+        (("trainer.max_epochs=3",), "releases layer4 at epoch 5, but trainer.max_epochs=3 ends before it."),
+        (("trainer.limit_val_batches=0",), "needs validation, but trainer.limit_val_batches=0 switches it off."),
+        (("split.fractions.val=0.5",), "split.fractions must be positive and add up to 1"),
+        (("data=folder",), "data.positive_class must be given"),
+        (("trainer.accumulate_grad_batches=64",), "data.batch_size=32 photos per step cannot be dealt to 64 parts"),
+        (("resume=last",), "Looked for the run last; found no "),
+        (("model.weights=nowhere.pth", "data.patients=24", "data.photos=48"), "nowhere.pth"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_in_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    message = refused(tmp_path, *arguments)
+    assert sentence in message
+    assert "\n" not in message
+
+
+def test_a_missing_root_is_told_where_the_set_is_published(tmp_path: Path) -> None:
+    for root in ("", "data.root=nowhere"):
+        message = refused(tmp_path, "data=cp_anemic", *filter(None, [root]))
+        assert "10.17632/m53vz6b7fx" in message
+        assert "Anemia_Data_Collection_Sheet" in message
+
+
+@pytest.mark.parametrize(
+    ("photos", "sentence"),
+    [
+        ({"Anemic": 12, "Healthy": 0}, "Healthy"),
+        ({"Anemic": 12}, "Add the folder of those who are not anaemic."),
+        ({"Anemic": 2, "Healthy": 12}, "both classes in each of train, val and test"),
+    ],
+)
+def test_data_that_cannot_be_split_are_refused(tmp_path: Path, photos: dict[str, int], sentence: str) -> None:
+    draw_folder(tmp_path / "photos", **photos)
+    message = refused(tmp_path, *QUICK[:1], "data=folder", "data.root=photos", "data.positive_class=Anemic")
+    assert sentence in message
+
+
+def test_all_unreadable_photos_are_listed_or_left_out(tmp_path: Path) -> None:
+    draw_folder(tmp_path / "photos", Anemic=12, Healthy=12)
+    (tmp_path / "photos" / "Anemic" / "0.png").write_bytes(b"")
+    (tmp_path / "photos" / "Healthy" / "1.png").write_bytes(b"not a picture")
+    settings = (*QUICK[:1], "data=folder", "data.root=photos", "data.positive_class=Anemic", "data.image_size=32")
+    message = refused(tmp_path, *settings)
+    assert "Anemic/0.png" in message
+    assert "Healthy/1.png" in message
+    answer = run(tmp_path, *settings, "data.on_unreadable=skip", "trainer.max_epochs=3")
+    assert answer.returncode == 0, answer.stderr
+    splits = (tmp_path / "logs" / "train" / "latest" / "splits.csv").read_text().splitlines()
+    assert [line for line in splits if ",excluded," in line and "Anemic/0.png" in line]
+    assert "2 photos are unreadable and excluded" in answer.stdout
+
+
+def test_labels_outside_the_set_are_refused(tmp_path: Path) -> None:
+    draw_folder(tmp_path / "photos", all=4)
+    (tmp_path / "photos" / "table.csv").write_text("photo,label\nall/0.png,1\nall/1.png,maybe\n")
+    message = refused(tmp_path, "data=table", "data.root=photos", "data.table=table.csv")
+    assert "maybe" in message
+
+
+def test_an_output_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    assert "paths.root" in refused(tmp_path, "paths.root=file")
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
+    import torch
+    from torchvision import models
+
+    torch.save(models.resnet18().state_dict(), tmp_path / "small.pth")
+    message = refused(tmp_path, "model.weights=small.pth", "data.patients=24", "data.photos=48")
+    assert "small.pth" in message
+    assert "resnet50" in message
+
+
+def test_a_sweep_records_a_failure_and_goes_on(tmp_path: Path) -> None:
+    answer = run(tmp_path, "-m", *QUICK, "trainer.max_epochs=3", "model.weights=null,nowhere.pth")
+    assert answer.returncode == 0, answer.stderr
+    (sweep,) = (tmp_path / "logs" / "train" / "multiruns").iterdir()
+    assert (sweep / "0" / "metrics.json").is_file()
+    assert "nowhere.pth" in (sweep / "1" / "FAILED.txt").read_text()
+
+
+def test_a_distributed_sweep_is_refused(tmp_path: Path) -> None:
+    message = refused(tmp_path, "-m", "trainer=ddp_cpu", "seed=0,1")
+    assert "every process of a distributed job would start the sweep anew" in message
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_says_how_to_go_on_and_does(tmp_path: Path, signum: int, code: int) -> None:
+    command = [sys.executable, "-m", "anemia_lightning.train", *QUICK, "trainer.max_epochs=300"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    latest = tmp_path / "logs" / "train" / "latest"
+    deadline = time.monotonic() + 120
+    while not (latest / "metrics.csv").is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signum)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert "resume=last" in errors
+    rows = len((latest / "metrics.csv").read_text().splitlines()) - 1
+    answer = run(tmp_path, "resume=last", f"trainer.max_epochs={rows + 2}", "callbacks.early_stopping.patience=300")
+    assert answer.returncode == 0, answer.stderr
+    assert len((latest / "metrics.csv").read_text().splitlines()) - 1 == rows + 2
+
+
+def test_the_run_folder_is_private_and_runs_of_one_second_differ(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "anemia_lightning.train", *QUICK, "trainer.max_epochs=3"]
+    processes = [
+        subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL) for _ in range(2)
+    ]
+    assert [process.wait(timeout=240) for process in processes] == [0, 0]
+    folders = list((tmp_path / "logs" / "train" / "runs").iterdir())
+    assert len(folders) == 2
+    assert {folder.stat().st_mode & 0o777 for folder in folders} == {0o700}
