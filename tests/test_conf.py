@@ -1,0 +1,105 @@
+"""Every file of conf/ composes, every target exists, every preset trains."""
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from anemia_lightning.settings import CONF, compose, flat_settings
+from anemia_lightning.settings_check import check_settings
+from anemia_lightning.training import train_run
+
+FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
+COMMANDS = ("train", "evaluate", "predict")
+PRESETS = [(group, path.stem) for group in ("experiment", "debug") for path in sorted((CONF / group).glob("*.yaml"))]
+SMALL = ("model.backbone=resnet18", "model.weights=null", "data.image_size=32", "data.patients=24", "data.photos=48")
+GIVEN = {
+    "folder": ["data.root=x", "data.positive_class=x"],
+    "table": ["data.root=x", "data.table=x"],
+    "predict": ["ckpt=x", "source=x"],
+    "evaluate": ["run=x"],
+}
+
+
+def test_the_files_are_found() -> None:
+    assert len(FILES) > 35
+    assert len(PRESETS) == 7
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_every_file_composes(file: Path) -> None:
+    group, name = str(file.parent), file.stem
+    if group == ".":
+        cfg = compose(name, GIVEN.get(name, []))
+    elif group in ("hydra", "paths"):
+        cfg = compose("train")
+    elif file == Path("evaluation/carried.yaml"):
+        cfg = compose("evaluate", ["run=x"])
+    elif name.startswith("_"):
+        cfg = compose("train", ["data=synthetic"])
+    else:
+        cfg = compose("train", [f"{group}={name}", *GIVEN.get(name, [])])
+    check_settings(cfg)
+
+
+@pytest.mark.parametrize("file", FILES, ids=str)
+def test_every_file_begins_with_what_it_is(file: Path) -> None:
+    lines = (CONF / file).read_text(encoding="utf-8").splitlines()
+    comments = [line for line in lines if line.startswith("#") and not line.startswith("# @package")]
+    assert comments
+    assert lines.index(comments[0]) <= 1
+
+
+def test_every_target_exists() -> None:
+    targets = set()
+    for file in FILES:
+        settings = OmegaConf.create(yaml.safe_load((CONF / file).read_text(encoding="utf-8")) or {})
+        assert OmegaConf.is_dict(settings)
+        targets |= {value for key, value in flat_settings(settings).items() if key.endswith("_target_")}
+    assert len(targets) >= 15
+    for target in targets:
+        module, name = str(target).rsplit(".", 1)
+        assert callable(getattr(import_module(module), name)), target
+
+
+def test_the_defaults_are_the_protocol() -> None:
+    cfg = compose("train")
+    assert (cfg.model.backbone, cfg.model.weights, cfg.model.hidden, cfg.model.dropout) == (
+        "resnet50",
+        "IMAGENET1K_V1",
+        512,
+        0.5,
+    )
+    assert (cfg.optimizer._target_, cfg.optimizer.lr, cfg.optimizer.weight_decay) == ("torch.optim.Adam", 1e-4, 1e-4)
+    schedule = cfg.scheduler.schedule
+    assert (schedule.factor, schedule.patience, schedule.min_lr) == (0.5, 3, 1e-6)
+    assert cfg.callbacks.unfreeze.phases == [{"epoch": 5, "train_from": "layer4"}]
+    assert (cfg.callbacks.early_stopping.monitor, cfg.callbacks.early_stopping.patience) == ("val/loss", 5)
+    assert (cfg.data.batch_size, cfg.trainer.max_epochs, cfg.seed) == (32, 40, 0)
+    assert cfg.split.fractions == {"train": 0.7, "val": 0.15, "test": 0.15}
+    assert cfg.data.augmentation == {
+        "flip": 0.5,
+        "rotation_degrees": 15.0,
+        "brightness": 0.2,
+        "contrast": 0.2,
+        "affine_rotation_degrees": 15.0,
+        "translation": 0.1,
+        "scale": [0.8, 1.2],
+        "interpolation": "bilinear",
+        "fill": [124, 116, 104],
+    }
+
+
+@pytest.mark.parametrize(("group", "name"), PRESETS)
+def test_every_preset_trains_a_batch_per_phase(group: str, name: str, tmp_path: Path) -> None:
+    overrides = [f"{group}={name}", *SMALL, f"paths.root={tmp_path}", "data.batch_size=8"]
+    overrides += ["trainer.max_epochs=2", "trainer.limit_train_batches=1", "trainer.accelerator=cpu"]
+    if name != "head_only":
+        overrides.append("callbacks.unfreeze.phases=[{epoch: 1, train_from: layer4}]")
+    cfg = compose("train", overrides, run_dir=tmp_path / "run")
+    check_settings(cfg)
+    result = train_run(cfg)
+    assert result.scores["test"]["n"] > 0
+    assert (result.folder / "report.html").is_file()
