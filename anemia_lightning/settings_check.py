@@ -110,6 +110,8 @@ def _trainer(cfg: DictConfig) -> Iterator[str]:
         yield f"trainer.accumulate_grad_batches must be at least 1, not {trainer.accumulate_grad_batches}."
     if trainer.check_val_every_n_epoch != 1:
         yield "trainer.check_val_every_n_epoch must be 1: schedule, early stopping and checkpoints need every epoch."
+    if trainer.overfit_batches and cfg.trainer.limit_val_batches == 0:
+        yield "trainer.overfit_batches validates on what it trains on; leave trainer.limit_val_batches alone."
     devices = trainer.devices if isinstance(trainer.devices, int) and trainer.devices > 0 else 1
     parts = devices * trainer.num_nodes * trainer.accumulate_grad_batches
     if cfg.data.batch_size < parts:

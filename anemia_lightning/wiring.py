@@ -66,6 +66,7 @@ def build_datamodule(cfg: DictConfig, *, progress: Progress | None = None) -> An
         seed=cfg.seed,
         num_workers=resolve_workers(cfg.data.num_workers, cfg.trainer.accelerator),
         start_method=cfg.data.start_method,
+        overfit_steps=cfg.trainer.overfit_batches,
         phase_starts=[phase.epoch for phase in phases],
         progress=progress,
     )
@@ -104,6 +105,8 @@ def build_trainer(cfg: DictConfig, *, callbacks: list[L.Callback], logger: Logge
     settings = plain(cfg.trainer)
     settings["strategy"] = _strategy(settings["strategy"], settings["devices"])
     settings["precision"] = resolve_precision(cfg)
+    # Lightning would replace our sampler; the datamodule does what the flag means.
+    settings.pop("overfit_batches")
     trainer: L.Trainer = instantiate(
         settings,
         callbacks=callbacks,

@@ -19,6 +19,7 @@ from anemia_lightning.data.sampler import EvaluationSampler, TrainingSampler
 from anemia_lightning.data.splits import assign_splits
 from anemia_lightning.data.transforms import Augmentation
 from anemia_lightning.errors import UnreadablePhotosError
+from anemia_lightning.randomness import epoch_order
 
 DatasetFactory = Callable[[Stage, int], "Dataset[Batch]"]
 """Answers (stage, epoch) with the data set to read from; asked anew when a phase begins."""
@@ -37,6 +38,7 @@ class AnemiaDataModule(L.LightningDataModule):
         batch_size: Photos per optimizer step, over all devices and accumulated batches.
         seed: Of the order of the epochs.
         num_workers: Worker processes per loader; 0 reads in the main process.
+        overfit_steps: Trains on, and validates with, so many steps' worth of training photos; 0 takes all.
         start_method: How worker processes start: fork, spawn or forkserver; None for the platform's default.
         phase_starts: Epochs at which `dataset_factory` is asked anew.
         dataset_factory: Replaces the photo data sets, for a cache of features; None reads the photos.
@@ -56,6 +58,7 @@ class AnemiaDataModule(L.LightningDataModule):
         seed: int,
         num_workers: int = 0,
         start_method: str | None = None,
+        overfit_steps: int = 0,
         phase_starts: Sequence[int] = (),
         dataset_factory: DatasetFactory | None = None,
         progress: Callable[[int, int], None] | None = None,
@@ -71,6 +74,7 @@ class AnemiaDataModule(L.LightningDataModule):
         self._seed = seed
         self._num_workers = num_workers
         self._start_method = start_method
+        self._overfit_photos = overfit_steps * batch_size
         self._phase_starts = sorted(phase_starts)
         self._dataset_factory = dataset_factory or self.photo_dataset
         self._progress = progress
@@ -117,11 +121,20 @@ class AnemiaDataModule(L.LightningDataModule):
         """Returns the manifest's rows of one split, in the order of the data set."""
         return self.manifest[self.manifest["split"] == stage].reset_index(drop=True)
 
+    def fit_rows(self, stage: Stage) -> pd.DataFrame:
+        """Returns what a fit reads for a stage: its split, or, to overfit, the same few training photos for all."""
+        if not self._overfit_photos:
+            return self.rows(stage)
+        rows = self.rows("train")
+        # In the order of the first epoch, since manifests are often sorted by label.
+        few = epoch_order(len(rows), self._seed, 0)[: self._overfit_photos]
+        return rows.iloc[few].reset_index(drop=True)
+
     def photo_dataset(self, stage: Stage, epoch: int) -> PhotoDataset:
-        """Returns the photos of one split as images; augmented for training, alike in every epoch."""
+        """Returns the photos that a fit reads, as images; augmented for training, alike in every epoch."""
         del epoch
         augmentation = self.augmentation if stage == "train" else None
-        return PhotoDataset(PhotoRows.of(self.rows(stage)), self.framing, augmentation)
+        return PhotoDataset(PhotoRows.of(self.fit_rows(stage)), self.framing, augmentation)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Returns the loader of the current phase."""
@@ -151,7 +164,7 @@ class AnemiaDataModule(L.LightningDataModule):
         return self._loaders[stage][1]
 
     def _sampler(self, stage: Stage) -> TrainingSampler | EvaluationSampler:
-        labels = self.rows(stage)["label"].tolist()
+        labels = self.fit_rows(stage)["label"].tolist()
         rank, world_size, micro_batches = 0, 1, 1
         if self.trainer:
             rank, world_size = self.trainer.global_rank, self.trainer.world_size
