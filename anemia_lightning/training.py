@@ -33,7 +33,7 @@ class TrainResult:
     scores: dict[str, dict[str, Any]]
     """Scores per split, as in metrics.json; empty on the further ranks of a distributed run."""
     objective: float | None
-    """The lowest monitored value, for sweeps."""
+    """The lowest validation loss, for sweeps to minimise."""
 
 
 def train_run(cfg: DictConfig) -> TrainResult:
@@ -62,8 +62,8 @@ def train_run(cfg: DictConfig) -> TrainResult:
 
     _leave_process_group()
     scores = finish_run(Fit(cfg, folder, trainer, classifier, datamodule, card, table))
-    best = [row[cfg.scheduler.monitor] for row in table.rows if cfg.scheduler.monitor in row]
-    return TrainResult(folder.path, scores, min(best, default=None))
+    losses = [row["val/loss"] for row in table.rows if "val/loss" in row]
+    return TrainResult(folder.path, scores, min(losses, default=None))
 
 
 def _start(cfg: DictConfig, datamodule: AnemiaDataModule) -> tuple[AnemiaClassifier, WeightsRecord, list[str]]:

@@ -75,6 +75,8 @@ def build_datamodule(cfg: DictConfig, *, progress: Progress | None = None) -> An
 def build_classifier(cfg: DictConfig, *, class_weights: list[float]) -> AnemiaClassifier:
     """Returns the classifier of a training run, with random weights."""
     settings = plain(cfg.model)
+    schedule = plain(cfg.scheduler)
+    monitor = schedule.pop("monitor")
     for elsewhere in ("weights", "class_weights"):
         settings.pop(elsewhere)
     return AnemiaClassifier(
@@ -83,9 +85,9 @@ def build_classifier(cfg: DictConfig, *, class_weights: list[float]) -> AnemiaCl
         threshold=cfg.evaluation.threshold,
         seed=cfg.seed,
         preprocessing=build_framing(cfg).to_dict(),
-        monitor=cfg.scheduler.monitor,
+        monitor=monitor,
         optimizer=instantiate(cfg.optimizer, _convert_="all"),
-        schedule=instantiate(cfg.scheduler.schedule, _convert_="all"),
+        schedule=instantiate(schedule, _convert_="all"),
     )
 
 

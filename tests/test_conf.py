@@ -4,7 +4,6 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-import yaml
 from omegaconf import OmegaConf
 
 from anemia_lightning.settings import CONF, compose, flat_settings
@@ -55,7 +54,7 @@ def test_every_file_begins_with_what_it_is(file: Path) -> None:
 def test_every_target_exists() -> None:
     targets = set()
     for file in FILES:
-        settings = OmegaConf.create(yaml.safe_load((CONF / file).read_text(encoding="utf-8")) or {})
+        settings = OmegaConf.load(CONF / file)
         assert OmegaConf.is_dict(settings)
         targets |= {value for key, value in flat_settings(settings).items() if key.endswith("_target_")}
     assert len(targets) >= 15
@@ -73,7 +72,7 @@ def test_the_defaults_are_the_protocol() -> None:
         0.5,
     )
     assert (cfg.optimizer._target_, cfg.optimizer.lr, cfg.optimizer.weight_decay) == ("torch.optim.Adam", 1e-4, 1e-4)
-    schedule = cfg.scheduler.schedule
+    schedule = cfg.scheduler
     assert (schedule.factor, schedule.patience, schedule.min_lr) == (0.5, 3, 1e-6)
     assert cfg.callbacks.unfreeze.phases == [{"epoch": 5, "train_from": "layer4"}]
     assert (cfg.callbacks.early_stopping.monitor, cfg.callbacks.early_stopping.patience) == ("val/loss", 5)

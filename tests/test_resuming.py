@@ -1,0 +1,54 @@
+"""Which settings and which checkpoint a continued run takes."""
+
+from pathlib import Path
+
+import pytest
+
+from anemia_lightning.errors import RunNotFoundError
+from anemia_lightning.resuming import continue_overrides, resume_checkpoint
+from anemia_lightning.settings import compose
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "logs" / "train" / "runs" / "one"
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "overrides.yaml").write_text("- data=folder\n- data.root=photos\n- hydra.run.dir='x'\n")
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "last.ckpt").touch()
+    (tmp_path / "logs" / "train" / "latest").symlink_to("runs/one")
+    return folder
+
+
+def test_a_run_is_continued_with_its_own_settings_in_its_own_folder(run: Path) -> None:
+    root = run.parents[3]
+    kept = ["data=folder", "data.root=photos"]
+    for named in ("last", str(run), str(run / "checkpoints" / "last.ckpt")):
+        overrides = [f"resume={named}", f"paths.root={root}", "trainer.max_epochs=50"]
+        assert continue_overrides(overrides) == [*kept, *overrides, f"hydra.run.dir='{run}'"]
+
+
+def test_without_resume_nothing_changes() -> None:
+    for overrides in (["seed=1"], ["resume=null"]):
+        assert continue_overrides(overrides) == overrides
+
+
+def test_a_checkpoint_in_no_run_folder_keeps_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "some.ckpt").touch()
+    overrides = [f"resume={tmp_path / 'some.ckpt'}", "seed=1"]
+    assert continue_overrides(overrides) == overrides
+
+
+def test_what_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RunNotFoundError, match=r"Looked for the run last; found no .*overrides.yaml"):
+        continue_overrides(["resume=last", f"paths.root={tmp_path}"])
+    with pytest.raises(RunNotFoundError, match=r"found no .*nowhere.ckpt"):
+        resume_checkpoint(compose("train", ["resume=nowhere.ckpt"]))
+
+
+def test_each_way_to_name_a_run_finds_its_last_checkpoint(run: Path) -> None:
+    root = run.parents[3]
+    for named in ("last", str(run), str(run / "checkpoints" / "last.ckpt")):
+        cfg = compose("train", [f"resume={named}", f"paths.root={root}"])
+        assert resume_checkpoint(cfg) == run / "checkpoints" / "last.ckpt"
+    assert resume_checkpoint(compose("train")) is None

@@ -1,0 +1,140 @@
+"""What a training run does when weights or memory are missing, and what it writes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from anemia_lightning.contracts import PREDICTION_COLUMNS, SPLIT_COLUMNS
+from anemia_lightning.errors import MemoryExhaustedError, WeightsUnavailableError
+from anemia_lightning.model.classifier import AnemiaClassifier
+from anemia_lightning.settings import compose
+from anemia_lightning.training import train_run
+
+SMALL = (
+    "experiment=quick",
+    "data.image_size=32",
+    "data.patients=24",
+    "data.photos=48",
+    "trainer.accelerator=cpu",
+    "trainer.max_epochs=3",
+)
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError("no network here")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+
+
+@pytest.mark.usefixtures("no_network")
+def test_drawn_photographs_go_on_without_weights_and_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    overrides = [*SMALL, "model.weights=IMAGENET1K_V1", f"paths.root={tmp_path}"]
+    folder = train_run(compose("train", overrides, run_dir=tmp_path / "run")).folder
+    card = json.loads((folder / "run.json").read_text())
+    sentence = "starts from random weights"
+    assert sentence in card["warnings"][0]
+    assert card["weights"]["source"] == "random"
+    assert sentence in (folder / "report.html").read_text()
+    assert sentence in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("no_network")
+def test_other_data_without_weights_are_refused_with_three_ways_out(tmp_path: Path) -> None:
+    overrides = [*SMALL, "model.weights=IMAGENET1K_V1", f"paths.root={tmp_path}", "data.name=mine"]
+    with pytest.raises(WeightsUnavailableError) as caught:
+        train_run(compose("train", overrides, run_dir=tmp_path / "run"))
+    for way in ("resnet18-f37072fd.pth", "model.weights=", "model.weights=null"):
+        assert way in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_out_of_memory_names_what_to_lower(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+) -> None:
+    def exhaust(*args: Any, **kwargs: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(AnemiaClassifier, "training_step", exhaust)
+    with pytest.raises(MemoryExhaustedError, match=r"data\.batch_size.*trainer\.accumulate_grad_batches"):
+        train_run(compose("train", [*SMALL, f"paths.root={tmp_path}"], run_dir=tmp_path / "run"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("trained")
+    return train_run(compose("train", [*SMALL, f"paths.root={root}"], run_dir=root / "run")).folder
+
+
+def test_the_run_folder_holds_what_is_promised(run: Path) -> None:
+    for name in (
+        "config_resolved.yaml",
+        "run.json",
+        "splits.csv",
+        "metrics.csv",
+        "metrics.json",
+        "predictions_val.csv",
+        "predictions_test.csv",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        "report.html",
+        "plots/curves.png",
+        "plots/roc.png",
+        "plots/precision_recall.png",
+        "plots/confusion.png",
+    ):
+        assert (run / name).stat().st_size > 0, name
+    assert run.stat().st_mode & 0o777 == 0o700
+    assert tuple(pd.read_csv(run / "splits.csv").columns) == SPLIT_COLUMNS
+    assert tuple(pd.read_csv(run / "predictions_test.csv").columns) == PREDICTION_COLUMNS
+    assert set(json.loads((run / "metrics.json").read_text())) == {"val", "test"}
+    card = json.loads((run / "run.json").read_text())
+    assert card["status"] == "finished"
+    assert card["precision"] in ("bf16-mixed", "32-true")
+    assert card["stop_reason"] == "trainer.max_epochs=3 reached"
+
+
+def test_each_test_photo_is_scored_once_and_no_patient_is_on_two_sides(run: Path) -> None:
+    splits = pd.read_csv(run / "splits.csv")
+    predictions = pd.read_csv(run / "predictions_test.csv")
+    assert sorted(predictions["photo"]) == sorted(splits.loc[splits["split"] == "test", "photo"])
+    assert (splits.groupby("patient")["split"].nunique() == 1).all()
+
+
+def test_a_run_can_start_from_the_weights_of_another(run: Path, tmp_path: Path) -> None:
+    overrides = [
+        *SMALL,
+        f"paths.root={run.parent}",
+        f"init_from={run}/checkpoints/best.ckpt",
+        "optimizer.lr=1e-12",
+        "scheduler=constant",
+    ]
+    folder = train_run(compose("train", overrides, run_dir=tmp_path / "next")).folder
+    before = torch.load(run / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
+    after = torch.load(folder / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
+    for name, tensor in before.items():
+        torch.testing.assert_close(after[name], tensor, rtol=0, atol=1e-6, msg=name)
+
+
+def test_tensorboard_holds_curves_charts_and_final_values(run: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run / "tensorboard"), size_guidance={"scalars": 0, "images": 0})
+    events.Reload()
+    scalars = events.Tags()["scalars"]
+    for name in ("train/loss", "val/loss", "train/acc", "val/acc", "val/auroc", "val/sensitivity", "val/specificity"):
+        assert [event.step for event in events.Scalars(name)] == [0, 1, 2], name
+    assert {"lr/head", "lr/layer4", "lr/trunk", "train/grad_norm"} <= set(scalars)
+    final = json.loads((run / "metrics.json").read_text())["test"]["auroc"]
+    assert events.Scalars("hp/test_auroc")[-1].value == pytest.approx(final)
+    assert {"final/roc", "final/precision_recall", "final/confusion"} <= set(events.Tags()["images"])
+    names = {metadata.plugin_data.plugin_name for metadata in events.summary_metadata.values()}
+    assert {"hparams", "custom_scalars"} <= names
