@@ -1,6 +1,7 @@
 """From settings to objects: the only file that calls Hydra's instantiate; behind it nobody sees a config."""
 
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -132,7 +133,7 @@ def build_scoring_trainer(cfg: DictConfig, *, precision: str) -> L.Trainer:
         precision=precision,  # type: ignore[arg-type]
         logger=False,
         enable_checkpointing=False,
-        enable_progress_bar=False,
+        enable_progress_bar=sys.stdout.isatty(),
         enable_model_summary=False,
         use_distributed_sampler=False,
     )

@@ -33,6 +33,25 @@ class EpochLines(ProgressBar):
         return {}
 
 
+class RichBar(RichProgressBar):
+    """A bar for the epoch that runs, and above it a line for each that has."""
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Prints the epoch's losses and scores above the bar."""
+        super().on_train_epoch_end(trainer, pl_module)
+        if self.progress is not None:
+            self.progress.console.print(epoch_line(trainer), highlight=False)
+
+
+class PlainBar(TQDMProgressBar):
+    """The same without rich."""
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Prints the epoch's losses and scores above the bar."""
+        super().on_train_epoch_end(trainer, pl_module)
+        self.print(epoch_line(trainer))
+
+
 def epoch_line(trainer: L.Trainer) -> str:
     """Returns an epoch's losses and scores in words."""
     values = trainer.callback_metrics
@@ -55,5 +74,5 @@ def progress_display() -> ProgressBar:
     if not sys.stdout.isatty():
         return EpochLines()
     if importlib.util.find_spec("rich"):
-        return RichProgressBar()
-    return TQDMProgressBar()
+        return RichBar()
+    return PlainBar()
