@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from anemia_lightning.data.colour import lab_to_srgb
 
-DRAWING_VERSION = 4
+DRAWING_VERSION = 6
 """Goes up with every change of a pixel, so that photographs of an older drawing are never reused."""
 
 MIDDLE_A = 33.0
@@ -87,8 +87,9 @@ def _draw_tissue(lid: _Lid, redness_a: float, vessel_contrast: float, rng: np.ra
     light = rng.normal(0, 2.5) * lid.along + rng.normal(0, 2.5) * lid.across
     richness = redness_a - MIDDLE_A
 
-    # Less haemoglobin sends more light back, hence the slope of lightness on redness.
-    lightness = 60 - 0.9 * richness + rng.normal(0, 2) + light
+    # Less haemoglobin sends more light back, hence the slope of lightness on redness; it levels off where
+    # darker tissue of that redness would leave sRGB.
+    lightness = np.interp(richness, [-24, 10, 24], [81, 54, 53]) + rng.normal(0, 2) + light
     lightness += 2.0 * blotches + 0.8 * grain + 1.2 * glands - 11 * vessels
     lightness += 5 * rim - 8 * fold - 7 * corners - 4 * lid.across**2
     a = 1.3 * blotches - 0.6 * glands + 7 * vessels - 5 * rim + 4 * fold + 3 * corners
