@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class AnemiaError(Exception):
@@ -25,6 +25,16 @@ class AnemiaError(Exception):
 
     def __str__(self) -> str:
         return f"Looked for {self.sought}; found {self.found}. {self.change}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickle would call the class with `args`, but most of ours are built from something else.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(kind: type[AnemiaError], arguments: tuple[Any, ...], state: dict[str, Any]) -> AnemiaError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigError(AnemiaError):
@@ -56,13 +66,15 @@ class SplitLeakError(AnemiaError):
 class SplitImpossibleError(AnemiaError):
     """Too few patients for every split to hold both classes."""
 
-    def __init__(self, split: str, lacking: list[int], patients: Mapping[int, int]) -> None:
+    def __init__(self, split: str, lacking: list[int], patients: Mapping[int, int], *, is_given: bool = False) -> None:
         names = " and ".join({0: "non-anaemic", 1: "anaemic"}[label] for label in lacking)
         counts = f"{patients.get(1, 0)} anaemic and {patients.get(0, 0)} non-anaemic patients in all"
         super().__init__(
             "both classes in each of train, val and test",
             f"no {names} photo in {split} ({counts})",
-            "Add patients, or give that split a larger share with split.fractions.",
+            "Give that split photos of both classes, or leave the split column empty and have it drawn."
+            if is_given
+            else "Add patients, or give that split a larger share with split.fractions.",
         )
 
 
@@ -285,3 +297,28 @@ class NoPhotosError(AnemiaError):
         super().__init__(
             f"photographs ({', '.join(suffixes)}) at {source}", found, "Give a photograph or a folder with source=…."
         )
+
+
+class TooManyPartsError(AnemiaError):
+    """Optimizer steps with fewer photos than the ranks and accumulated batches among which they are dealt."""
+
+    def __init__(self, parts: int, *, photos: int, batch_size: int) -> None:
+        super().__init__(
+            f"a photo for each of the {parts} parts of an optimizer step (devices x accumulated batches)",
+            f"{photos} training photos in steps of {batch_size}",
+            "Lower trainer.devices or trainer.accumulate_grad_batches, or raise data.batch_size.",
+        )
+
+
+class WorkerError(AnemiaError):
+    """What another class of ours said in a worker process of a loader.
+
+    Torch rebuilds a worker's exception from one text, the traceback, which ends with the class and its message.
+    """
+
+    def __init__(self, told: str) -> None:
+        self._message = told.rpartition(f"{type(self).__name__}: ")[2].strip()
+        super().__init__("photos, in a worker process", "none", self._message)
+
+    def __str__(self) -> str:
+        return self._message
