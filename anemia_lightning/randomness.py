@@ -27,9 +27,11 @@ def stream(*ingredients: str | int) -> np.random.Generator:
         >>> bool(stream("order", 0, 1).random() == stream("order", 0, 2).random())
         False
     """
-    # repr keeps 1 and "1", and ("a", "b") and ("a, b",), apart.
-    digest = hashlib.blake2b(repr(ingredients).encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.Philox(key=np.frombuffer(digest, dtype=np.uint64)))
+    # NumPy's numbers and texts are written like Python's own, so that equal ingredients look alike.
+    plain = tuple(str(each) if isinstance(each, str) else int(each) for each in ingredients)
+    # ascii keeps 1 and "1", and ("a", "b") and ("a, b",), apart, and does not change with Python's Unicode tables.
+    digest = hashlib.blake2b(ascii(plain).encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=np.frombuffer(digest, dtype="<u8")))
 
 
 def epoch_order(size: int, seed: int, epoch: int) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """What happens to the pixels of a photo: normalisation always, augmentation in training.
 
-One code for CPU and GPU, whole batches at a time. Every operation is pixel by pixel or sums integers, so the
-number of threads and the device change nothing that enters the network beyond the last bit of a bilinear weight.
+One code for CPU and GPU. Every operation is pixel by pixel or sums whole numbers, so neither the number of threads
+nor the other photos of a batch change anything, and another device only the last bit of a bilinear weight.
 """
 
 import math
@@ -51,13 +51,17 @@ class Augmentation:
     """`data.augmentation_seed`: runs with another `seed` share their views."""
 
     def __post_init__(self) -> None:
+        highest = dict.fromkeys(("flip", "brightness", "contrast", "translation"), 1)
+        highest |= dict.fromkeys(("rotation_degrees", "affine_rotation_degrees"), 180)
         problems = [
-            f"data.augmentation.{name} must lie in [0, 1], not {getattr(self, name)}."
-            for name in ("flip", "brightness", "contrast")
-            if not 0 <= getattr(self, name) <= 1
+            f"data.augmentation.{name} must lie in [0, {limit}], not {getattr(self, name)}."
+            for name, limit in highest.items()
+            if not 0 <= getattr(self, name) <= limit
         ]
-        if not 0 < self.scale[0] <= self.scale[1]:
-            problems.append(f"data.augmentation.scale must be two rising positive factors, not {self.scale}.")
+        if len(self.scale) != len(("low", "high")) or not 0 < self.scale[0] <= self.scale[-1] < math.inf:
+            problems.append(f"data.augmentation.scale must be two rising positive factors, not {list(self.scale)}.")
+        if len(self.fill) != len("rgb") or not all(level in range(256) for level in self.fill):
+            problems.append(f"data.augmentation.fill must be three whole numbers from 0 to 255, not {list(self.fill)}.")
         if self.interpolation not in ("bilinear", "nearest"):
             problems.append(f"data.augmentation.interpolation is bilinear or nearest, not {self.interpolation}.")
         if problems:
@@ -117,7 +121,7 @@ def draw_views(augmentation: Augmentation, photos: Sequence[str], view: int) -> 
 
 
 def normalise(pixels: Tensor) -> Tensor:
-    """Turns uint8 [B, 3, H, W] into float32 with ImageNet's mean at 0 and its deviation at 1."""
+    """Turns levels from 0 to 255, [B, 3, H, W], into float32 with ImageNet's mean at 0 and its deviation at 1."""
     mean = torch.tensor(IMAGENET_MEAN, device=pixels.device).view(3, 1, 1)
     std = torch.tensor(IMAGENET_STD, device=pixels.device).view(3, 1, 1)
     return (pixels.float() / 255 - mean) / std
@@ -134,84 +138,110 @@ def augment(pixels: Tensor, draws: Draws, augmentation: Augmentation) -> Tensor:
     Returns:
         float32 [B, 3, S, S], normalised.
     """
+    back = inverse_map(draws).to(pixels.device)
     draws = Draws(*(values.to(pixels.device) for values in draws))
-    jittered = jitter(pixels, draws)
     fill = _normalised_fill(augmentation.fill, pixels.device)
-    # grid_sample fills with zeros only, so the fill is moved to zero and back.
-    return resample(normalise(jittered) - fill, draws, augmentation.interpolation) + fill
+    # What becomes of one photo fits into a CPU's cache, what becomes of a batch does not.
+    size = 1 if pixels.device.type == "cpu" else len(pixels)
+    parts = [slice(start, start + size) for start in range(0, len(pixels), size)]
+    images = []
+    for part in parts:
+        levels = jitter(pixels[part], Draws(*(values[part] for values in draws)))
+        images.append(resample(normalise(levels), back[part], augmentation.interpolation, fill))
+    return torch.cat(images)
 
 
 def jitter(pixels: Tensor, draws: Draws) -> Tensor:
-    """Applies brightness and contrast in the drawn order, on uint8 [B, 3, H, W], rounding down as torchvision does."""
-    contrast_first = draws.contrast_first.bool()
-    pixels = torch.where(_each(contrast_first), _adjust_contrast(pixels, draws.contrast), pixels)
-    pixels = _adjust_brightness(pixels, draws.brightness)
-    return torch.where(_each(contrast_first), pixels, _adjust_contrast(pixels, draws.contrast))
-
-
-def resample(images: Tensor, draws: Draws, interpolation: Literal["bilinear", "nearest"]) -> Tensor:
-    """Applies flip, rotation and affine map as one matrix and one resampling; zero enters from outside.
+    """Applies brightness and contrast in the drawn order, rounding down after each as torchvision does.
 
     Args:
-        images: float [B, C, S, S], square.
-        draws: The drawn maps.
-        interpolation: How values between pixels are made.
+        pixels: uint8 [B, 3, H, W].
+        draws: The drawn factors.
 
     Returns:
-        Like `images`.
+        float32 [B, 3, H, W], whole numbers from 0 to 255.
     """
-    height, width = images.shape[-2:]
-    assert height == width, "normalised coordinates rotate without distortion only in a square"
-    grid = functional.affine_grid(
-        inverse_map(draws).to(images.dtype), [len(images), 1, height, width], align_corners=False
-    )
-    return functional.grid_sample(images, grid, mode=interpolation, padding_mode="zeros", align_corners=False)
+    contrast_first = draws.contrast_first.bool()
+    levels = _adjust_brightness(pixels.float(), draws.brightness.masked_fill(contrast_first, 1))
+    levels = _adjust_contrast(levels, draws.contrast)
+    return _adjust_brightness(levels, draws.brightness.masked_fill(~contrast_first, 1))
 
 
 def inverse_map(draws: Draws) -> Tensor:
     """Returns where each output point comes from, float64 [B, 2, 3], in coordinates that run from -1 to 1.
 
-    Forward, a point p goes to A · R · F · p + t: flip F, rotation R, scaled rotation A, shift t.
+    Forward, a point p goes to A · R · F · p + t: flip F, rotation R, scaled rotation A, shift t. Backward the two
+    rotations are one, by the difference of their angles, since they count in opposite directions.
     """
-    rotation = _rotation(-draws.rotation)
-    affine = _rotation(draws.affine_rotation) * _each(draws.scale, dims=2)
-    flip = torch.diag_embed(torch.stack([draws.flip, torch.ones_like(draws.flip)], dim=1))
-    back = torch.linalg.inv(affine @ rotation @ flip)
+    back = _rotation(draws.rotation - draws.affine_rotation) / _each(draws.scale, dims=2)
+    back = back * torch.stack([draws.flip, torch.ones_like(draws.flip)], dim=1).unsqueeze(2)
     # The side spans two units of these coordinates.
-    shift = 2 * torch.stack([draws.shift_x, draws.shift_y], dim=1).unsqueeze(2)
-    return torch.cat([back, -back @ shift], dim=2)
+    shift = 2 * torch.stack([draws.shift_x, draws.shift_y], dim=1).unsqueeze(1)
+    return torch.cat([back, -(back * shift).sum(dim=2, keepdim=True)], dim=2)
+
+
+def resample(images: Tensor, back: Tensor, interpolation: Literal["bilinear", "nearest"], fill: Tensor) -> Tensor:
+    """Moves images by one resampling.
+
+    Args:
+        images: float [B, C, S, S], square.
+        back: Where each output point comes from, as of `inverse_map`.
+        interpolation: How values between pixels are made.
+        fill: What enters from outside, float [C, 1, 1].
+
+    Returns:
+        Like `images`.
+    """
+    side = images.shape[-1]
+    assert images.shape[-2] == side, "normalised coordinates rotate without distortion only in a square"
+    grid = _source_points(back, side).to(images.dtype)
+    # grid_sample fills with zeros only, so the fill is moved to zero and back.
+    moved = functional.grid_sample(
+        images - fill, grid, mode=interpolation, padding_mode="zeros", align_corners=False
+    ).add_(fill)
+    # A map that moves nothing changes nothing, not even the last bit.
+    still = (back == torch.eye(2, 3, dtype=back.dtype, device=back.device)).all(dim=2).all(dim=1)
+    moved[still] = images[still]
+    return moved
 
 
 def _rotation(degrees: Tensor) -> Tensor:
     """float64 [B, 2, 2]; clockwise on the screen, since y points down."""
-    angle = degrees * math.pi / 180
-    cos, sin = angle.cos(), angle.sin()
-    return torch.stack([torch.stack([cos, -sin], dim=1), torch.stack([sin, cos], dim=1)], dim=1)
+    # One angle at a time: vector instructions may round by an angle's place in the batch.
+    angles = [math.radians(each) for each in degrees.tolist()]
+    turns = [[[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]] for angle in angles]
+    return torch.tensor(turns, dtype=torch.float64, device=degrees.device)
 
 
-def _adjust_brightness(pixels: Tensor, factor: Tensor) -> Tensor:
-    return _to_uint8(pixels * _each(factor).float())
+def _source_points(back: Tensor, side: int) -> Tensor:
+    """Where each output pixel comes from, float64 [B, side, side, 2] as (x, y) between -1 and 1."""
+    centres = (2 * torch.arange(side, dtype=back.dtype, device=back.device) + 1) / side - 1
+    along_x = back[:, :, :1] * centres + back[:, :, 2:]
+    along_y = back[:, :, 1:2] * centres
+    return along_x.mT[:, None] + along_y.mT[:, :, None]
 
 
-def _adjust_contrast(pixels: Tensor, factor: Tensor) -> Tensor:
-    red, green, blue = pixels.float().unbind(1)
-    # The grey values are whole numbers and are summed as such: no order of summation can change the mean.
-    grey = (0.2989 * red + 0.587 * green + 0.114 * blue).floor().to(torch.int64)
-    mean = grey.sum(dim=(1, 2)).double() / grey[0].numel()
-    ratio, anchor = _each(factor).float(), _each(mean * (1 - factor)).float()
-    return _to_uint8(pixels * ratio + anchor)
+def _adjust_brightness(levels: Tensor, factor: Tensor) -> Tensor:
+    return _to_levels(levels * _each(factor).float())
 
 
-def _to_uint8(values: Tensor) -> Tensor:
-    return values.clamp_(0, 255).to(torch.uint8)
+def _adjust_contrast(levels: Tensor, factor: Tensor) -> Tensor:
+    red, green, blue = levels.unbind(1)
+    grey = (0.2989 * red + 0.587 * green + 0.114 * blue).floor_()
+    # Whole numbers, summed in float64: no order of summation can change the mean.
+    mean = grey.sum(dim=(1, 2), dtype=torch.float64) / grey[0].numel()
+    return _to_levels(levels * _each(factor).float() + _each(mean * (1 - factor)).float())
+
+
+def _to_levels(values: Tensor) -> Tensor:
+    return values.clamp_(0, 255).floor_()
 
 
 def _normalised_fill(fill: tuple[int, int, int], device: torch.device) -> Tensor:
-    values = [
-        0.0 if level == round(255 * mean) else (level / 255 - mean) / std
-        for level, mean, std in zip(fill, IMAGENET_MEAN, IMAGENET_STD, strict=True)
-    ]
-    return torch.tensor(values, device=device).view(3, 1, 1)
+    """The fill colour as `normalise` gives it, but 0 where it is ImageNet's mean in whole levels; float32 [3, 1, 1]."""
+    is_mean = [level == round(255 * mean) for level, mean in zip(fill, IMAGENET_MEAN, strict=True)]
+    levels = torch.tensor(fill, device=device).view(1, 3, 1, 1)
+    return normalise(levels)[0].masked_fill(torch.tensor(is_mean, device=device).view(3, 1, 1), 0)
 
 
 def _each(values: Tensor, dims: int = 3) -> Tensor:
