@@ -1,5 +1,6 @@
 """Which photos train, which choose the model and which judge it: no patient and no photo group ever on two sides."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -8,17 +9,18 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from anemia_lightning.errors import SplitImpossibleError, SplitLeakError
+from anemia_lightning.errors import Fault, ManifestError, SplitImpossibleError, SplitLeakError
 from anemia_lightning.randomness import stream
 
 SPLITS = ("train", "val", "test")
+_TINY = 1e-9
 
 
 def assign_splits(manifest: pd.DataFrame, *, fractions: Mapping[str, float], seed: int) -> pd.Series:
     """Gives every photo of a manifest its split.
 
-    Splits that the manifest brings along are kept, after a check that nothing crosses them; where they lack a
-    validation part, it is cut from their training part.
+    Splits that the manifest brings along are kept, after a check that nothing crosses them. Where they lack
+    validation or test photos, these are cut from the training photos, in the proportions of `fractions`.
 
     Args:
         manifest: The photos.
@@ -29,16 +31,21 @@ def assign_splits(manifest: pd.DataFrame, *, fractions: Mapping[str, float], see
         train, val or test for each row, with the manifest's index.
 
     Raises:
+        ManifestError: If some photos bring a split along and others do not.
         SplitLeakError: If given splits share a patient or a photo group.
         SplitImpossibleError: If a split would lack one of the classes.
     """
-    groups = independent_groups(manifest)
-    splits = manifest["split"].astype(str).copy()
-    if (splits == "").all():
-        splits[:] = draw_splits(manifest["label"].to_numpy(), groups, fractions=fractions, seed=seed)
-    elif not (splits == "val").any():
-        splits = _cut_validation(manifest, splits, groups, fractions=fractions, seed=seed)
-    check_splits(manifest, splits)
+    splits = manifest["split"].astype(str)
+    given = [name for name in SPLITS if (splits == name).any()]
+    unplaced = manifest["photo"][splits == ""]
+    if given and len(unplaced):
+        raise ManifestError([Fault("photos without a split, beside others that have one", unplaced.tolist())])
+    check_separate(manifest, splits)
+    drawn = [name for name in SPLITS if name == "train" or name not in given]
+    if len(drawn) > 1:
+        splits = _cut(manifest, splits, {name: fractions[name] for name in drawn}, seed=seed)
+    for name in SPLITS:
+        _require_both_classes(manifest, splits, name, is_given=bool(given) and name in (*given, "train"))
     return splits
 
 
@@ -60,7 +67,8 @@ def draw_splits(
 ) -> NDArray[np.str_]:
     """Deals whole groups to splits so that each comes close to its share of both classes.
 
-    Large groups are dealt first, ties in random order; each goes where its photos are missing most.
+    Large groups are dealt first, ties in random order. Each goes where its photos are missing most, unless the
+    groups after it would then no longer suffice to give every split both classes.
 
     Args:
         labels: 0 or 1, int64 [N].
@@ -72,55 +80,87 @@ def draw_splits(
         The split's name for each photo, str [N].
     """
     names = np.array(list(fractions))
-    totals = np.bincount(labels, minlength=2)
-    wanted = np.outer(list(fractions.values()), totals).astype(float)
+    wanted = np.outer(list(fractions.values()), np.bincount(labels, minlength=2))
+    photos = np.zeros((groups.max() + 1, 2), dtype=np.int64)
+    np.add.at(photos, (groups, labels), 1)
+    order = stream("split", seed).permutation(len(photos))
+    order = order[np.argsort(-photos[order].sum(axis=1), kind="stable")]
+    return np.asarray(names[_deal(photos, order, wanted)[groups]])
+
+
+def _deal(photos: NDArray[np.int64], order: NDArray[np.int64], wanted: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Returns the split of each group; `photos` is groups by classes, `wanted` splits by classes."""
+    chosen = np.empty(len(photos), dtype=np.int64)
     missing = wanted.copy()
-    group_labels = pd.crosstab(groups, labels).reindex(columns=[0, 1], fill_value=0).to_numpy()
-    order = stream("split", seed).permutation(len(group_labels))
-    order = order[np.argsort(-group_labels[order].sum(axis=1), kind="stable")]
-    chosen = np.empty(len(group_labels), dtype=int)
+    lacking = np.ones(wanted.shape, dtype=bool)
+    holds = photos > 0
+    left = Counter(map(tuple, holds.tolist()))
     for group in order:
-        need = (missing / np.maximum(wanted, 1e-9)) @ group_labels[group]
-        chosen[group] = int(np.argmax(need))
-        missing[chosen[group]] -= group_labels[group]
-    positions = np.searchsorted(np.unique(groups), groups)
-    return np.asarray(names[chosen[positions]])
+        left[tuple(holds[group].tolist())] -= 1
+        need = (missing / np.maximum(wanted, _TINY)) @ photos[group]
+        chosen[group] = split = _choose(need, holds[group], left, lacking) if lacking.any() else int(np.argmax(need))
+        missing[split] -= photos[group]
+        lacking[split] &= ~holds[group]
+    return chosen
 
 
-def check_splits(manifest: pd.DataFrame, splits: pd.Series) -> None:
-    """Asserts that nothing crosses a split and that each holds both classes.
+def _choose(
+    need: NDArray[np.float64],
+    holds: NDArray[np.bool_],
+    left: Mapping[tuple[bool, ...], int],
+    lacking: NDArray[np.bool_],
+) -> int:
+    """Returns the neediest split with which every split can still get both classes, or else the neediest."""
+    ranked = np.argsort(-need, kind="stable")
+    for split in ranked:
+        lacking_then = lacking.copy()
+        lacking_then[split] &= ~holds
+        if _suffices(left, lacking_then):
+            return int(split)
+    return int(ranked[0])
+
+
+def _suffices(left: Mapping[tuple[bool, ...], int], lacking: NDArray[np.bool_]) -> bool:
+    """Returns whether the groups that are left can give every split the classes that it lacks.
+
+    Args:
+        left: How many groups hold (label 0, label 1).
+        lacking: Splits by classes.
+    """
+    # A group of both classes serves best where both are lacking, and else as a group of either class.
+    doubly = min(int(lacking.all(axis=1).sum()), left[True, True])
+    needs = lacking.sum(axis=0) - doubly
+    short = sum(max(0, needs[label] - left[label == 0, label == 1]) for label in (0, 1))
+    return bool(short <= left[True, True] - doubly)
+
+
+def check_separate(manifest: pd.DataFrame, splits: pd.Series) -> None:
+    """Asserts that nothing crosses a split.
 
     Raises:
         SplitLeakError: If a patient or a photo group stands in more than one split.
-        SplitImpossibleError: If a split lacks a class.
     """
     for column in ("patient", "photo_group"):
         spread = splits.groupby(manifest[column]).nunique()
         crossing = spread[spread > 1].index.astype(str).tolist()
         if crossing:
             raise SplitLeakError(column, crossing)
-    for name in SPLITS:
-        labels = manifest.loc[splits == name, "label"]
-        lacking = [label for label in (0, 1) if not (labels == label).any()]
-        if lacking:
-            raise SplitImpossibleError(name, lacking, patients=_patients_by_label(manifest))
 
 
-def _patients_by_label(manifest: pd.DataFrame) -> dict[int, int]:
-    return {label: manifest.loc[manifest["label"] == label, "patient"].nunique() for label in (0, 1)}
+def _require_both_classes(manifest: pd.DataFrame, splits: pd.Series, name: str, *, is_given: bool) -> None:
+    labels = manifest.loc[splits == name, "label"]
+    lacking = [label for label in (0, 1) if not (labels == label).any()]
+    if lacking:
+        patients = {label: manifest.loc[manifest["label"] == label, "patient"].nunique() for label in (0, 1)}
+        raise SplitImpossibleError(name, lacking, patients=patients, is_given=is_given)
 
 
-def _cut_validation(
-    manifest: pd.DataFrame,
-    splits: pd.Series,
-    groups: NDArray[np.int64],
-    *,
-    fractions: Mapping[str, float],
-    seed: int,
-) -> pd.Series:
+def _cut(manifest: pd.DataFrame, splits: pd.Series, fractions: Mapping[str, float], *, seed: int) -> pd.Series:
+    """Deals the photos that are in no split or in train to the splits of `fractions`."""
     splits = splits.copy()
-    pool = (splits == "train").to_numpy()
-    together = fractions["train"] + fractions["val"]
-    shares = {name: fractions[name] / together for name in ("train", "val")}
-    splits[pool] = draw_splits(manifest["label"].to_numpy()[pool], groups[pool], fractions=shares, seed=seed)
+    pool = splits.isin(["", "train"]).to_numpy()
+    if pool.any():
+        shares = {name: fraction / sum(fractions.values()) for name, fraction in fractions.items()}
+        groups = np.unique(independent_groups(manifest)[pool], return_inverse=True)[1]
+        splits[pool] = draw_splits(manifest["label"].to_numpy()[pool], groups, fractions=shares, seed=seed)
     return splits
