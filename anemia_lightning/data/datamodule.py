@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import lightning as L
 import numpy as np
@@ -12,13 +12,13 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from anemia_lightning.contracts import SPLIT_COLUMNS, Batch, BatchRequest, Stage
-from anemia_lightning.data.dataset import PhotoDataset, PhotoRows
+from anemia_lightning.data.dataset import PhotoDataset, PhotoRows, as_it_is
 from anemia_lightning.data.manifest import require_both_classes
 from anemia_lightning.data.reading import Framing, check_photos
 from anemia_lightning.data.sampler import EvaluationSampler, TrainingSampler
 from anemia_lightning.data.splits import assign_splits
 from anemia_lightning.data.transforms import Augmentation
-from anemia_lightning.errors import UnreadablePhotosError
+from anemia_lightning.errors import Fault, ManifestError, UnreadablePhotosError
 from anemia_lightning.randomness import epoch_order
 
 DatasetFactory = Callable[[Stage, int], "Dataset[Batch]"]
@@ -76,7 +76,7 @@ class AnemiaDataModule(L.LightningDataModule):
         self._start_method = start_method
         self._overfit_photos = overfit_steps * batch_size
         self._phase_starts = sorted(phase_starts)
-        self._dataset_factory = dataset_factory or self.photo_dataset
+        self._dataset_factory = dataset_factory
         self._progress = progress
         self._loaders: dict[Stage, tuple[int, DataLoader[Batch]]] = {}
         self.manifest = pd.DataFrame()
@@ -85,7 +85,14 @@ class AnemiaDataModule(L.LightningDataModule):
         """The photos that cannot, with the reason."""
 
     def setup(self, stage: str | None = None) -> None:
-        """Reads, checks and splits the photos, once."""
+        """Reads, checks and splits the photos, once.
+
+        Raises:
+            UnreadablePhotosError: With all photos that cannot be decoded, if they are to stop the run.
+            ManifestError: If the photos that can be decoded are of one class.
+            SplitLeakError: If given splits share a patient or a photo group.
+            SplitImpossibleError: If a split would lack one of the classes.
+        """
         if len(self.manifest):
             return
         found = self._source()
@@ -95,7 +102,11 @@ class AnemiaDataModule(L.LightningDataModule):
         reasons = {photo.photo: f"{photo.code}: {photo.reason}" for photo in unreadable}
         is_readable = ~found["photo"].isin(reasons)
         manifest = found[is_readable].reset_index(drop=True)
-        require_both_classes(manifest)
+        try:
+            require_both_classes(manifest)
+        except ManifestError as error:
+            left_out = [Fault("photos left out as unreadable", list(reasons))] if reasons else []
+            raise ManifestError([*error.faults, *left_out]) from None
         manifest["split"] = assign_splits(manifest, fractions=self._fractions, seed=self._split_seed)
         self.manifest = manifest
         self.excluded = found[~is_readable].assign(split="excluded", reason=lambda rows: rows["photo"].map(reasons))
@@ -106,10 +117,11 @@ class AnemiaDataModule(L.LightningDataModule):
         return rows.sort_values("photo")[list(SPLIT_COLUMNS)]
 
     def fingerprint(self) -> str:
-        """Returns the SHA-256 of what the run is about: ids, labels, patients, splits and file sizes."""
+        """Returns the SHA-256 of what the run is about: ids, labels, patients, splits, sizes of photos and masks."""
         columns = ["photo", "label", "patient", "photo_group", "split"]
-        rows = self.manifest[columns].assign(size=[Path(path).stat().st_size for path in self.manifest["path"]])
-        return hashlib.sha256(rows.to_csv(index=False).encode()).hexdigest()
+        sizes = {name: [_size(path) for path in self.manifest[name]] for name in ("path", "mask")}
+        rows = self.manifest[columns].assign(**sizes)
+        return hashlib.sha256(rows.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
 
     def class_weights(self) -> list[float]:
         """Returns the 'balanced' weight of labels 0 and 1, from the training split alone."""
@@ -159,7 +171,9 @@ class AnemiaDataModule(L.LightningDataModule):
         phase = sum(start <= epoch for start in self._phase_starts)
         known = self._loaders.get(stage)
         if known is None or known[0] != phase:
-            dataset = self._dataset_factory(stage, epoch)
+            if known is not None:
+                _stop_workers(known[1])
+            dataset = (self._dataset_factory or self.photo_dataset)(stage, epoch)
             self._loaders[stage] = (phase, self._dataloader(dataset, self._sampler(stage)))
         return self._loaders[stage][1]
 
@@ -212,7 +226,7 @@ def _request_loader(
         sampler=sampler,
         # The sampler asks for whole batches, and the data set answers with them.
         batch_size=None,
-        collate_fn=_as_it_is,
+        collate_fn=as_it_is,
         num_workers=num_workers,
         persistent_workers=num_workers > 0,
         multiprocessing_context=start_method if num_workers else None,
@@ -220,5 +234,11 @@ def _request_loader(
     )
 
 
-def _as_it_is(batch: Any) -> Any:  # noqa: ANN401  what the loader calls a list is a whole batch here
-    return batch
+def _stop_workers(loader: DataLoader[Batch]) -> None:
+    # Left to the garbage collector, each worker of the phase before would be waited for for 5 seconds.
+    if loader._iterator is not None:  # noqa: SLF001  torch has no public way
+        loader._iterator._shutdown_workers()  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _size(path: str) -> int:
+    return Path(path).stat().st_size if path else 0

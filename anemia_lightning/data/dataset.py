@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from anemia_lightning.contracts import Batch, BatchRequest
 from anemia_lightning.data.reading import Framing, read_photo
 from anemia_lightning.data.transforms import Augmentation, augment, draw_views, normalise
+from anemia_lightning.errors import AnemiaError, WorkerError
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,14 @@ class PhotoDataset(Dataset[Batch]):
         return len(self._rows.photo)
 
     def __getitem__(self, request: BatchRequest) -> Batch:
+        try:
+            return self._batch(request)
+        except AnemiaError as error:
+            if get_worker_info() is None:
+                raise
+            raise WorkerError(str(error)) from None
+
+    def _batch(self, request: BatchRequest) -> Batch:
         photos = tuple(self._rows.photo[index] for index in request.indices)
         return Batch(
             photo=photos,
@@ -72,3 +82,8 @@ class PhotoDataset(Dataset[Batch]):
         mask = self._rows.mask[index]
         photo = read_photo(Path(self._rows.path[index]), mask=Path(mask) if mask else None)
         return torch.from_numpy(np.ascontiguousarray(self._framing.apply(photo).transpose(2, 0, 1)))
+
+
+def as_it_is(batch: Any) -> Any:  # noqa: ANN401  what the loader calls a list is a whole batch here
+    """Collates a batch that is one already. It lives here because a worker process imports its module."""
+    return batch

@@ -7,14 +7,15 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from anemia_lightning.contracts import UNKNOWN_LABEL, BatchRequest
+from anemia_lightning.errors import TooManyPartsError
 from anemia_lightning.randomness import epoch_order
 
 
 class TrainingSampler(Sampler[BatchRequest]):
     """Shuffles photos anew each epoch and deals every optimizer step's photos to ranks and micro-batches.
 
-    The photos of a step depend on neither the number of ranks nor that of micro-batches. A last step too small
-    to give each of them a photo, or of a single photo, is merged into the one before.
+    The photos of a step depend on neither the number of ranks nor that of micro-batches, the last step's apart:
+    when it is too small to give each of them a photo, or is a single photo, it is merged into the one before.
 
     Args:
         labels: The label of each photo of the data set.
@@ -23,6 +24,9 @@ class TrainingSampler(Sampler[BatchRequest]):
         rank: This process, from 0.
         world_size: How many processes share the work.
         micro_batches: Into how many batches a rank cuts its part of a step (gradient accumulation).
+
+    Raises:
+        TooManyPartsError: If not even a whole step has a photo for each rank and micro-batch.
     """
 
     def __init__(
@@ -42,6 +46,8 @@ class TrainingSampler(Sampler[BatchRequest]):
         self._world_size = world_size
         self._micro_batches = micro_batches
         self._epoch = 0
+        if min(self._step_sizes()) < world_size * micro_batches:
+            raise TooManyPartsError(world_size * micro_batches, photos=len(labels), batch_size=batch_size)
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before each epoch."""
@@ -73,15 +79,16 @@ class EvaluationSampler(Sampler[BatchRequest]):
 
     Args:
         labels: The label of each photo of the data set.
-        batch_size: Photos per batch.
+        batch_size: Photos per batch; fewer where a rank would get none, since an idle rank would be waited for.
         rank: This process, from 0.
         world_size: How many processes share the work.
     """
 
     def __init__(self, labels: Sequence[int], *, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
         self._labels = np.asarray(labels)
-        starts = range(0, len(self._labels), batch_size)
-        self._batches = [range(start, min(start + batch_size, len(self._labels))) for start in starts]
+        size = min(batch_size, max(1, len(labels) // world_size))
+        starts = range(0, len(labels), size)
+        self._batches = [range(start, min(start + size, len(labels))) for start in starts]
         self._mine = self._batches[rank::world_size]
 
     def __len__(self) -> int:

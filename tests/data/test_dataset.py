@@ -1,0 +1,155 @@
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from anemia_lightning.contracts import UNKNOWN_LABEL, Batch, BatchRequest
+from anemia_lightning.data.dataset import PhotoDataset, PhotoRows
+from anemia_lightning.data.manifest import build_manifest
+from anemia_lightning.data.reading import Framing, read_photo
+from anemia_lightning.data.transforms import Augmentation, augment, draw_views, normalise
+from anemia_lightning.errors import PhotoUnreadable, WorkerError
+
+FRAMING = Framing(size=16, region="full", resize="stretch", background=(124, 116, 104))
+AUGMENTATION = Augmentation(
+    flip=0.5,
+    rotation_degrees=15.0,
+    brightness=0.2,
+    contrast=0.2,
+    affine_rotation_degrees=15.0,
+    translation=0.1,
+    scale=(0.8, 1.2),
+    interpolation="bilinear",
+    fill=(124, 116, 104),
+    seed=0,
+)
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> PhotoRows:
+    """Six photos; the last two have masks that show their upper half."""
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        Image.fromarray(rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)).save(tmp_path / f"{number}.png")
+    mask = np.zeros((20, 24), dtype=np.uint8)
+    mask[:10] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    return PhotoRows.of(
+        build_manifest(
+            [
+                {
+                    "photo": f"s/{number}.png",
+                    "path": tmp_path / f"{number}.png",
+                    "label": number % 2,
+                    "mask": tmp_path / "mask.png" if number > 3 else "",
+                }
+                for number in range(6)
+            ]
+        )
+    )
+
+
+def request(*indices: int, epoch: int = 0) -> BatchRequest:
+    return BatchRequest(indices, epoch, (3, 4))
+
+
+def framed(rows: PhotoRows, index: int) -> Tensor:
+    photo = read_photo(rows.path[index], mask=rows.mask[index] or None)
+    return torch.from_numpy(FRAMING.apply(photo)).permute(2, 0, 1)
+
+
+def test_a_request_is_answered_with_its_batch(rows: PhotoRows) -> None:
+    batch = PhotoDataset(rows, FRAMING, None)[request(3, 0, 1)]
+    assert batch.photo == ("s/3.png", "s/0.png", "s/1.png")
+    assert torch.equal(batch.label, torch.tensor([1, 0, 1]))
+    assert batch.label.dtype == torch.int64
+    assert batch.values.shape == (3, 3, 16, 16)
+    assert batch.values.dtype == torch.float32
+    assert batch.entry == "image"
+    assert torch.equal(batch.step_label_counts, torch.tensor([3, 4]))
+
+
+def test_evaluation_is_the_framed_photo_normalised(rows: PhotoRows) -> None:
+    batch = PhotoDataset(rows, FRAMING, None)[request(2)]
+    assert torch.equal(batch.values, normalise(framed(rows, 2).unsqueeze(0)))
+
+
+def test_evaluation_has_no_randomness(rows: PhotoRows) -> None:
+    dataset = PhotoDataset(rows, FRAMING, None)
+    before = torch.get_rng_state()
+    first = dataset[request(0, 1, 2, epoch=0)].values
+    torch.manual_seed(7)
+    assert torch.equal(dataset[request(0, 1, 2, epoch=9)].values, first)
+    torch.set_rng_state(before)
+    dataset[request(0, 1, 2)]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_training_is_the_view_of_the_epoch(rows: PhotoRows) -> None:
+    dataset = PhotoDataset(rows, FRAMING, AUGMENTATION)
+    pixels = torch.stack([framed(rows, 4), framed(rows, 2)])
+    expected = augment(pixels, draw_views(AUGMENTATION, ["s/4.png", "s/2.png"], view=5), AUGMENTATION)
+    assert torch.equal(dataset[request(4, 2, epoch=5)].values, expected)
+    assert not torch.equal(dataset[request(4, 2, epoch=6)].values, expected)
+
+
+@pytest.mark.parametrize("augmentation", [None, AUGMENTATION])
+def test_a_batch_is_its_photos_one_by_one(rows: PhotoRows, augmentation: Augmentation | None) -> None:
+    dataset = PhotoDataset(rows, FRAMING, augmentation)
+    together = dataset[request(*range(6), epoch=2)].values
+    alone = torch.cat([dataset[request(index, epoch=2)].values for index in range(6)])
+    assert torch.equal(together, alone)
+
+
+def test_a_mask_rules_what_is_tissue(rows: PhotoRows) -> None:
+    images = PhotoDataset(rows, FRAMING, None)[request(3, 5)].values
+    background = normalise(torch.tensor(FRAMING.background).view(1, 3, 1, 1))[0].expand(3, 7, 16)
+    assert torch.equal(images[1, :, 9:], background)
+    assert not torch.equal(images[0, :, 9:], background)
+
+
+def test_photos_without_a_label_can_be_predicted(rows: PhotoRows) -> None:
+    unknown = PhotoRows(rows.photo, rows.path, rows.mask, (UNKNOWN_LABEL,) * 6)
+    assert PhotoDataset(unknown, FRAMING, None)[request(0, 1)].label.tolist() == [-1, -1]
+
+
+def test_the_length_is_the_number_of_photos(rows: PhotoRows) -> None:
+    assert len(PhotoDataset(rows, FRAMING, None)) == 6
+
+
+def test_a_data_set_travels_to_a_worker_process(rows: PhotoRows) -> None:
+    dataset = PhotoDataset(rows, FRAMING, AUGMENTATION)
+    copy = pickle.loads(pickle.dumps(dataset))
+    assert torch.equal(copy[request(1, 4, epoch=3)].values, dataset[request(1, 4, epoch=3)].values)
+
+
+def test_a_photo_that_vanished_is_named(rows: PhotoRows) -> None:
+    Path(rows.path[1]).unlink()
+    with pytest.raises(PhotoUnreadable) as caught:
+        PhotoDataset(rows, FRAMING, None)[request(0, 1)]
+    assert str(caught.value) == (
+        f"Looked for a photograph in {rows.path[1]}; found no file there. Give a whole JPEG, PNG or WebP file."
+    )
+
+
+def test_a_worker_process_says_the_same_in_one_line(rows: PhotoRows) -> None:
+    Path(rows.path[1]).unlink()
+    loader: DataLoader[Batch] = DataLoader(
+        PhotoDataset(rows, FRAMING, None),
+        sampler=[request(0, 1)],
+        batch_size=None,
+        num_workers=1,
+        multiprocessing_context="spawn",
+    )
+    batches = iter(loader)
+    with pytest.raises(WorkerError) as caught:
+        next(batches)
+    batches._shutdown_workers()  # type: ignore[attr-defined]  # else a later test waits for it
+    assert str(caught.value) == (
+        f"Looked for a photograph in {rows.path[1]}; found no file there. Give a whole JPEG, PNG or WebP file."
+    )
