@@ -2,11 +2,12 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
+
+from anemia_lightning.whole_file import whole_file
 
 
 class RunFolder:
@@ -63,11 +64,8 @@ def find_run(named: str, root: str | Path, verb: str = "train") -> Path:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a file wholly or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-        file.write(text)
-    Path(name).replace(path)
+    with whole_file(path) as file:
+        file.write(text.encode())
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:

@@ -17,15 +17,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "contracts": set(),
     "errors": set(),
     "randomness": set(),
+    "whole_file": {"errors"},
     "metrics": {"errors"},
     "plots": {"metrics", "errors"},
     "baselines": {"metrics", "errors"},
-    "report": {"plots", "metrics", "errors"},
+    "report": {"plots", "metrics", "errors", "whole_file"},
     "data": FREE,
     "features": FREE,
     "model": FREE | {"metrics"},
-    "callbacks": {"contracts", "errors", "plots", "metrics", ""},
-    "wiring": FREE | {"metrics", "plots", "baselines", "report", "data", "features", "model", "callbacks"},
+    "callbacks": {"contracts", "errors", "plots", "metrics", "whole_file", ""},
+    "wiring": FREE
+    | {"whole_file", "metrics", "plots", "baselines", "report", "data", "features", "model", "callbacks"},
 }
 """The parts of the package below the commands; "" is the package itself, which holds the version."""
 

@@ -1,17 +1,66 @@
-"""Checkpoints that a kill in the middle of a write cannot destroy."""
+"""Checkpoints: the best and the last model of a run, which a kill in the middle of a write cannot destroy."""
 
-import errno
-import os
-import tempfile
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import lightning as L
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.utilities.types import _PATH
+from lightning.pytorch.callbacks import Checkpoint
 from typing_extensions import override
 
-from anemia_lightning.errors import CheckpointUnreadableError, DiskFullError
+from anemia_lightning.errors import CheckpointUnreadableError
+from anemia_lightning.whole_file import whole_file
+
+
+class BestAndLastCheckpoint(Checkpoint):
+    """Writes best.ckpt after each epoch that is the best so far, and last.ckpt after every epoch.
+
+    Lightning's ModelCheckpoint writes `last` only together with a new best, lets NaN be the best while there is no
+    other, and forgets the best score when the run folder has been moved.
+
+    Args:
+        folder: Where both files lie.
+        monitor: The value that says which epoch is best.
+        mode: Whether the best value is the lowest (`min`) or the highest (`max`).
+    """
+
+    def __init__(self, folder: str | Path, *, monitor: str, mode: Literal["min", "max"]) -> None:
+        self.best = Path(folder) / "best.ckpt"
+        self.last = Path(folder) / "last.ckpt"
+        self.monitor = monitor
+        self.best_score = math.nan
+        self._sign = {"min": 1, "max": -1}[mode]
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Forgets a best model that is not here, as when a checkpoint is continued in a new folder."""
+        if not trainer.strategy.broadcast(self.best.is_file()):
+            self.best_score = math.nan
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Writes what is to be kept of the epoch."""
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        score = float(trainer.callback_metrics.get(self.monitor, math.nan))
+        # All processes write a checkpoint together, or none.
+        if trainer.strategy.broadcast(self._is_best(score)):
+            self.best_score = score
+            trainer.save_checkpoint(self.best)
+        trainer.save_checkpoint(self.last)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the best value."""
+        return {"best_score": self.best_score}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores it."""
+        self.best_score = state_dict["best_score"]
+
+    def _is_best(self, score: float) -> bool:
+        is_first = math.isnan(self.best_score)
+        return math.isfinite(score) and (is_first or self._sign * score < self._sign * self.best_score)
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
@@ -27,24 +76,8 @@ class DurableCheckpointIO(TorchCheckpointIO):
         Raises:
             DiskFullError: If there is no room; the previous file is untouched.
         """
-        place = Path(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(place)
-        except OSError as error:
-            Path(name).unlink(missing_ok=True)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DiskFullError(place) from error
-            raise
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        sync_folder(place.parent)
+        with whole_file(Path(path)) as file:
+            torch.save(checkpoint, file)
 
     @override
     def load_checkpoint(
@@ -71,13 +104,3 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise CheckpointUnreadableError(path, KeyError("state_dict"))
     return checkpoint
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes a rename within a folder survive a power cut, where the system can."""
-    if hasattr(os, "O_DIRECTORY"):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

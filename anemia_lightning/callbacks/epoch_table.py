@@ -2,8 +2,6 @@
 
 import csv
 import io
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,8 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+
+from anemia_lightning.whole_file import whole_file
 
 _CHARTS = ("loss", "acc", "auroc", "sensitivity", "specificity")
 
@@ -28,7 +28,6 @@ class EpochTable(L.Callback):
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
         self.rows: list[dict[str, float]] = []
-        self._learning_rates: dict[str, float] = {}
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Puts training and validation on one chart each, under Custom Scalars."""
@@ -36,14 +35,11 @@ class EpochTable(L.Callback):
             charts = {name: ["Multiline", [f"train/{name}$", f"val/{name}$"]] for name in _CHARTS}
             writer.add_custom_scalars({"train and val": charts})
 
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Notes the learning rates that the epoch uses; its end changes them."""
-        self._learning_rates = {f"lr/{group['name']}": group["lr"] for group in trainer.optimizers[0].param_groups}
-
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Adds the epoch's row."""
-        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        self._add({"epoch": trainer.current_epoch, **dict(sorted(values.items())), **self._learning_rates}, trainer)
+        """Adds the epoch's row, with the learning rates that the epoch used: the schedule steps after this hook."""
+        values = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        rates = {f"lr/{group['name']}": group["lr"] for group in trainer.optimizers[0].param_groups}
+        self._add({"epoch": trainer.current_epoch, **values, **rates}, trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the rows."""
@@ -70,10 +66,8 @@ def write_rows(path: Path, rows: list[dict[str, float]]) -> None:
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(_rounded(row) for row in rows)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text.getvalue())
-    Path(name).replace(path)
+    with whole_file(path) as file:
+        file.write(text.getvalue().encode())
 
 
 def _rounded(row: Mapping[str, float]) -> dict[str, str]:

@@ -12,4 +12,5 @@ class GradientNorm(L.Callback):
         """Measures one step."""
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
-        pl_module.log("train/grad_norm", norm, on_step=False, on_epoch=True, logger=False, batch_size=1)
+        # The gradients are alike in all processes; the synchronisation, once an epoch, keeps Lightning from warning.
+        pl_module.log("train/grad_norm", norm, on_step=False, on_epoch=True, logger=False, batch_size=1, sync_dist=True)

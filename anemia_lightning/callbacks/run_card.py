@@ -12,11 +12,12 @@ from typing import Any, cast
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.utilities import rank_zero_only
 
 from anemia_lightning import __version__
+from anemia_lightning.callbacks.early_stopping import EarlyStopping
 from anemia_lightning.callbacks.unfreeze import StagedClassifier
+from anemia_lightning.whole_file import whole_file
 
 _PACKAGES = (
     "torch",
@@ -37,20 +38,21 @@ class RunCard(L.Callback):
     Clock values stand here and nowhere else. Every start of a run, also a resumed one, adds a session.
 
     Args:
-        path: Where run.json goes.
+        path: Where run.json goes; what an earlier session wrote there stays, as far as `facts` does not replace it.
         facts: What the command knows: seeds, hashes, precision, warnings.
     """
 
     def __init__(self, path: str | Path, facts: Mapping[str, Any]) -> None:
         self._path = Path(path)
         self._session: dict[str, Any] = {"started": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "epochs": []}
-        earlier = json.loads(self._path.read_text(encoding="utf-8"))["sessions"] if self._path.is_file() else []
+        earlier = read_run_card(self._path)
         self.content: dict[str, Any] = {
+            **earlier,
             "status": "running",
             "stop_reason": None,
             "versions": versions(),
             **facts,
-            "sessions": [*earlier, self._session],
+            "sessions": [*earlier.get("sessions", []), self._session],
         }
         self._marks = {"train": 0.0, "val": 0.0}
 
@@ -86,7 +88,13 @@ class RunCard(L.Callback):
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Notes why training ended."""
         self.content["stop_reason"] = stop_reason(trainer)
-        self.content["epochs"] = trainer.current_epoch
+        # Not current_epoch: it lags by one where a resumed fit has nothing left to train.
+        self.content["epochs"] = trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+        self.write()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Notes what interrupted training."""
+        self.content.update(status="interrupted", stop_reason=type(exception).__name__)
         self.write()
 
     def finish(self, **facts: object) -> None:
@@ -97,9 +105,18 @@ class RunCard(L.Callback):
     @rank_zero_only
     def write(self) -> None:
         """Writes run.json, wholly or not at all."""
-        fresh = self._path.with_name(f".{self._path.name}")
-        fresh.write_text(json.dumps(self.content, indent=2) + "\n", encoding="utf-8")
-        fresh.replace(self._path)
+        with whole_file(self._path) as file:
+            file.write(json.dumps(self.content, indent=2, allow_nan=False).encode() + b"\n")
+
+
+def read_run_card(path: Path) -> dict[str, Any]:
+    """Returns what run.json holds; nothing if there is none, or one that is damaged: the model is worth more."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    is_whole = isinstance(content, dict) and isinstance(content.get("sessions"), list)
+    return content if is_whole else {}
 
 
 def versions() -> dict[str, str]:
@@ -119,8 +136,8 @@ def device_name(trainer: L.Trainer) -> str:
 def stop_reason(trainer: L.Trainer) -> str:
     """Returns in words why a fit ended."""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, EarlyStopping) and callback.stopping_reason_message:
-            return callback.stopping_reason_message
+        if isinstance(callback, EarlyStopping) and (reason := callback.stop_reason()):
+            return reason
     if trainer.max_epochs is not None and trainer.current_epoch >= trainer.max_epochs:
         return f"trainer.max_epochs={trainer.max_epochs} reached"
     return "a limit of the trainer was reached"

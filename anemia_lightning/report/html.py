@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import NamedTuple
 from jinja2 import Environment, StrictUndefined
 
 from anemia_lightning.metrics import Score, shown
+from anemia_lightning.whole_file import whole_file
 
 NOTICE = "Screening aid for research, not a medical device and not a diagnosis"
 
@@ -71,7 +71,8 @@ def write_report(
         figures=[(caption, _data_uri(figure)) for caption, figure in figures.items()],
     )
     # A file name that is not UTF-8 reaches us with letters that UTF-8 cannot write.
-    _replace(path, page.encode("utf-8", errors="backslashreplace"))
+    with whole_file(path) as file:
+        file.write(page.encode("utf-8", errors="backslashreplace"))
 
 
 def _score_table(scores: Mapping[str, Mapping[str, Score]]) -> _Table:
@@ -99,12 +100,3 @@ def _flattened(settings: Mapping[str, object], prefix: str = "") -> Iterator[tup
 def _data_uri(figure: bytes | Path) -> str:
     png = figure.read_bytes() if isinstance(figure, Path) else figure
     return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from jinja2 import UndefinedError
 
+from anemia_lightning.errors import DiskFullError
 from anemia_lightning.plots import draw_roc, to_png
 from anemia_lightning.report import html, write_report
 
@@ -173,7 +174,7 @@ def test_an_older_report_survives_a_write_that_fails(tmp_path: Path, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DiskFullError, match="a full disk"):
         write_report(tmp_path / "report.html", **_content(title="Run 8"))
     assert (tmp_path / "report.html").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

@@ -1,0 +1,65 @@
+"""Files that come whole or not at all, whatever interrupts their writing."""
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from anemia_lightning.errors import DiskFullError
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Opens a file beside its place; when all is written, makes it durable and renames it into place.
+
+    Until then, and after any failure, what was at `path` before is untouched.
+
+    Raises:
+        DiskFullError: If there is no room.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_stumps(path)
+    handle, name = tempfile.mkstemp(prefix=_prefix(path), dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+        _sync_folder(path.parent)
+    except BaseException as error:
+        Path(name).unlink(missing_ok=True)
+        if _is_disk_full(error):
+            raise DiskFullError(path) from error
+        raise
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name}."
+
+
+def _remove_stumps(path: Path) -> None:
+    """Removes what a kill in mid-write has left; a run that is often killed would fill the disk."""
+    for stump in path.parent.iterdir():
+        if stump.name.startswith(_prefix(path)):
+            stump.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename within a folder survive a power cut, where the system can."""
+    if hasattr(os, "O_DIRECTORY"):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _is_disk_full(error: BaseException | None) -> bool:
+    # torch.save turns a failed write into a RuntimeError, with the system's own error behind it.
+    while error is not None and not isinstance(error, OSError):
+        error = error.__context__
+    return error is not None and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -1,0 +1,155 @@
+"""The best and the last model of a run, on the disk."""
+
+import math
+import os
+import pickle
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning as L
+import pytest
+import torch
+
+from anemia_lightning.callbacks.checkpoint import BestAndLastCheckpoint, DurableCheckpointIO, read_checkpoint
+from anemia_lightning.errors import CheckpointUnreadableError, DiskFullError
+
+FitScript = Callable[..., L.Trainer]
+NAN = math.nan
+
+
+class Written(L.Callback):
+    """Notes after each epoch from which epochs the files are."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.epochs: list[tuple[int | None, int | None]] = []
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.current_epoch:
+            self.look()
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.look()
+
+    def look(self) -> None:
+        best, last = (epoch_of(self._folder / name) for name in ("best.ckpt", "last.ckpt"))
+        self.epochs.append((best, last))
+
+
+def epoch_of(path: Path) -> int | None:
+    return int(read_checkpoint(path)["epoch"]) if path.exists() else None
+
+
+def keep(folder: Path, mode: Literal["min", "max"] = "min") -> BestAndLastCheckpoint:
+    return BestAndLastCheckpoint(folder, monitor="val/loss", mode=mode)
+
+
+@pytest.mark.parametrize(
+    ("mode", "values", "epochs"),
+    [
+        ("min", [3.0, 2.0, 2.0, 4.0, 1.0], [(0, 0), (1, 1), (1, 2), (1, 3), (4, 4)]),
+        ("max", [3.0, 2.0, 4.0, 4.0], [(0, 0), (0, 1), (2, 2), (2, 3)]),
+        ("min", [NAN, 2.0, NAN, 1.0], [(None, 0), (1, 1), (1, 2), (3, 3)]),
+        ("max", [NAN, 2.0, math.inf], [(None, 0), (1, 1), (1, 2)]),
+        ("min", [NAN, -math.inf], [(None, 0), (None, 1)]),
+    ],
+)
+def test_each_epoch_is_the_last_and_the_best_is_kept(
+    mode: Literal["min", "max"],
+    values: Sequence[float],
+    epochs: list[tuple[int, int]],
+    fit_script: FitScript,
+    tmp_path: Path,
+) -> None:
+    written = Written(tmp_path)
+    fit_script(values, keep(tmp_path, mode), written)
+    assert written.epochs == epochs
+    assert {path.name for path in tmp_path.iterdir()} <= {"best.ckpt", "last.ckpt"}
+
+
+def test_a_resumed_run_knows_the_best_value_also_in_a_folder_that_was_moved(
+    fit_script: FitScript, tmp_path: Path
+) -> None:
+    fit_script([1.0, 2.0], keep(tmp_path / "here"))
+    moved = (tmp_path / "here").rename(tmp_path / "there")
+    fit_script([1.0, 2.0, 1.5], keep(moved), ckpt_path=moved / "last.ckpt")
+    assert (epoch_of(moved / "best.ckpt"), epoch_of(moved / "last.ckpt")) == (0, 2)
+
+
+def test_without_its_best_file_a_resumed_run_keeps_the_best_of_what_follows(
+    fit_script: FitScript, tmp_path: Path
+) -> None:
+    fit_script([1.0, 2.0], keep(tmp_path / "here"))
+    elsewhere = tmp_path / "there"
+    fit_script([1.0, 2.0, 1.5, 1.6], keep(elsewhere), ckpt_path=tmp_path / "here" / "last.ckpt")
+    assert (epoch_of(elsewhere / "best.ckpt"), epoch_of(elsewhere / "last.ckpt")) == (2, 3)
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    path = tmp_path / "last.ckpt"
+    DurableCheckpointIO().save_checkpoint({"state_dict": {"weight": torch.arange(4.0)}}, path)
+    return path
+
+
+def test_what_is_written_is_read(good: Path) -> None:
+    assert torch.equal(read_checkpoint(good)["state_dict"]["weight"], torch.arange(4.0))
+    assert torch.equal(DurableCheckpointIO().load_checkpoint(good)["state_dict"]["weight"], torch.arange(4.0))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the device of a full disk is Linux's")
+@pytest.mark.parametrize("numbers", [3, 3_000_000])
+def test_a_full_disk_leaves_the_good_checkpoint(numbers: int, good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mkstemp(**_: Any) -> tuple[int, str]:
+        return os.open("/dev/full", os.O_WRONLY), str(good.with_name("stump"))
+
+    monkeypatch.setattr(tempfile, "mkstemp", mkstemp)
+    with pytest.raises(DiskFullError, match="found a full disk"):
+        DurableCheckpointIO().save_checkpoint({"state_dict": {"weight": torch.zeros(numbers)}}, good)
+    assert torch.equal(read_checkpoint(good)["state_dict"]["weight"], torch.arange(4.0))
+
+
+def test_a_failure_while_serialising_leaves_the_good_checkpoint(good: Path) -> None:
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        DurableCheckpointIO().save_checkpoint({"state_dict": {}, "cannot be pickled": lambda: None}, good)
+    assert torch.equal(read_checkpoint(good)["state_dict"]["weight"], torch.arange(4.0))
+    assert list(good.parent.iterdir()) == [good]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_a_torn_checkpoint_is_named(share: float, good: Path) -> None:
+    content = good.read_bytes()
+    good.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(CheckpointUnreadableError) as caught:
+        read_checkpoint(good)
+    assert str(caught.value).startswith(f"Looked for a checkpoint at {good}; found a file that cannot be read as one")
+    assert str(caught.value).endswith("Give a .ckpt file that a training run wrote, such as RUN/checkpoints/best.ckpt.")
+
+
+def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointUnreadableError, match="found no file there"):
+        read_checkpoint(tmp_path / "last.ckpt")
+
+
+class Bomb:
+    """What must never go off."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (Path("went-off"),))
+
+
+def test_code_in_a_checkpoint_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {}, "bomb": Bomb()}, "bomb.ckpt")
+    for read in (read_checkpoint, DurableCheckpointIO().load_checkpoint):
+        with pytest.raises(CheckpointUnreadableError, match="UnpicklingError"):
+            read(Path("bomb.ckpt"))
+    assert not Path("went-off").exists()
+
+
+def test_other_pickles_are_no_checkpoints(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "weights.pth")
+    with pytest.raises(CheckpointUnreadableError, match="KeyError"):
+        read_checkpoint(tmp_path / "weights.pth")
