@@ -123,7 +123,7 @@ class DiskFullError(AnemiaError):
         super().__init__(
             f"room to write {path.name} in {path.parent}",
             "a full disk",
-            "Free some space and continue with resume=last; what was written before is whole.",
+            "Free some space; what was written before is whole, and resume=last continues a training run.",
         )
 
 

@@ -141,7 +141,7 @@ def draw_test(test: pd.DataFrame, threshold: float) -> dict[str, Axes]:
 
 
 def _releases(cfg: DictConfig) -> list[int]:
-    return [phase["epoch"] for phase in wiring.plain(cfg.callbacks).get("unfreeze", {}).get("phases", [])]
+    return [phase["epoch"] for phase in wiring.phases(cfg)]
 
 
 def _colours(rows: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -194,7 +194,7 @@ def _report(
         f"epoch ({content['best_epoch']}), {photos['test']} judge it.",
         f"On the test photos its AUROC is {_shown(test['auroc'])}; that of the tissue's mean colour alone is "
         f"{_shown(baselines['mean tissue colour'])}.",
-        f"Training ended after {content['epochs']} epochs: {content['stop_reason']}",
+        f"Training ended after {content['epochs']} epochs: {content['stop_reason']}.",
         *_drawn(cfg),
     ]
     write_report(

@@ -37,6 +37,7 @@ def quiet() -> None:
         r".*does not have many workers",  # resolve_workers knows better
         r"Checkpoint directory .* exists and is not empty",  # a resumed run
         r".*LeafSpec.*",
+        r"`broadcast_buffers` is deprecated",  # its successor is not in the oldest torch that we allow
         r"The number of training batches .* is smaller than the logging interval",
     ):
         warnings.filterwarnings("ignore", message=message)

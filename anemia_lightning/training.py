@@ -11,10 +11,12 @@ from omegaconf import DictConfig, OmegaConf
 from anemia_lightning import wiring
 from anemia_lightning.callbacks.checkpoint import read_checkpoint
 from anemia_lightning.callbacks.epoch_table import EpochTable
+from anemia_lightning.callbacks.photo_grid import TrainingPhotos
 from anemia_lightning.callbacks.publish import PublishRun
-from anemia_lightning.callbacks.run_card import RunCard
+from anemia_lightning.callbacks.run_card import RunCard, read_run_card
 from anemia_lightning.cli import is_first_process
 from anemia_lightning.data.datamodule import AnemiaDataModule
+from anemia_lightning.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from anemia_lightning.errors import MemoryExhaustedError, WeightsUnavailableError
 from anemia_lightning.finishing import Fit, finish_run
 from anemia_lightning.model.classifier import AnemiaClassifier
@@ -46,15 +48,19 @@ def train_run(cfg: DictConfig) -> TrainResult:
     with progress_bar("checking photographs") as progress:
         datamodule = wiring.build_datamodule(cfg, progress=progress)
         datamodule.setup()
-    classifier, weights, notes = _start(cfg, datamodule)
+    classifier, weights, notes = _start(cfg, datamodule, checkpoint)
     if is_first_process():
         write_text(folder.settings, OmegaConf.to_yaml(cfg, resolve=True))
         write_table(folder.splits, datamodule.split_table())
     say(*_opening_lines(cfg, datamodule, notes))
 
-    card = RunCard(folder.run_json, _facts(cfg, datamodule, weights, notes))
+    facts = _facts(cfg, datamodule, weights, notes)
+    card = RunCard(folder.run_json, {**facts, **_origin(checkpoint)} if checkpoint else facts)
     table = EpochTable(folder.metrics_csv)
     callbacks = [table, card, PublishRun(folder.last, folder.point_latest), *wiring.build_callbacks(cfg)]
+    if cfg.logger.photos:
+        grid = folder.plots / "training_photos.png"
+        callbacks.append(TrainingPhotos(grid, mean=IMAGENET_MEAN, std=IMAGENET_STD))
     trainer = wiring.build_trainer(cfg, callbacks=callbacks, logger=wiring.build_logger(cfg))
     _fit(trainer, classifier, datamodule, checkpoint, cfg)
     if not is_first_process():
@@ -66,10 +72,24 @@ def train_run(cfg: DictConfig) -> TrainResult:
     return TrainResult(folder.path, scores, min(losses, default=None))
 
 
-def _start(cfg: DictConfig, datamodule: AnemiaDataModule) -> tuple[AnemiaClassifier, WeightsRecord, list[str]]:
-    """Returns the classifier with its first weights, where these came from, and what to warn of."""
+def _origin(checkpoint: Path) -> dict[str, Any]:
+    """Returns what a resumed run keeps of its record: what it once started from does not change any more."""
+    earlier = read_run_card(checkpoint.parent.parent / "run.json")
+    unknown = {"source": "checkpoint", "name": None, "file": checkpoint.name, "sha256": None}
+    return {"weights": earlier.get("weights", unknown), "warnings": earlier.get("warnings", [])}
+
+
+def _start(
+    cfg: DictConfig, datamodule: AnemiaDataModule, checkpoint: Path | None
+) -> tuple[AnemiaClassifier, WeightsRecord, list[str]]:
+    """Returns the classifier with its first weights, where these came from, and what to warn of.
+
+    To continue from a checkpoint, neither the first weights nor the network are needed.
+    """
     balanced = cfg.model.class_weights == "balanced"
     classifier = wiring.build_classifier(cfg, class_weights=datamodule.class_weights() if balanced else [1.0, 1.0])
+    if checkpoint:
+        return classifier, load_weights(classifier.network, None), []
     notes = []
     try:
         weights = load_weights(classifier.network, cfg.model.weights)
@@ -135,7 +155,7 @@ def _facts(cfg: DictConfig, datamodule: AnemiaDataModule, weights: WeightsRecord
             "file": weights.file_name,
             "sha256": weights.sha256,
         },
-        "phases": wiring.plain(cfg.callbacks).get("unfreeze", {}).get("phases", []),
+        "phases": wiring.phases(cfg),
     }
 
 

@@ -29,6 +29,12 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
+def phases(cfg: DictConfig) -> list[dict[str, Any]]:
+    """Returns the configured releases of frozen stages; none if their callback is switched off."""
+    unfreeze = plain(cfg.callbacks).get("unfreeze") or {}
+    return list(unfreeze.get("phases") or [])
+
+
 def build_source(cfg: DictConfig) -> Callable[[], pd.DataFrame]:
     """Returns the function that reads `data`'s manifest."""
     source: Callable[[], pd.DataFrame] = instantiate(cfg.data.source, _convert_="all")
@@ -55,7 +61,6 @@ def build_augmentation(cfg: DictConfig) -> Augmentation:
 
 def build_datamodule(cfg: DictConfig, *, progress: Progress | None = None) -> AnemiaDataModule:
     """Returns the datamodule of a training run."""
-    phases = OmegaConf.select(cfg, "callbacks.unfreeze.phases") or []
     return AnemiaDataModule(
         source=build_source(cfg),
         framing=build_framing(cfg),
@@ -68,7 +73,7 @@ def build_datamodule(cfg: DictConfig, *, progress: Progress | None = None) -> An
         num_workers=resolve_workers(cfg.data.num_workers, cfg.trainer.accelerator),
         start_method=cfg.data.start_method,
         overfit_steps=cfg.trainer.overfit_batches,
-        phase_starts=[phase.epoch for phase in phases],
+        phase_starts=[phase["epoch"] for phase in phases(cfg)],
         progress=progress,
     )
 

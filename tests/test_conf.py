@@ -4,7 +4,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning.settings import CONF, compose, flat_settings
 from anemia_lightning.settings_check import check_settings
@@ -55,7 +55,7 @@ def test_every_target_exists() -> None:
     targets = set()
     for file in FILES:
         settings = OmegaConf.load(CONF / file)
-        assert OmegaConf.is_dict(settings)
+        assert isinstance(settings, DictConfig)
         targets |= {value for key, value in flat_settings(settings).items() if key.endswith("_target_")}
     assert len(targets) >= 15
     for target in targets:

@@ -45,6 +45,26 @@ def test_drawn_photographs_go_on_without_weights_and_say_so(tmp_path: Path, caps
     assert sentence in capsys.readouterr().out
 
 
+def test_a_resumed_run_needs_no_weights_and_keeps_what_was_said_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_network: None
+) -> None:
+    overrides = [*SMALL, "model.weights=IMAGENET1K_V1", f"paths.root={tmp_path}"]
+    train_run(compose("train", overrides, run_dir=tmp_path / "run"))
+    before = json.loads((tmp_path / "run" / "run.json").read_text())
+
+    def fail(*args: object, **kwargs: object) -> None:
+        pytest.fail("a resumed run asked for weights")
+
+    monkeypatch.setattr("urllib.request.urlopen", fail)
+    train_run(
+        compose("train", [*overrides, f"resume={tmp_path}/run", "trainer.max_epochs=4"], run_dir=tmp_path / "run")
+    )
+    after = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert len(after["sessions"]) == 2
+    assert (after["warnings"], after["weights"]) == (before["warnings"], before["weights"])
+    assert "starts from random weights" in (tmp_path / "run" / "report.html").read_text()
+
+
 @pytest.mark.usefixtures("no_network")
 def test_other_data_without_weights_are_refused_with_three_ways_out(tmp_path: Path) -> None:
     overrides = [*SMALL, "model.weights=IMAGENET1K_V1", f"paths.root={tmp_path}", "data.name=mine"]
@@ -90,6 +110,7 @@ def test_the_run_folder_holds_what_is_promised(run: Path) -> None:
         "plots/roc.png",
         "plots/precision_recall.png",
         "plots/confusion.png",
+        "plots/training_photos.png",
     ):
         assert (run / name).stat().st_size > 0, name
     assert run.stat().st_mode & 0o777 == 0o700
@@ -135,6 +156,13 @@ def test_tensorboard_holds_curves_charts_and_final_values(run: Path) -> None:
     assert {"lr/head", "lr/layer4", "lr/trunk", "train/grad_norm"} <= set(scalars)
     final = json.loads((run / "metrics.json").read_text())["test"]["auroc"]
     assert events.Scalars("hp/test_auroc")[-1].value == pytest.approx(final)
-    assert {"final/roc", "final/precision_recall", "final/confusion"} <= set(events.Tags()["images"])
+    assert {"final/roc", "final/precision_recall", "final/confusion", "train/photos"} <= set(events.Tags()["images"])
     names = {metadata.plugin_data.plugin_name for metadata in events.summary_metadata.values()}
     assert {"hparams", "custom_scalars"} <= names
+
+
+def test_photographs_can_be_kept_out(tmp_path: Path) -> None:
+    overrides = [*SMALL, f"paths.root={tmp_path}", "logger.photos=false"]
+    folder = train_run(compose("train", overrides, run_dir=tmp_path / "run")).folder
+    assert not (folder / "plots" / "training_photos.png").exists()
+    assert "training photos" not in (folder / "report.html").read_text()

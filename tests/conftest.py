@@ -1,0 +1,108 @@
+"""What the tests share: a few drawn photographs, and settings of a run that takes seconds."""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from anemia_lightning.contracts import Batch, Entry
+from anemia_lightning.data.sources.synthetic import read_synthetic
+from anemia_lightning.settings import compose
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+ComposeTiny = Callable[..., DictConfig]
+"""Called with a run folder and overrides: ``tiny_cfg(folder, "seed=1")``."""
+
+_TINY = (
+    "trainer=cpu",
+    "trainer.precision=32-true",
+    "trainer.max_epochs=4",
+    "model.backbone=resnet18",
+    "model.weights=null",
+    "data.image_size=32",
+    "data.patients=24",
+    "data.photos=48",
+    "data.batch_size=16",
+    "data.num_workers=0",
+    "logger.photos=false",
+    "callbacks.unfreeze.phases=[{epoch: 2, train_from: layer4}]",
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    # Exact equality is promised for equal numbers of threads, and the tests may run side by side.
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def drawn_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of 48 drawn photographs of 24 patients."""
+    root = tmp_path_factory.mktemp("drawn")
+    read_synthetic(root=root, patients=24, photos=48)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_overrides(drawn_photos: Path) -> list[str]:
+    """The command line of a training run of four epochs in one process, layer4 released at epoch 2."""
+    return [*_TINY, f"data.root={drawn_photos}"]
+
+
+@pytest.fixture(scope="session")
+def tiny_cfg(tiny_overrides: list[str]) -> ComposeTiny:
+    """Composes the settings of such a run."""
+
+    def compose_tiny(run_dir: Path, *overrides: str) -> DictConfig:
+        return compose("train", [*tiny_overrides, f"paths.root={run_dir.parent}", *overrides], run_dir=run_dir)
+
+    return compose_tiny
+
+
+@pytest.fixture
+def classifier_settings() -> dict[str, Any]:
+    """The arguments of a classifier with a small network and head, Adam and a plateau schedule."""
+    from anemia_lightning.model.schedule import Plateau
+
+    return {
+        "backbone": "resnet18",
+        "hidden": 8,
+        "dropout": 0.5,
+        "batchnorm": "frozen",
+        "frozen_batchnorm": "eval",
+        "class_weights": [0.75, 1.5],
+        "epoch_loss": "dataset",
+        "threshold": 0.5,
+        "learning_rate_factors": {"head": 1.0, "layer4": 0.1, "trunk": 0.01},
+        "init_seed": 0,
+        "seed": 0,
+        "preprocessing": {"size": 32, "background": [124, 116, 104]},
+        "optimizer": partial(torch.optim.Adam, lr=0.01),
+        "schedule": partial(Plateau, patience=0, min_lr=1e-6),
+    }
+
+
+@pytest.fixture
+def draw_batch() -> Callable[..., Batch]:
+    """Draws a batch with both labels that enters a resnet18 where it is told to."""
+    shapes: dict[Entry, tuple[int, ...]] = {"image": (3, 32, 32), "layer3": (256, 2, 2), "pooled": (512,)}
+
+    def draw(size: int = 6, *, entry: Entry = "pooled", seed: int = 0) -> Batch:
+        numbers = torch.Generator().manual_seed(seed)
+        label = torch.randint(2, (size,), generator=numbers)
+        label[:2] = torch.tensor([0, 1])
+        return Batch(
+            photo=tuple(f"photo {seed}-{index}" for index in range(size)),
+            label=label,
+            values=torch.randn(size, *shapes[entry], generator=numbers),
+            entry=entry,
+            step_label_counts=torch.bincount(label, minlength=2),
+        )
+
+    return draw
