@@ -295,6 +295,16 @@ def test_training_is_augmented_and_validation_is_not(kept: pd.DataFrame) -> None
     assert not any(torch.equal(plain[photo], augmented[photo]) for photo in plain)
 
 
+def test_overfitting_trains_on_and_validates_with_the_same_few_photos(kept: pd.DataFrame) -> None:
+    data = ready(kept, overfit_steps=2)
+    train, val = list(data.train_dataloader()), list(data.val_dataloader())
+    assert [len(batch.photo) for batch in train] == [8, 8]
+    photos = {photo for batch in train for photo in batch.photo}
+    assert {photo for batch in val for photo in batch.photo} == photos <= set(data.rows("train")["photo"])
+    everything = [photo for batch in ready(kept, overfit_steps=99).train_dataloader() for photo in batch.photo]
+    assert sorted(everything) == data.rows("train")["photo"].tolist()
+
+
 def test_photo_loader_reads_any_rows(kept: pd.DataFrame) -> None:
     rows = kept.iloc[[5, 2, 9]]
     (batch,) = photo_loader(rows, FRAMING, batch_size=8, num_workers=0)
