@@ -1,6 +1,7 @@
 """What `evaluate` does: the run's own test photos again, or photos that the model has never met."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from anemia_lightning.data.reading import Framing, check_photos
 from anemia_lightning.errors import DataChangedError, RunNotFoundError, UnreadablePhotosError
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.run_folder import RunFolder, find_run, write_json, write_table
-from anemia_lightning.scoring import predict_logits, prediction_table, score_lines, score_table
+from anemia_lightning.scoring import predict_logits, prediction_table, score_lines, score_table, warning_lines
 from anemia_lightning.terminal import progress_bar, quiet, say
 
 
@@ -39,7 +40,7 @@ def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
     classifier = load_classifier(run.best)
     scorer = wiring.build_scoring_trainer(cfg, precision=precision)
     logits = predict_logits(classifier, datamodule.evaluation_loader("test"), scorer)
-    return _write(cfg, classifier, datamodule.rows("test"), logits)
+    return _write(cfg, classifier, datamodule.rows("test"), logits, card["warnings"])
 
 
 def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
@@ -57,7 +58,8 @@ def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     workers = wiring.resolve_workers(cfg.data.num_workers, cfg.trainer.accelerator)
     loader = photo_loader(rows, framing, batch_size=cfg.data.batch_size, num_workers=workers)
     scorer = wiring.build_scoring_trainer(cfg, precision=wiring.resolve_precision(cfg))
-    return _write(cfg, classifier, rows, predict_logits(classifier, loader, scorer))
+    cautions = [cfg.data.caution] if cfg.data.caution else []
+    return _write(cfg, classifier, rows, predict_logits(classifier, loader, scorer), cautions)
 
 
 def load_classifier(path: Path) -> AnemiaClassifier:
@@ -95,7 +97,9 @@ def _precision(cfg: DictConfig, trained: str) -> str:
     return here
 
 
-def _write(cfg: DictConfig, classifier: AnemiaClassifier, rows: pd.DataFrame, logits: pd.Series) -> dict[str, Any]:
+def _write(
+    cfg: DictConfig, classifier: AnemiaClassifier, rows: pd.DataFrame, logits: pd.Series, warnings: Sequence[str]
+) -> dict[str, Any]:
     threshold = classifier.hparams["threshold"] if cfg.evaluation.threshold is None else cfg.evaluation.threshold
     table = prediction_table(rows, logits, threshold=threshold)
     scores = {"test": score_table(table, class_weights=classifier.hparams["class_weights"], threshold=threshold)}
@@ -105,6 +109,7 @@ def _write(cfg: DictConfig, classifier: AnemiaClassifier, rows: pd.DataFrame, lo
     folder.point_latest()
     say(
         *score_lines(scores, {}),
+        *warning_lines(warnings),
         f"{'scores:':<12}{folder.metrics_json}",
         f"{'photos:':<12}{folder.predictions('test')}",
     )

@@ -27,7 +27,7 @@ from anemia_lightning.plots.curves import draw_confusion, draw_precision_recall,
 from anemia_lightning.plots.style import to_pixels, to_png
 from anemia_lightning.report.html import write_report
 from anemia_lightning.run_folder import RunFolder, write_json, write_table
-from anemia_lightning.scoring import predict_logits, prediction_table, score_lines, score_table
+from anemia_lightning.scoring import predict_logits, prediction_table, score_lines, score_table, warning_lines
 from anemia_lightning.terminal import progress_bar, say
 
 Scores = dict[str, dict[str, Any]]
@@ -81,7 +81,7 @@ def finish_run(fit: Fit) -> Scores:
     _tell_tensorboard(fit.trainer, cfg, drawings, scores, best_epoch)
     _report(cfg, folder, card, scores, baselines)
     folder.point_latest()
-    say(*score_lines(scores, baselines), *_places(folder), _NOTE)
+    say(*score_lines(scores, baselines), *warning_lines(card.content["warnings"]), *_places(folder), _NOTE)
     return scores
 
 

@@ -65,5 +65,10 @@ def score_lines(scores: Mapping[str, Mapping[str, Any]], baselines: Mapping[str,
     return lines
 
 
+def warning_lines(warnings: Sequence[str]) -> list[str]:
+    """Returns what must be said beside the scores of a run."""
+    return [f"Warning: {warning}" for warning in warnings]
+
+
 def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"

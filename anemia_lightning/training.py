@@ -23,6 +23,7 @@ from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.model.weights import WeightsRecord, load_weights
 from anemia_lightning.resuming import resume_checkpoint
 from anemia_lightning.run_folder import RunFolder, write_table, write_text
+from anemia_lightning.scoring import warning_lines
 from anemia_lightning.settings import make_paths_absolute
 from anemia_lightning.terminal import progress_bar, quiet, say
 
@@ -90,7 +91,9 @@ def _start(
     classifier = wiring.build_classifier(cfg, class_weights=datamodule.class_weights() if balanced else [1.0, 1.0])
     if checkpoint:
         return classifier, load_weights(classifier.network, None), []
-    notes = []
+    notes = [cfg.data.caution] if cfg.data.caution else []
+    if cfg.model.weights is None:
+        notes.append("The network starts from random weights, by choice: its scores say nothing about trained ones.")
     try:
         weights = load_weights(classifier.network, cfg.model.weights)
     except WeightsUnavailableError as error:
@@ -167,4 +170,4 @@ def _opening_lines(cfg: DictConfig, datamodule: AnemiaDataModule, notes: list[st
     ]
     if len(datamodule.excluded):
         lines.append(f"{len(datamodule.excluded)} photos are unreadable and excluded; splits.csv says why.")
-    return [*lines, *(f"Warning: {note}" for note in notes)]
+    return [*lines, *warning_lines(notes)]

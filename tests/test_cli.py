@@ -163,6 +163,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(tmp_path: Path, signum: i
     assert len((latest / "metrics.csv").read_text().splitlines()) - 1 == rows + 2
 
 
+@pytest.mark.slow
 def test_the_run_folder_is_private_and_runs_of_one_second_differ(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "anemia_lightning.train", *QUICK, "trainer.max_epochs=3"]
     processes = [

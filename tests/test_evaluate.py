@@ -22,10 +22,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_run(compose("train", overrides, run_dir=root / "run")).folder
 
 
-def test_a_run_scores_exactly_what_training_wrote(run: Path, tmp_path: Path) -> None:
+def test_a_run_scores_exactly_what_training_wrote(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cfg = compose("evaluate", [f"run={run}", "trainer.accelerator=cpu"], run_dir=tmp_path / "again")
     scores = evaluate_run(cfg)
     assert scores["test"] == json.loads((run / "metrics.json").read_text())["test"]
+    assert "starts from random weights" in capsys.readouterr().out
     again = (tmp_path / "again" / "predictions_test.csv").read_text()
     assert again == (run / "predictions_test.csv").read_text()
 

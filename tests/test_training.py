@@ -166,3 +166,13 @@ def test_photographs_can_be_kept_out(tmp_path: Path) -> None:
     folder = train_run(compose("train", overrides, run_dir=tmp_path / "run")).folder
     assert not (folder / "plots" / "training_photos.png").exists()
     assert "training photos" not in (folder / "report.html").read_text()
+
+
+def test_random_weights_and_leaky_data_are_labelled(tmp_path: Path) -> None:
+    overrides = [*SMALL, f"paths.root={tmp_path}", "data.caution='These photographs leak.'"]
+    folder = train_run(compose("train", overrides, run_dir=tmp_path / "run")).folder
+    page = (folder / "report.html").read_text()
+    assert "These photographs leak." in page
+    assert "starts from random weights, by choice" in page
+    assert len(json.loads((folder / "run.json").read_text())["warnings"]) == 2
+    assert "it leaks" in compose("train", ["data=cp_anemic"]).data.caution
