@@ -122,10 +122,11 @@ def _single_job(run: Run, created: Path | None) -> Run:
 def _sweep_job(run: Run) -> Run:
     def job(cfg: DictConfig) -> float | None:
         """Returns the job's objective; a job that fails is recorded, and the sweep goes on."""
+        folder = Path(cfg.paths.run_dir)
+        folder.chmod(0o700)  # Hydra made it, for all to read
         try:
             result = run(cfg)
         except AnemiaError as error:
-            folder = Path(cfg.paths.run_dir)
             (folder / "FAILED.txt").write_text(f"{error}\n", encoding="utf-8")
             _explain(error)
             return float("nan")

@@ -135,6 +135,7 @@ def test_a_sweep_records_a_failure_and_goes_on(tmp_path: Path) -> None:
     assert answer.returncode == 0, answer.stderr
     (sweep,) = (tmp_path / "logs" / "train" / "multiruns").iterdir()
     assert (sweep / "0" / "metrics.json").is_file()
+    assert (sweep / "0").stat().st_mode & 0o777 == 0o700
     assert "nowhere.pth" in (sweep / "1" / "FAILED.txt").read_text()
 
 
