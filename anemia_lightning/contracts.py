@@ -1,8 +1,9 @@
 """What crosses the borders between packages: requests, batches and the columns of the tables."""
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Stage = Literal["train", "val", "test", "predict"]
 
@@ -33,13 +34,13 @@ class Batch(NamedTuple):
 
     photo: tuple[str, ...]
     """Photo ids."""
-    label: Tensor
+    label: "Tensor"
     """int64 [B]: 1 anaemic, 0 not, `UNKNOWN_LABEL` where there is none."""
-    values: Tensor
+    values: "Tensor"
     """float [B, 3, H, W], [B, C, h, w] or [B, C], as `entry` says."""
     entry: Entry
     """Where `values` enter the network."""
-    step_label_counts: Tensor
+    step_label_counts: "Tensor"
     """int64 [2]: `BatchRequest.step_label_counts`."""
 
 
@@ -54,10 +55,25 @@ MANIFEST_COLUMNS = (
     "sex",
     "age_months",
     "hemoglobin_g_dl",
+    "pregnancy",
+    "altitude_m",
+    "cigarettes_per_day",
+    "severity",
     "mask",
     "split",
 )
-"""Columns of every manifest; a source may add its own behind them."""
+"""Columns of every manifest; a source may add its own behind them.
+
+`pregnancy` is "no", the trimester "1", "2" or "3", "yes" where that is unknown, or ""; `severity` is none, mild,
+moderate, severe or "".
+"""
+
+GRAINS = ("bytes", "pixels", "turned", "recut")
+"""What counts as copies of one photograph, from the narrowest to the widest; each includes those before it: the same
+file, the same pixels, the same after mirroring, turning or re-encoding, another cut-out of the same photograph."""
+
+GROUP_COLUMNS = tuple(f"group_{grain}" for grain in GRAINS)
+"""One column per grain: the id of the first photo of the group."""
 
 PREDICTION_COLUMNS = (
     "photo",

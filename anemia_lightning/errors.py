@@ -16,6 +16,8 @@ class AnemiaError(Exception):
     """
 
     exit_code = 2
+    keeps_run = False
+    """Whether the run folder stays although it holds no checkpoint: all that the command can do was done."""
 
     def __init__(self, sought: str, found: str, change: str) -> None:
         super().__init__(sought, found, change)
@@ -59,7 +61,7 @@ class SplitLeakError(AnemiaError):
         super().__init__(
             f"splits that share no {noun}",
             f"{len(crossing)} that stand in more than one split: {shown}",
-            "Put all photos of each into one split, or leave the split column empty and have it drawn.",
+            "Put all photos of each into one split, or leave the split column and split.file empty and have it drawn.",
         )
 
 
@@ -72,9 +74,82 @@ class SplitImpossibleError(AnemiaError):
         super().__init__(
             "both classes in each of train, val and test",
             f"no {names} photo in {split} ({counts})",
-            "Give that split photos of both classes, or leave the split column empty and have it drawn."
+            "Give that split photos of both classes, or leave the split column and split.file empty and have it drawn."
             if is_given
             else "Add patients, or give that split a larger share with split.fractions.",
+        )
+
+
+class SplitFileError(AnemiaError):
+    """A file of splits that does not say of each photo where it goes, or speaks of others."""
+
+    def __init__(self, file: Path, faults: Sequence["Fault"]) -> None:
+        self.faults = list(faults)
+        super().__init__(
+            f"one split for each photo in {file}",
+            "; ".join(map(str, faults)),
+            "Mend the file, or leave split.file empty and have the split drawn.",
+        )
+
+
+class FoldsImpossibleError(AnemiaError):
+    """Too few patients for every fold to hold both classes in train, val and test."""
+
+    def __init__(self, folds: int, *, label: int, groups: int, needed: int, most: int) -> None:
+        name = {0: "non-anaemic", 1: "anaemic"}[label]
+        super().__init__(
+            f"at least {needed} patients with {name} photos who share no photograph, for {folds} folds",
+            str(groups),
+            f"Take folds={most}, or add patients." if most else "Add patients: no number of folds would do.",
+        )
+
+
+class LeaveOneOutError(AnemiaError):
+    """Values of a column none of which can be left out."""
+
+    def __init__(self, column: str, skipped: Mapping[str, str]) -> None:
+        self.skipped = dict(skipped)
+        super().__init__(
+            f"a {column} that can be left out, with both classes in each of train, val and test",
+            "; ".join(f"for {value}, {reason}" for value, reason in skipped.items()),
+            f"Add photos, or leave out by another column than {column}.",
+        )
+
+
+class UnsoundDataError(AnemiaError):
+    """Data of which an audit has found that no sound split is to be had as they are."""
+
+    exit_code = 3
+    keeps_run = True
+
+    def __init__(self, name: str, reasons: Sequence[str], report: Path) -> None:
+        super().__init__(f"a sound split of {name}", f"none: {' '.join(reasons)}", f"See {report}.")
+
+
+class LabelConflictError(AnemiaError):
+    """Copies of one photograph that carry opposite labels."""
+
+    def __init__(self, groups: Sequence[str]) -> None:
+        self.groups = list(groups)
+        more = f"; and {len(groups) - 5} more" if groups[5:] else ""
+        super().__init__(
+            "one label for all copies of a photograph",
+            f"both in {len(groups)} photo groups: {'; '.join(groups[:5])}{more}",
+            "Correct the labels, or set data.on_label_conflict=drop or majority.",
+        )
+
+
+class OverlapError(AnemiaError):
+    """Data to evaluate on that hold photographs which trained or chose the model."""
+
+    def __init__(self, met: Sequence[str], photos: int) -> None:
+        self.met = list(met)
+        more = f" and {len(met) - 5} more" if met[5:] else ""
+        super().__init__(
+            "photographs that neither trained nor chose the model",
+            f"{len(met)} of {photos} that did: {', '.join(met[:5])}{more}",
+            "Leave these out with evaluation.on_overlap=drop, "
+            "or keep them and have it said beside the scores with evaluation.on_overlap=report.",
         )
 
 
@@ -224,6 +299,21 @@ class SourceError(AnemiaError):
     """A data folder or table that is not laid out as its source expects."""
 
 
+class UnionPartError(AnemiaError):
+    """What one of a union's sources says, whose settings have other names there."""
+
+    def __init__(self, name: str, error: AnemiaError) -> None:
+        self._message = str(error)
+        change = (
+            f"In this union, data.root of {name} is data.roots.{name}, "
+            f"and its other settings are below data.parts.{name}."
+        )
+        super().__init__(error.sought, error.found, change)
+
+    def __str__(self) -> str:
+        return f"{self._message} {self.change}"
+
+
 _MOST_PLACES = 20
 
 
@@ -284,7 +374,7 @@ class DataChangedError(AnemiaError):
     def __init__(self, run: Path, root: str) -> None:
         super().__init__(
             f"the photographs of {run.name} below {root}",
-            "others: ids, labels, patients or file sizes differ",
+            "others: ids, labels, patients or contents differ",
             "Restore the data, or score the model on the new data with ckpt=FILE data=….",
         )
 

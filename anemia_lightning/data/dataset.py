@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from anemia_lightning.contracts import Batch, BatchRequest
-from anemia_lightning.data.reading import Framing, read_photo
+from anemia_lightning.data.framing import Framing
+from anemia_lightning.data.reading import read_photo
 from anemia_lightning.data.transforms import Augmentation, augment, draw_views, normalise
 from anemia_lightning.errors import AnemiaError, WorkerError
 

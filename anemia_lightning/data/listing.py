@@ -6,7 +6,8 @@ from pathlib import Path
 from anemia_lightning.errors import SourceError
 
 _BESIDE_PHOTOS = re.compile(
-    r".*\.(csv|db|html|ini|json|log|md|parquet|pdf|py|tsv|txt|xls|xlsx|xml|yaml|yml|zip)", re.IGNORECASE
+    r".*\.(7z|csv|db|doc|docx|gz|html|ini|json|log|md|ods|odt|parquet|pdf|py|rar|rtf|tar|tsv|txt|xls|xlsx|xml|yaml|yml|zip)",
+    re.IGNORECASE,
 )
 
 

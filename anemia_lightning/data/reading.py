@@ -1,45 +1,41 @@
-"""Reading photographs: the one place where a file becomes pixels, and pixels the square for the network."""
+"""Reading photographs: the one place where a file becomes pixels."""
 
-import stat
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
-from anemia_lightning.errors import ConfigError, PhotoUnreadable
-
-Region = Literal["full", "mask_crop"]
-Resize = Literal["stretch", "letterbox"]
+from anemia_lightning.data import heic, jpeg, png, webp
+from anemia_lightning.data.colour_profiles import convert_to_srgb
+from anemia_lightning.data.container import Container, PhotoFault, sniff_format
+from anemia_lightning.data.orientation import read_orientation, turn_upright
+from anemia_lightning.data.photo_file import name_wrong_suffix, read_bytes
+from anemia_lightning.data.white_background import clear_white_background
+from anemia_lightning.errors import PhotoUnreadable
 
 MAX_PIXELS = 50_000_000
 """Photographs with more pixels are refused by their header, before anything is decoded."""
 
+MIN_SIDE = 16
+"""Photographs with a shorter side are refused."""
+
 TISSUE_ALPHA = 128
 """From this alpha value on, a pixel counts as tissue."""
 
-_OPAQUE = 255
-_FORMATS = ("JPEG", "PNG", "WEBP")
-_OTHER_FORMATS = {b"GIF8": "GIF", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"%PDF": "PDF"}
-_PHONE_FORMATS = {
-    b"ftyphei": "HEIC",
-    b"ftyphev": "HEIC",
-    b"ftypmif1": "HEIC",
-    b"ftypmsf1": "HEIC",
-    b"ftypavi": "AVIF",
-}
+SAME_LEVEL = 2
+"""Values that differ by no more of 255 levels count as the same, because lossy formats do not keep them equal."""
 
-# A file of a few kilobytes can claim gigapixels; Pillow would only warn and go on.
-warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
-# Of an EXIF block only the orientation matters here, and it comes first.
-warnings.filterwarnings("ignore", category=UserWarning, message="Corrupt EXIF data")
+_OPAQUE = 255
+_SAMPLES = 64
+_STRIP = 256
+_GREY_MODES = {"1", "L", "LA", "I;16"}
+_FORMATS = {"JPEG": jpeg, "MPO": jpeg, "PNG": png, "WEBP": webp, "HEIC": heic}
 
 
 class Unreadable(NamedTuple):
@@ -49,104 +45,68 @@ class Unreadable(NamedTuple):
     path: str
     code: str
     """Stable: IMG_MISSING, IMG_NOT_A_FILE, IMG_EMPTY, IMG_DENIED, IMG_FORMAT, IMG_ANIMATED, IMG_TOO_LARGE,
-    IMG_DAMAGED; the same with MASK_ where they are the mask's; MASK_SIZE, MASK_NO_TISSUE."""
+    IMG_TOO_SMALL, IMG_DAMAGED, IMG_CMYK, IMG_GREY, IMG_BLANK, IMG_NO_TISSUE; of a mask, MASK_ with what can be
+    wrong with a file (MISSING to TOO_LARGE, DAMAGED, CMYK), MASK_SIZE and MASK_NO_TISSUE."""
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Framing:
-    """How a photograph becomes a square; plain values that travel in checkpoints.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Photograph:
+    """A photograph, upright and in sRGB, and what its file was."""
 
-    Args:
-        size: Side of the square in pixels.
-        region: The whole photograph, or the bounding box of its tissue.
-        resize: Stretch to the square, or keep the aspect ratio and fill up with the background.
-        background: Red, green and blue, 0-255, behind transparent pixels and beside a letterboxed photograph.
-
-    Raises:
-        ConfigError: If a value is none of the choices.
-    """
-
-    size: int
-    region: Region
-    resize: Resize
-    background: tuple[int, int, int]
-
-    def __post_init__(self) -> None:
-        problems = []
-        if not _is_whole(self.size) or self.size < 1:
-            problems.append(f"data.image_size is {self.size!r}; it must be a whole number of pixels above 0.")
-        for key, choices in (("region", get_args(Region)), ("resize", get_args(Resize))):
-            if (value := getattr(self, key)) not in choices:
-                problems.append(f"data.{key} is {value!r}; choose {' or '.join(choices)}.")
-        if not _is_colour(self.background):
-            problems.append(f"data.background is {self.background!r}; it must be three whole numbers from 0 to 255.")
-        if problems:
-            raise ConfigError(problems)
-        object.__setattr__(self, "background", tuple(self.background))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns what `Framing(**...)` takes, as plain values."""
-        return asdict(self)
-
-    def apply(self, rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Frames a photograph, uint8 [H, W, 4] to [size, size, 3]."""
-        return frame_photo(rgba, size=self.size, region=self.region, resize=self.resize, background=self.background)
+    rgba: NDArray[np.uint8]
+    """uint8 [height, width, 4]: red, green, blue, and alpha, which is 255 where neither file nor mask has any."""
+    sha256: str
+    """Of the file's bytes, in hexadecimal digits."""
+    file_bytes: int
+    format: str
+    """JPEG, MPO, PNG, WEBP or HEIC, by content."""
+    mode: str
+    """Of the file, as Pillow names it: RGB, RGBA, P or CMYK."""
+    width: int
+    """Pixels, upright."""
+    height: int
+    orientation: int
+    """The EXIF orientation, 1-8, that has been applied."""
+    notes: tuple[str, ...]
+    """What is out of the ordinary and was dealt with, for the record."""
 
 
-def read_photo(path: str | Path, *, mask: str | Path | None = None) -> NDArray[np.uint8]:
-    """Decodes a photograph, upright as its EXIF orientation says.
+def open_photo(path: str | Path, *, mask: str | Path | None = None) -> Photograph:
+    """Reads a photograph: decoded to its last byte, upright as its EXIF orientation says, in sRGB.
 
-    JPEG, PNG and WebP are told by their content. Greyscale becomes three equal channels, 16 bits are scaled
-    to 8, and colour profiles are not applied.
+    JPEG, PNG and WebP are told by their content, HEIC too where pillow-heif is installed. Of a file with several
+    pictures in one (MPO) the first is read. Nothing is repaired or guessed, but for what no pixel depends on: damaged
+    EXIF data count as upright, damaged text and colour profiles as none, and each is noted. PNG has checksums, so no
+    damage passes; JPEG and WebP have none, and of single flipped bits most decode without a trace: against those
+    only the file's sha256 helps.
 
     Args:
         path: The file.
         mask: A picture of the same size whose pixels of 128 and more (of its alpha channel if it has one that
             is not opaque, else of its brightest channel) are tissue. It replaces the photograph's own alpha.
 
-    Returns:
-        Red, green, blue, alpha: uint8 [H, W, 4]; alpha is 255 where the file has none.
-
     Raises:
-        PhotoUnreadable: If the file cannot be decoded to its last byte, or does not fit its mask.
+        PhotoUnreadable: If the file cannot be decoded whole, holds no colour photograph, or does not fit its mask.
     """
-    rgba = _decode(Path(path))
+    path = Path(path)
+    try:
+        photograph = _decode(path, is_mask=False)
+    except PhotoFault as fault:
+        raise PhotoUnreadable(path, fault.code, fault.reason) from fault
     if mask is not None:
-        rgba[..., 3] = _read_mask(Path(mask), rgba.shape[:2])
-    return rgba
+        notes = _apply_mask(photograph.rgba, path, Path(mask))
+        photograph = replace(photograph, notes=photograph.notes + notes)
+    elif (cleared := clear_white_background(photograph.rgba)) is not photograph.rgba:
+        notes = (*photograph.notes, "an opaque white background, taken as transparent")
+        photograph = replace(photograph, rgba=cleared, notes=notes)
+    _check_content(photograph.rgba, path)
+    return photograph
 
 
-def frame_photo(
-    rgba: NDArray[np.uint8], *, size: int, region: Region, resize: Resize, background: tuple[int, int, int]
-) -> NDArray[np.uint8]:
-    """Cuts, composites and resizes a photograph to a square.
-
-    Composited first, (colour * alpha + background * (255 - alpha)) / 255 rounded to the nearest whole number,
-    so that colours hidden under transparent pixels never bleed into the tissue. Resized bilinearly with
-    antialiasing.
-
-    Args:
-        rgba: uint8 [H, W, 4].
-        size: Side of the square in pixels.
-        region: full, or mask_crop: the bounding box of alpha >= 128, which is everything if no pixel has it.
-        resize: stretch, or letterbox: centred, with its aspect ratio, on the background.
-        background: Red, green and blue.
-
-    Returns:
-        uint8 [size, size, 3].
-    """
-    if region == "mask_crop":
-        rgba = _crop_to_tissue(rgba)
-    image = Image.fromarray(_composite(rgba, background))
-    if resize == "stretch":
-        return np.array(image.resize((size, size), Image.Resampling.BILINEAR))
-    scale = size / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    square = Image.new("RGB", (size, size), background)
-    inner = image.resize((width, height), Image.Resampling.BILINEAR)
-    square.paste(inner, ((size - width) // 2, (size - height) // 2))
-    return np.array(square)
+def read_photo(path: str | Path, *, mask: str | Path | None = None) -> NDArray[np.uint8]:
+    """Reads the pixels of a photograph, uint8 [H, W, 4], as `open_photo` does."""
+    return open_photo(path, mask=mask).rgba
 
 
 def check_photos(
@@ -182,110 +142,94 @@ def _check_photo(row: tuple[str, str, str]) -> Unreadable | None:
     return None
 
 
-def _decode(path: Path) -> NDArray[np.uint8]:
-    _check_file(path)
+def _decode(path: Path, *, is_mask: bool) -> Photograph:
+    data = read_bytes(path)
+    container = _FORMATS[sniff_format(data)].read_header(data)
+    _check_header(container, is_mask=is_mask)
+    notes = name_wrong_suffix(path, container.format) + container.notes
     try:
-        with Image.open(path, formats=_FORMATS) as image:
-            _check_header(path, image)
-            image.load()
-            # As in any viewer, a photograph whose EXIF block is damaged counts as upright.
-            with suppress(Exception):
-                ImageOps.exif_transpose(image, in_place=True)
-            return _to_rgba(image)
-    except PhotoUnreadable:
-        raise
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as fault:
-        raise _too_large(path) from fault
-    except PermissionError as fault:
-        raise PhotoUnreadable(path, "IMG_DENIED", "no permission to read it") from fault
-    except UnidentifiedImageError as fault:
-        raise PhotoUnreadable(path, "IMG_FORMAT", _describe_content(path)) from fault
-    except Exception as fault:  # decoders raise whatever they like on damaged bytes
-        raise PhotoUnreadable(path, "IMG_DAMAGED", f"a damaged file ({fault})") from fault
+        orientation = read_orientation(container.exif)
+    except ValueError as fault:
+        orientation, notes = 1, (*notes, f"damaged EXIF data ({fault}), taken as upright")
+    rgba = _FORMATS[container.format].decode(container)
+    # CMYK has been converted by its profile already, and the values of a mask are no colours.
+    if container.profile is not None and container.mode != "CMYK" and not is_mask:
+        note = convert_to_srgb(rgba, container.profile)
+        notes += (note,) if note else ()
+    rgba = turn_upright(rgba, orientation)
+    return Photograph(
+        rgba=rgba,
+        sha256=sha256(data).hexdigest(),
+        file_bytes=len(data),
+        format=container.format,
+        mode=container.mode,
+        width=rgba.shape[1],
+        height=rgba.shape[0],
+        orientation=orientation,
+        notes=notes,
+    )
 
 
-def _check_file(path: Path) -> None:
+def _check_header(container: Container, *, is_mask: bool) -> None:
+    if container.is_animated:
+        raise PhotoFault("IMG_ANIMATED", "an animation in place of one photograph")
+    if container.width * container.height > MAX_PIXELS:
+        raise PhotoFault("IMG_TOO_LARGE", f"a picture of more than {MAX_PIXELS // 10**6} megapixels")
+    if is_mask:
+        return
+    if min(container.width, container.height) < MIN_SIDE:
+        found = f"a picture of {container.width}x{container.height} pixels, which is less than {MIN_SIDE} a side"
+        raise PhotoFault("IMG_TOO_SMALL", found)
+    if container.mode in _GREY_MODES:
+        raise _grey()
+
+
+def _check_content(rgba: NDArray[np.uint8], path: Path) -> None:
+    # Nearly every photograph shows by a few thousand pixels that it is one.
+    for step in (max(1, min(rgba.shape[:2]) // _SAMPLES), 1):
+        has_tissue, is_varied, is_coloured = _look_at_tissue(rgba[::step, ::step])
+        if is_varied and is_coloured:
+            return
+    if not has_tissue:
+        fault = PhotoFault("IMG_NO_TISSUE", f"a picture that is transparent throughout (no alpha of {TISSUE_ALPHA})")
+    elif not is_varied:
+        fault = PhotoFault("IMG_BLANK", "a blank picture (one colour throughout)")
+    else:
+        fault = _grey()
+    raise PhotoUnreadable(path, fault.code, fault.reason)
+
+
+def _look_at_tissue(rgba: NDArray[np.uint8]) -> tuple[bool, bool, bool]:
+    """Says whether there is any tissue, whether its pixels differ, and whether any is other than grey."""
+    low, high, spread = np.full(3, 255), np.zeros(3, dtype=int), 0
+    # By strips, lest the search for one pixel of colour take more memory than the photograph.
+    for top in range(0, len(rgba), _STRIP):
+        strip = rgba[top : top + _STRIP]
+        channels = np.ascontiguousarray(strip[strip[..., 3] >= TISSUE_ALPHA][:, :3].T)
+        if channels.size:
+            low, high = np.minimum(low, channels.min(axis=1)), np.maximum(high, channels.max(axis=1))
+            spread = max(spread, int((channels.max(axis=0) - channels.min(axis=0)).max()))
+    return bool((low <= high).all()), int((high - low).max()) > SAME_LEVEL, spread > SAME_LEVEL
+
+
+def _grey() -> PhotoFault:
+    return PhotoFault("IMG_GREY", "a greyscale picture, which shows no pallor")
+
+
+def _apply_mask(rgba: NDArray[np.uint8], path: Path, mask: Path) -> tuple[str, ...]:
+    """Writes a mask into the alpha channel, and returns what is to be noted of its file."""
     try:
-        status = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        raise PhotoUnreadable(path, "IMG_MISSING", "no file there") from None
-    except (OSError, ValueError) as fault:
-        raise PhotoUnreadable(path, "IMG_DENIED", f"no access to it ({fault})") from fault
-    if not stat.S_ISREG(status.st_mode):
-        raise PhotoUnreadable(path, "IMG_NOT_A_FILE", "a folder or device in place of a file")
-    if status.st_size == 0:
-        raise PhotoUnreadable(path, "IMG_EMPTY", "an empty file")
-
-
-def _check_header(path: Path, image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_large(path)
-    # Some phones store a photograph and its preview together (MPO); the photograph is the first.
-    if image.format != "MPO" and getattr(image, "is_animated", False):
-        raise PhotoUnreadable(path, "IMG_ANIMATED", "an animation in place of one photograph")
-
-
-def _too_large(path: Path) -> PhotoUnreadable:
-    return PhotoUnreadable(path, "IMG_TOO_LARGE", f"a picture of more than {MAX_PIXELS // 10**6} megapixels")
-
-
-def _describe_content(path: Path) -> str:
-    with path.open("rb") as file:
-        start = file.read(12)
-    names = [name for mark, name in _OTHER_FORMATS.items() if start.startswith(mark)]
-    names += [name for mark, name in _PHONE_FORMATS.items() if start[4:].startswith(mark)]
-    return f"a {names[0]} file in place of JPEG, PNG or WebP" if names else "no JPEG, PNG or WebP picture in the file"
-
-
-def _to_rgba(image: Image.Image) -> NDArray[np.uint8]:
-    if image.mode.startswith("I"):
-        # Pillow would clip 16-bit grey at 255 and turn nearly everything white.
-        grey = np.asarray(image).astype(np.uint32)
-        image = Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8))
-    if image.mode == "CMYK":
-        image = image.convert("RGB")
-    return np.array(image.convert("RGBA"))
-
-
-def _read_mask(path: Path, size: tuple[int, ...]) -> NDArray[np.uint8]:
-    try:
-        rgba = _decode(path)
-    except PhotoUnreadable as fault:
+        drawn = _decode(mask, is_mask=True)
+    except PhotoFault as fault:
         code = fault.code.replace("IMG", "MASK")
-        raise PhotoUnreadable(path, code, f"{fault.reason}, at its mask {path}") from fault
-    if rgba.shape[:2] != size:
-        found = f"a mask of {rgba.shape[1]}x{rgba.shape[0]} pixels for a photograph of {size[1]}x{size[0]}"
+        raise PhotoUnreadable(path, code, f"{fault.reason}, at its mask {mask}") from fault
+    if drawn.rgba.shape != rgba.shape:
+        found = f"a mask of {drawn.width}x{drawn.height} pixels for a photograph of {rgba.shape[1]}x{rgba.shape[0]}"
         raise PhotoUnreadable(path, "MASK_SIZE", found)
-    alpha = rgba[..., 3]
-    values = rgba[..., :3].max(axis=-1) if (alpha == _OPAQUE).all() else alpha
+    alpha = drawn.rgba[..., 3]
+    values = drawn.rgba[..., :3].max(axis=-1) if (alpha == _OPAQUE).all() else alpha
     tissue = values >= TISSUE_ALPHA
     if not tissue.any():
         raise PhotoUnreadable(path, "MASK_NO_TISSUE", f"a mask without tissue (no value of {TISSUE_ALPHA} or more)")
-    return np.where(tissue, _OPAQUE, 0).astype(np.uint8)
-
-
-def _crop_to_tissue(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    tissue = rgba[..., 3] >= TISSUE_ALPHA
-    rows, columns = np.flatnonzero(tissue.any(axis=1)), np.flatnonzero(tissue.any(axis=0))
-    if not rows.size:
-        return rgba
-    return rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
-def _composite(rgba: NDArray[np.uint8], background: tuple[int, int, int]) -> NDArray[np.uint8]:
-    if (rgba[..., 3] == _OPAQUE).all():
-        return rgba[..., :3]
-    alpha = rgba[..., 3:].astype(np.uint16)
-    # 255 * 255 + 127 still fits into 16 bits.
-    mixed = rgba[..., :3] * alpha + np.array(background, dtype=np.uint16) * (255 - alpha)
-    return ((mixed + 127) // 255).astype(np.uint8)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_colour(value: object) -> bool:
-    if not isinstance(value, list | tuple) or len(value) != len("rgb"):
-        return False
-    return all(_is_whole(each) and 0 <= each <= _OPAQUE for each in value)
+    rgba[..., 3] = np.where(tissue, _OPAQUE, 0)
+    return tuple(f"mask: {note}" for note in drawn.notes)

@@ -10,8 +10,9 @@ from torch.utils.data import DataLoader
 
 from anemia_lightning.contracts import UNKNOWN_LABEL, Batch, BatchRequest
 from anemia_lightning.data.dataset import PhotoDataset, PhotoRows
+from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.manifest import build_manifest
-from anemia_lightning.data.reading import Framing, read_photo
+from anemia_lightning.data.reading import read_photo
 from anemia_lightning.data.transforms import Augmentation, augment, draw_views, normalise
 from anemia_lightning.errors import PhotoUnreadable, WorkerError
 

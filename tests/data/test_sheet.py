@@ -1,9 +1,11 @@
 import sys
+import zipfile
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from anemia_lightning.data import sheet_cells
 from anemia_lightning.data.sheet import has_column, read_sheet, require_columns
 from anemia_lightning.errors import SourceError
 
@@ -33,9 +35,15 @@ def test_byte_order_mark_blanks_and_windows_line_ends_are_no_content(tmp_path: P
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        ("id\nÜnal\n".encode("latin-1"), "another encoding (byte 3 is 0xdc). Save the table as CSV UTF-8."),
-        (b"\xef\xbb\xbfid\n\xff\n", "another encoding (byte 6 is 0xff)."),
-        ("id\n1\n".encode("utf-16"), "text in UTF-16 (byte 0 is 0xff)."),
+        (
+            "id\nÜnal\n".encode("latin-1"),
+            "another encoding, perhaps Windows-1252 (byte 3, in line 2, is 0xdc). Save the table as CSV UTF-8.",
+        ),
+        (b"\xef\xbb\xbfid\n\xff\n", "another encoding, perhaps Windows-1252 (byte 6, in line 2, is 0xff)."),
+        ("id\n1\n".encode("utf-16"), "text in UTF-16 (byte 0, in line 1, is 0xff)."),
+        ("id\n1\n".encode("utf-16-le"), "a zero byte, as in UTF-16 or a damaged file (byte 1)."),
+        (b"id\n\x81\n", "another encoding (byte 3, in line 2, is 0x81)."),
+        (b"a,b\n1," + b"9" * 200_000, "that field larger than field limit (131072). Mend this line."),
         (b"", "an empty file."),
         (b"\n , \n", "an empty file."),
         (b"a,A\n1,2\n", "more than one 'a'."),
@@ -119,8 +127,46 @@ def test_missing_columns_are_all_named_with_their_nearest(tmp_path: Path) -> Non
     )
 
 
-@pytest.mark.parametrize("mark", [";", "\t"])
-def test_another_separator_is_recognised(tmp_path: Path, mark: str) -> None:
-    sheet = read_sheet(write(tmp_path / "a.csv", f"photo{mark}label\na{mark}1\n"))
-    with pytest.raises(SourceError, match="Save the table with commas between"):
-        require_columns(sheet, ["photo"], tmp_path)
+@pytest.mark.parametrize(("mark", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_another_separator_is_named_even_beside_decimal_commas(tmp_path: Path, mark: str, name: str) -> None:
+    path = write(tmp_path / "a.csv", f"photo{mark}hb\na{mark}11,2\n")
+    assert refusal(path) == (
+        f"Looked for commas between the cells of {path}; found {name}. Save the table as CSV with commas."
+    )
+
+
+def test_a_column_without_a_name_is_kept_if_it_holds_anything(tmp_path: Path) -> None:
+    sheet = read_sheet(write(tmp_path / "a.csv", "id,,,\n1,,x,\n2,,,\n"))
+    assert sheet.to_dict("list") == {"id": ["1", "2"], "column 3": ["x", ""]}
+
+
+def test_excel_rows_are_as_wide_as_the_widest(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for cells in (["id", "hb"], ["1"], ["2", "9", None, "remark"]):
+        book.active.append(cells)
+    book.save(tmp_path / "a.xlsx")
+    assert read_sheet(tmp_path / "a.xlsx").to_dict("list") == {
+        "id": ["1", "2"],
+        "hb": ["", "9"],
+        "column 4": ["", "remark"],
+    }
+
+
+def test_tables_beyond_all_need_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheet_cells, "MAX_CELLS", 40)
+    path = write(tmp_path / "a.csv", "a,b\n" * 5)
+    assert refusal(path) == (
+        f"Looked for a table of photos in {path}; found one of more than 40 cells. "
+        "Keep the columns and rows that are about photos."
+    )
+    with (tmp_path / "b.csv").open("wb") as file:
+        file.truncate(100_000_001)
+    assert "found a file of more than 100 MB." in refusal(tmp_path / "b.csv")
+
+
+def test_an_excel_file_is_not_unpacked_beyond_measure(tmp_path: Path) -> None:
+    pytest.importorskip("openpyxl")
+    with zipfile.ZipFile(tmp_path / "a.xlsx", "w", zipfile.ZIP_DEFLATED) as parts:
+        parts.writestr("xl/workbook.xml", bytes(100_000_001))
+    assert "found a file that unpacks to more than 100 MB. Save the table as CSV." in refusal(tmp_path / "a.xlsx")
