@@ -1,55 +1,176 @@
-"""Labels from haemoglobin, and which haemoglobin values a person can have."""
+"""The labels of a manifest: by a guideline, by a fixed cut-off, or the data set's own, and how others would differ."""
 
-from collections.abc import Sequence
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
-from anemia_lightning.errors import ConfigError, Fault
+from anemia_lightning.contracts import UNKNOWN_LABEL
+from anemia_lightning.data.guidelines import GUIDELINES, Assessment, Person, anaemia, fixed_cutoff, missing_input
+from anemia_lightning.data.manifest import ALTITUDES_M, OLDEST_MONTHS, PREGNANCIES, require_both_classes, to_number
+from anemia_lightning.errors import ConfigError, Fault, ManifestError
 
-LOWEST_G_DL, HIGHEST_G_DL = 2.0, 25.0
-"""Haemoglobin outside of this is a typing error or another unit."""
+OWN = "own"
+"""The rule by which the labels of the data set stay as they are."""
 
-_GRAMS_PER_LITRE_FROM, _GRAMS_PER_LITRE_TO = 10 * LOWEST_G_DL, 10 * HIGHEST_G_DL
+NEAR_G_DL = 0.5
+"""Closer to the cut-off than this, a label may be measurement error."""
+
+_NUMBERS = {"age_months": (0, OLDEST_MONTHS), "altitude_m": ALTITUDES_M, "cigarettes_per_day": (0, 200)}
+_WORDS = {"sex": ("female", "male"), "pregnancy": PREGNANCIES, "trimester": ("1", "2", "3")}
+_USUAL = {"pregnancy": "no", "altitude_m": 0.0, "cigarettes_per_day": 0.0}
 
 
-def label_from_hemoglobin(hemoglobin_g_dl: NDArray[np.float64], *, cutoff_g_dl: float) -> NDArray[np.int64]:
-    """Returns 1 (anaemic) where haemoglobin is below the cut-off, else 0.
+@dataclasses.dataclass(frozen=True)
+class LabelRule:
+    """How labels come about.
 
     Args:
-        hemoglobin_g_dl: In g/dL, without gaps.
-        cutoff_g_dl: In g/dL; someone who just reaches it is not anaemic, as in the WHO's definition.
+        rule: own, who2024, who2011 or fixed:<g/dL>, see `guidelines.anaemia`.
+        assume: What to take for granted where the manifest does not say, and the rule needs it: age_months, sex,
+            pregnancy, trimester (of those who are pregnant), altitude_m, cigarettes_per_day. None assumes nothing,
+            so that such photos are refused. Unless given: not pregnant, at the sea, no smoker, nothing else.
 
     Raises:
-        ConfigError: If the cut-off is no haemoglobin in g/dL.
-
-    Example:
-        >>> label_from_hemoglobin(np.array([10.9, 11.0]), cutoff_g_dl=11.0).tolist()
-        [1, 0]
+        ConfigError: If there is no such rule, or an assumption cannot be.
     """
-    if not LOWEST_G_DL <= cutoff_g_dl <= HIGHEST_G_DL:
-        hint = f" Did you mean {cutoff_g_dl / 10:g}?" if _looks_like_grams_per_litre(cutoff_g_dl) else ""
-        bounds = f"from {LOWEST_G_DL:g} to {HIGHEST_G_DL:g} g/dL"
-        raise ConfigError([f"data.cutoff_g_dl is {cutoff_g_dl:g}; it must be {bounds}.{hint}"])
-    assert np.isfinite(hemoglobin_g_dl).all(), "a missing value would compare as not anaemic"
-    return (hemoglobin_g_dl < cutoff_g_dl).astype(np.int64)
+
+    rule: str = OWN
+    assume: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.rule != OWN and self.rule not in GUIDELINES:
+            fixed_cutoff(self.rule)
+        object.__setattr__(self, "assume", _assumptions({**_USUAL, **self.assume}))
+
+    @property
+    def source(self) -> str:
+        """Where the cut-offs come from."""
+        if self.rule in GUIDELINES:
+            return GUIDELINES[self.rule].source
+        return "the data set" if self.rule == OWN else f"one cut-off for all, {fixed_cutoff(self.rule):g} g/dL"
 
 
-def implausible_hemoglobin(hemoglobin_g_dl: Sequence[float], photos: Sequence[str]) -> list[Fault]:
-    """Returns what is wrong with haemoglobin values; a missing one (NaN) is not wrong."""
-    outside = [
-        (f"{photo} ({value:g})", value)
-        for photo, value in zip(photos, hemoglobin_g_dl, strict=True)
-        if not (np.isnan(value) or LOWEST_G_DL <= value <= HIGHEST_G_DL)
-    ]
-    if not outside:
-        return []
-    hint = (
-        ", which looks like g/L (divide it by 10)" if all(_looks_like_grams_per_litre(hb) for _, hb in outside) else ""
-    )
-    what = f"haemoglobin outside {LOWEST_G_DL:g}-{HIGHEST_G_DL:g} g/dL{hint}"
-    return [Fault(what, [name for name, _ in outside])]
+class Applied(NamedTuple):
+    """What a rule says of each photo."""
+
+    table: pd.DataFrame
+    """label (int64, `UNKNOWN_LABEL` where the rule says nothing), severity, margin_g_dl (adjusted haemoglobin minus the
+    cut-off) and obstacle (why it says nothing, or ""), with the manifest's index."""
+    assumed: dict[str, int]
+    """For how many photos each of the assumptions was needed."""
 
 
-def _looks_like_grams_per_litre(value: float) -> bool:
-    return _GRAMS_PER_LITRE_FROM <= value <= _GRAMS_PER_LITRE_TO
+class Labelled(NamedTuple):
+    """A manifest with its final labels."""
+
+    manifest: pd.DataFrame
+    record: dict[str, Any]
+    """How they came about, as plain values: rule, source, photos, assumed ({input: {value, photos}}), near_cutoff
+    (photos whose adjusted haemoglobin is closer to the cut-off than `NEAR_G_DL`; None by the rule own) and flips
+    ({other rule: {flips, of, assumed}}: of so many photos of which it says something, so many labels differ)."""
+
+
+def label_manifest(manifest: pd.DataFrame, rule: LabelRule) -> Labelled:
+    """Gives all photos their final label and severity.
+
+    Raises:
+        ConfigError: If the labels are to be the data set's own, but some photos have none.
+        ManifestError: If the rule says nothing of some photos, or all have the same label.
+    """
+    applied = apply_rule(manifest, rule)
+    _require_labels(manifest["photo"], applied.table, rule)
+    labelled = manifest.assign(label=applied.table["label"], severity=applied.table["severity"])
+    require_both_classes(labelled)
+    near = int((applied.table["margin_g_dl"].abs() < NEAR_G_DL).sum())
+    others = [dataclasses.replace(rule, rule=name) for name in (OWN, *GUIDELINES) if name != rule.rule]
+    record = {
+        "rule": rule.rule,
+        "source": rule.source,
+        "photos": len(manifest),
+        "assumed": {name: {"value": rule.assume[name], "photos": count} for name, count in applied.assumed.items()},
+        "near_cutoff": None if rule.rule == OWN else {"closer_than_g_dl": NEAR_G_DL, "photos": near},
+        "flips": {other.rule: _flips(labelled["label"], manifest, other) for other in others},
+    }
+    return Labelled(labelled, record)
+
+
+def apply_rule(manifest: pd.DataFrame, rule: LabelRule) -> Applied:
+    """Returns what a rule says of each photo, as far as it says anything."""
+    if rule.rule == OWN:
+        own = manifest[["label", "severity"]].assign(margin_g_dl=math.nan)
+        return Applied(own.assign(obstacle=np.where(own["label"] == UNKNOWN_LABEL, "no label", "")), {})
+    assessments, assumed = [], Counter[str]()
+    rows = manifest[list(Person._fields)].itertuples(index=False, name=None)
+    for hemoglobin, row in zip(manifest["hemoglobin_g_dl"], rows, strict=True):
+        person, filled = _fill(Person(*row), rule)
+        assessments.append(anaemia(hemoglobin, person, rule=rule.rule))
+        assumed.update(filled if not assessments[-1].obstacle else [])
+    table = pd.DataFrame(assessments, manifest.index, Assessment._fields)
+    return Applied(table, {name: assumed[name] for name in sorted(assumed)})
+
+
+def _fill(person: Person, rule: LabelRule) -> tuple[Person, list[str]]:
+    """Returns a person with what may be assumed in the place of what is missing, and the names of that."""
+    filled: list[str] = []
+    while (name := missing_input(person, rule.rule)) and rule.assume[name] is not None:
+        field = "pregnancy" if name == "trimester" else name
+        person = person._replace(**{field: rule.assume[name]})
+        filled.append(name)
+    return person, filled
+
+
+def _flips(labels: "pd.Series[int]", manifest: pd.DataFrame, other: LabelRule) -> dict[str, Any]:
+    theirs, assumed = apply_rule(manifest, other)
+    said = theirs["label"] != UNKNOWN_LABEL
+    return {"flips": int((theirs["label"] != labels)[said].sum()), "of": int(said.sum()), "assumed": assumed}
+
+
+def _require_labels(photos: "pd.Series[str]", table: pd.DataFrame, rule: LabelRule) -> None:
+    unlabelled = table["label"] == UNKNOWN_LABEL
+    if not unlabelled.any():
+        return
+    if rule.rule == OWN:
+        number = f"{unlabelled.sum()} photos have" if unlabelled.sum() > 1 else "1 photo has"
+        choice = "choose labels=who2024, labels=who2011 or labels.rule=fixed:<g/dL>."
+        raise ConfigError([f"{number} a haemoglobin but no label: {choice}"])
+    faults = []
+    for obstacle, places in photos[unlabelled].groupby(table["obstacle"]):
+        missing = str(obstacle).removeprefix("no ")
+        needed = f", which {rule.rule} needs (or assume one with labels.assume.{missing})"
+        faults.append(Fault(f"photos with {obstacle}{needed if missing in rule.assume else ''}", places.tolist()))
+    raise ManifestError(faults)
+
+
+def _assumptions(given: Mapping[str, Any]) -> dict[str, float | str | None]:
+    """Returns the assumptions, all of them, as numbers and words that a manifest could hold."""
+    known = (*_NUMBERS, *_WORDS)
+    problems = [f"labels.assume has {name}; it takes {', '.join(known)}." for name in given if name not in known]
+    assumed: dict[str, float | str | None] = dict.fromkeys(known)
+    for name in known:
+        value = given.get(name)
+        assumed[name] = _number(value, *_NUMBERS[name]) if name in _NUMBERS else _word(value, _WORDS[name])
+        if assumed[name] is None and value is not None:
+            expected = "from {} to {}".format(*_NUMBERS[name]) if name in _NUMBERS else ", ".join(_WORDS[name])
+            problems.append(f"labels.assume.{name} is {value}; it must be {expected} or null.")
+    if problems:
+        raise ConfigError(problems)
+    return assumed
+
+
+def _number(value: object, lowest: float, highest: float) -> float | None:
+    try:
+        number = to_number(value)
+    except ValueError:
+        return None
+    return number if lowest <= number <= highest else None
+
+
+def _word(value: object, words: tuple[str, ...]) -> str | None:
+    # YAML reads no as a truth value, and 1 as a number.
+    word = {"False": "no", "True": "yes"}.get(str(value), str(value))
+    return word if word in words else None

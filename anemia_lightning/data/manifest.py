@@ -7,12 +7,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from anemia_lightning.contracts import MANIFEST_COLUMNS
-from anemia_lightning.data.labels import implausible_hemoglobin
+from anemia_lightning.contracts import MANIFEST_COLUMNS, UNKNOWN_LABEL
+from anemia_lightning.data.guidelines import Person, is_impossible_pregnancy
+from anemia_lightning.data.hemoglobin import implausible_hemoglobin
 from anemia_lightning.errors import Fault, ManifestError
 
+OLDEST_MONTHS = 120 * 12
+ALTITUDES_M = (-500, 6000)
+"""People live between these."""
+
+PREGNANCIES = ("no", "1", "2", "3", "yes")
+"""Not pregnant, the trimester, or pregnant in one that is not known."""
+
 _REQUIRED = ("photo", "path", "label")
-_NUMBERS = ("age_months", "hemoglobin_g_dl")
+_NUMBERS = ("age_months", "hemoglobin_g_dl", "altitude_m", "cigarettes_per_day")
+_SEXES = {"f": "female", "woman": "female", "girl": "female", "m": "male", "man": "male", "boy": "male"}
+_SEVERITIES = ("", "none", "mild", "moderate", "severe")
 _SPLITS = ("", "train", "val", "test")
 _CLASS_NAMES = {0: "not anaemic", 1: "anaemic"}
 _MISSING = ("", "na", "n/a", "nan", "none", "null")
@@ -40,7 +50,10 @@ def build_manifest(
 
     Returns:
         `MANIFEST_COLUMNS`, then the source's own columns, sorted by photo id. Text is `str`, "" where it is
-        missing; ids stay as they were written. The label is int64, 0 or 1; age and haemoglobin are float64.
+        missing; ids stay as they were written. The label is int64: 0, 1, or `UNKNOWN_LABEL` where there is only
+        haemoglobin. Age, haemoglobin, altitude and cigarettes are float64, NaN where they are missing. Sex is female
+        or male however it was written (f, Man, girl); pregnancy is one of `PREGNANCIES` or "", and whoever is
+        pregnant is neither male nor below 10 years.
 
     Raises:
         ManifestError: With all faults at once.
@@ -50,16 +63,16 @@ def build_manifest(
         raise ManifestError(faults or [Fault("no photo at all", [])])
     assert set(_REQUIRED) <= set(table), "a source names, places and labels each photo"
     table = _fill(table)
-    found = [*faults, *_text_faults(table), *_label_faults(table)]
+    found = [*faults, *_text_faults(table)]
     for column in _NUMBERS:
         table[column], unclear = _numbers(table, column)
         found += unclear
+    found += _label_faults(table)
     found += implausible_hemoglobin(table["hemoglobin_g_dl"].tolist(), table["photo"].tolist())
-    found += _where(table, "an age below 0 months", table["age_months"] < 0, "age_months")
+    found += [*_range_faults(table), *_pregnancy_faults(table)]
     if found:
         raise ManifestError(found)
     table["label"] = table["label"].astype(np.int64)
-    require_both_classes(table)
     own = [column for column in table if column not in MANIFEST_COLUMNS]
     return table[[*MANIFEST_COLUMNS, *own]].sort_values("photo", ignore_index=True)
 
@@ -101,6 +114,9 @@ def _fill(table: pd.DataFrame) -> pd.DataFrame:
             table[column] = ""
     for column in table.columns.difference([*_NUMBERS, "label"]):
         table[column] = _texts(table[column], is_path=column in ("photo", "path", "mask"))
+    for column in ("sex", "pregnancy"):
+        table[column] = [_word(cell) for cell in table[column]]
+    table["severity"] = [cell.casefold() for cell in table["severity"]]
     for column in ("patient", "photo_group"):
         table[column] = table[column].where(table[column] != "", table["photo"])
     return table
@@ -110,6 +126,11 @@ def _texts(values: "pd.Series[str]", *, is_path: bool) -> "pd.Series[str]":
     # Blanks around an id would make two patients of one; in the name of a file they may be meant.
     texts = [_to_text(value) if is_path else _to_text(value).strip() for value in values]
     return pd.Series(texts, index=values.index, dtype=object)
+
+
+def _word(cell: str) -> str:
+    word = cell.casefold()
+    return "" if word in (*_MISSING, "unknown") else _SEXES.get(word, word)
 
 
 def _to_text(value: object) -> str:
@@ -124,12 +145,47 @@ def _text_faults(table: pd.DataFrame) -> list[Fault]:
         *_where(table, "photos without an id or a path", unplaced),
         *_where(table, "file names that are not valid UTF-8", foreign),
         *_where(table, "a split other than train, val, test or nothing", ~table["split"].isin(_SPLITS), "split"),
+        *_where(
+            table,
+            "a severity other than none, mild, moderate, severe or nothing",
+            ~table["severity"].isin(_SEVERITIES),
+            "severity",
+        ),
     ]
 
 
 def _label_faults(table: pd.DataFrame) -> list[Fault]:
-    sound = table["label"].map(lambda label: isinstance(label, int | float | np.number) and label in (0, 1))
-    return _where(table, "a label other than 0 and 1", ~sound.astype(bool), "label")
+    unknown = _label_is(table, UNKNOWN_LABEL)
+    return [
+        *_where(table, "a label other than 0 and 1", ~_label_is(table, 0, 1) & ~unknown, "label"),
+        *_where(table, "neither a label nor a haemoglobin", unknown & table["hemoglobin_g_dl"].isna()),
+    ]
+
+
+def _label_is(table: pd.DataFrame, *values: int) -> "pd.Series[bool]":
+    is_number = (isinstance(label, int | float | np.number) and label in values for label in table["label"])
+    return pd.Series(list(is_number), index=table.index)
+
+
+def _range_faults(table: pd.DataFrame) -> list[Fault]:
+    lowest, highest = ALTITUDES_M
+    strange = ~table["altitude_m"].between(lowest, highest) & table["altitude_m"].notna()
+    return [
+        *_where(table, "an age below 0 months", table["age_months"] < 0, "age_months"),
+        *_where(table, f"an age above {OLDEST_MONTHS} months", table["age_months"] > OLDEST_MONTHS, "age_months"),
+        *_where(table, f"an altitude outside {lowest} to {highest} m", strange, "altitude_m"),
+        *_where(table, "fewer than 0 cigarettes per day", table["cigarettes_per_day"] < 0, "cigarettes_per_day"),
+    ]
+
+
+def _pregnancy_faults(table: pd.DataFrame) -> list[Fault]:
+    known = table["pregnancy"].isin(["", *PREGNANCIES])
+    people = [Person(*each) for each in table[["age_months", "sex", "pregnancy"]].itertuples(index=False, name=None)]
+    impossible = pd.Series([is_impossible_pregnancy(person) for person in people], index=table.index)
+    return [
+        *_where(table, "a pregnancy other than no, 1, 2, 3 (the trimester), yes or nothing", ~known, "pregnancy"),
+        *_where(table, "a pregnancy of a male or of a child below 10 years", known & impossible, "pregnancy"),
+    ]
 
 
 def _numbers(table: pd.DataFrame, column: str) -> tuple[list[float], list[Fault]]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anemia_lightning.contracts import MANIFEST_COLUMNS
+from anemia_lightning.contracts import MANIFEST_COLUMNS, UNKNOWN_LABEL
 from anemia_lightning.data.manifest import build_manifest, photo_id, require_both_classes, to_number
 from anemia_lightning.errors import Fault, ManifestError
 
@@ -26,14 +26,15 @@ def test_a_photo_id_is_the_same_on_every_system() -> None:
 
 
 def test_missing_columns_are_filled_and_all_are_typed() -> None:
-    manifest = build_manifest([row("b.png", 1), row("a.png", 0, severity="mild")])
-    assert tuple(manifest) == (*MANIFEST_COLUMNS, "severity")
+    manifest = build_manifest([row("b.png", 1), row("a.png", 0, ward="A", severity="Mild")])
+    assert tuple(manifest) == (*MANIFEST_COLUMNS, "ward")
     assert manifest["photo"].tolist() == ["s/a.png", "s/b.png"]
     assert manifest.index.tolist() == [0, 1]
     assert manifest["label"].dtype == np.int64
-    assert manifest["age_months"].dtype == manifest["hemoglobin_g_dl"].dtype == np.float64
-    assert manifest["age_months"].isna().all()
-    texts = manifest.drop(columns=["label", "age_months", "hemoglobin_g_dl"])
+    numbers = ["age_months", "hemoglobin_g_dl", "altitude_m", "cigarettes_per_day"]
+    assert (manifest[numbers].dtypes == np.float64).all()
+    assert manifest[numbers].isna().all(axis=None)
+    texts = manifest.drop(columns=["label", *numbers])
     assert all(type(cell) is str for cell in texts.to_numpy().ravel())
     assert manifest["severity"].tolist() == ["mild", ""]
     assert manifest["path"].tolist() == [str(Path("/data/a.png")), str(Path("/data/b.png"))]
@@ -90,7 +91,7 @@ def test_the_caller_s_table_is_left_alone() -> None:
     pd.testing.assert_frame_equal(table, before)
 
 
-@pytest.mark.parametrize("label", [2, -1, "1", None, np.nan, pd.NA, 0.5, ""])
+@pytest.mark.parametrize("label", [2, -2, "1", "-1", None, np.nan, pd.NA, 0.5, ""])
 def test_labels_outside_the_set_are_impossible(label: object) -> None:
     assert faults_of([row("a.png", label), row("b.png", 1)]) == [f"a label other than 0 and 1: s/a.png ('{label}')"]
 
@@ -122,8 +123,8 @@ def test_all_faults_are_reported_at_once() -> None:
         "photos without an id or a path: (no id); "
         "file names that are not valid UTF-8: s/e\\udcff.png; "
         "a split other than train, val, test or nothing: s/d.png ('holdout'); "
-        "a label other than 0 and 1: s/a.png ('3'); "
         "hemoglobin_g_dl that is no number (decimals take a point): s/c.png ('11,2'); "
+        "a label other than 0 and 1: s/a.png ('3'); "
         "haemoglobin outside 2-25 g/dL, which looks like g/L (divide it by 10): s/d.png (112); "
         "an age below 0 months: s/c.png ('-1.0'). "
         "Mend this in the data, and start again."
@@ -141,9 +142,63 @@ def test_an_empty_table_is_refused(rows: Any) -> None:
     assert faults_of(rows, faults=[Fault("gone", ["x"])]) == ["gone: x"]
 
 
-@pytest.mark.parametrize(("label", "missing"), [(0, "1 (anaemic)"), (1, "0 (not anaemic)")])
-def test_one_class_only_is_refused_by_name(label: int, missing: str) -> None:
-    assert faults_of([row("a.png", label), row("b.png", label)]) == [f"no photo with label {missing}"]
+def test_a_label_may_be_unknown_where_there_is_haemoglobin() -> None:
+    manifest = build_manifest(
+        [row("a.png", UNKNOWN_LABEL, hemoglobin_g_dl=9), row("b.png", np.int64(-1), hemoglobin_g_dl=9)]
+    )
+    assert manifest["label"].tolist() == [UNKNOWN_LABEL, UNKNOWN_LABEL]
+    rows = [row("a.png", UNKNOWN_LABEL), row("b.png", UNKNOWN_LABEL, hemoglobin_g_dl="NA"), row("c.png", 1)]
+    assert faults_of(rows) == ["neither a label nor a haemoglobin: s/a.png, s/b.png"]
+
+
+def test_a_label_may_contradict_its_haemoglobin_and_all_may_be_alike() -> None:
+    assert build_manifest([row("a.png", 0, hemoglobin_g_dl=4, severity="severe")])["label"].tolist() == [0]
+
+
+def test_sex_has_one_spelling() -> None:
+    words = ["F", "female", "Woman", "girl ", "m", "MALE", "man", "Boy", "", "unknown", "N/A", "Diverse", None]
+    manifest = build_manifest([row(f"{n:02}.png", n % 2, sex=word) for n, word in enumerate(words)])
+    assert manifest["sex"].tolist() == ["female"] * 4 + ["male"] * 4 + ["", "", "", "diverse", ""]
+
+
+def test_pregnancy_is_a_trimester_or_a_word() -> None:
+    words = ["No", "1", 2, "3", "YES", "", "nan", None]
+    manifest = build_manifest([row(f"{n}.png", n % 2, pregnancy=word) for n, word in enumerate(words)])
+    assert manifest["pregnancy"].tolist() == ["no", "1", "2", "3", "yes", "", "", ""]
+    # With 0 for no, 1 would mean yes and not the first trimester.
+    assert faults_of([row("a.png", 1, pregnancy="0"), row("b.png", pregnancy="1")]) == [
+        "a pregnancy other than no, 1, 2, 3 (the trimester), yes or nothing: s/a.png ('0')"
+    ]
+
+
+def test_no_male_and_no_child_is_pregnant() -> None:
+    rows = [
+        row("a.png", 1, pregnancy="2", sex="m"),
+        row("b.png", pregnancy="yes", age_months=119),
+        row("c.png", pregnancy="yes", age_months=120, sex="f"),
+        row("d.png", pregnancy="no", age_months=20, sex="m"),
+    ]
+    expected = "a pregnancy of a male or of a child below 10 years: s/a.png ('2'), s/b.png ('yes')"
+    assert faults_of(rows) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "fault"),
+    [
+        ("altitude_m", -501, "an altitude outside -500 to 6000 m: s/a.png ('-501.0')"),
+        ("altitude_m", 6001, "an altitude outside -500 to 6000 m: s/a.png ('6001.0')"),
+        ("cigarettes_per_day", -1, "fewer than 0 cigarettes per day: s/a.png ('-1.0')"),
+        (
+            "cigarettes_per_day",
+            "many",
+            "cigarettes_per_day that is no number (decimals take a point): s/a.png ('many')",
+        ),
+        ("age_months", 1441, "an age above 1440 months: s/a.png ('1441.0')"),
+        ("severity", "Light", "a severity other than none, mild, moderate, severe or nothing: s/a.png ('light')"),
+    ],
+)
+def test_what_no_person_can_have_is_refused(column: str, value: object, fault: str) -> None:
+    assert faults_of([row("a.png", 1, **{column: value}), row("b.png")]) == [fault]
 
 
 def test_both_classes_are_missed_when_nothing_is_left() -> None:

@@ -101,7 +101,8 @@ def _build_manifest(*, patients: int, photos: int, separation: float, seed: int)
     rows["redness"] += [stream("synthetic redness", seed, *which).normal(0, spread) for which in _list_photos(rows)]
     rows["path"] = [f"photos/photo_{number:04d}.png" for number in range(1, photos + 1)]
     rows["photo"] = rows["photo_group"] = "synthetic/" + rows["path"]
-    rows = rows.assign(source="synthetic", mask="", split="")
+    rows = rows.assign(source="synthetic", pregnancy="", severity="", mask="", split="")
+    rows = rows.assign(altitude_m=math.nan, cigarettes_per_day=math.nan)
     return rows[[*MANIFEST_COLUMNS, "redness"]]
 
 

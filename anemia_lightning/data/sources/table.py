@@ -1,19 +1,20 @@
 """The source `table`: a CSV, Parquet or Excel file with one row per photo."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-import numpy as np
 import pandas as pd
 
-from anemia_lightning.data.labels import label_from_hemoglobin
+from anemia_lightning.contracts import UNKNOWN_LABEL
 from anemia_lightning.data.listing import data_folder, is_file
-from anemia_lightning.data.manifest import build_manifest, photo_id, to_number
+from anemia_lightning.data.manifest import build_manifest, photo_id
 from anemia_lightning.data.sheet import has_column, read_sheet, require_columns
 from anemia_lightning.errors import ConfigError, Fault, SourceError
 
-_ROLES = ("photo", "label", "patient", "site", "sex", "age_months", "hemoglobin_g_dl", "mask", "split")
+_ROLES = (
+    *("photo", "label", "patient", "site", "sex", "age_months", "hemoglobin_g_dl", "pregnancy", "altitude_m"),
+    *("cigarettes_per_day", "severity", "mask", "split"),
+)
 
 Value = str | int | float | bool
 
@@ -24,25 +25,24 @@ def read_table(
     table: str | Path,
     positive_label: Value | Sequence[Value] = "1",
     negative_label: Value | Sequence[Value] = "0",
-    cutoff_g_dl: float | None = None,
     columns: Mapping[str, str | None] | None = None,
     source: str = "table",
 ) -> pd.DataFrame:
     """Reads photographs that a table lists.
 
-    Only photo and label (or haemoglobin, with a cut-off) must be there: photo and mask are paths with '/',
-    haemoglobin is in g/dL, ids are text, and split is train, val, test or nothing. Without a column of
-    patients each photo is a patient of its own. Column names and labels match whatever their case.
+    Only photo and label or haemoglobin must be there: photo and mask are paths with '/', haemoglobin is in g/dL,
+    ids are text, and split is train, val, test or nothing. Where there is a haemoglobin and no label, the label is
+    unknown. Without a column of patients each photo is a patient of its own. Column names and labels match
+    whatever their case.
 
     Args:
         root: The folder that paths in the table are relative to; none may lead out of it.
         table: The .csv, .parquet or .xlsx file, relative to `root` or absolute.
         positive_label: What the label column says of anaemic photos; may be several.
         negative_label: What it says of the others.
-        cutoff_g_dl: If given, the label is 1 where haemoglobin is below it, and no label column is looked at.
-        columns: The table's names for photo, label, patient, site, sex, age_months, hemoglobin_g_dl, mask and
-            split, where they differ from these. A column with a name of its own must be there; None leaves it
-            out.
+        columns: The table's names for photo, label, patient, site, sex, age_months, hemoglobin_g_dl, pregnancy,
+            altitude_m, cigarettes_per_day, severity, mask and split, where they differ from these. A column with
+            a name of its own must be there; None leaves it out.
         source: First part of the photo ids.
 
     Returns:
@@ -56,16 +56,12 @@ def read_table(
     change = "Set data.root to the folder that the table's paths start from."
     folder = data_folder(root, sought="the folder of the table's photographs", change=change)
     file = folder / Path(table).expanduser()
-    names = _names_by_role(columns or {}, has_cutoff=cutoff_g_dl is not None)
-    rows = _read_columns(file, names, label_role="label" if cutoff_g_dl is None else "hemoglobin_g_dl")
+    rows = _read_columns(file, _names_by_role(columns or {}))
     faults: list[Fault] = []
     rows["path"] = _locate(folder, rows["photo"], "photographs", faults)
     if "mask" in rows:
         rows["mask"] = _locate(folder, rows["mask"], "masks", faults)
-    if cutoff_g_dl is not None:
-        rows["label"] = _labels_by_hemoglobin(rows["hemoglobin_g_dl"], cutoff_g_dl, faults)
-    else:
-        rows["label"] = _labels_by_name(rows["label"], positive_label, negative_label, faults)
+    rows["label"] = _labels(rows, positive_label, negative_label, faults)
     if "split" in rows:
         rows["split"] = rows["split"].str.lower()
     unnamed = rows["photo"] == ""
@@ -76,27 +72,25 @@ def read_table(
     return build_manifest(usable.assign(photo=ids, source=source), faults=faults)
 
 
-def _names_by_role(columns: Mapping[str, str | None], *, has_cutoff: bool) -> dict[str, str]:
+def _names_by_role(columns: Mapping[str, str | None]) -> dict[str, str]:
     """Returns the table's name for each column that may be read."""
     if unknown := sorted(set(columns) - set(_ROLES)):
         raise ConfigError([f"data.columns has {', '.join(unknown)}; it takes {', '.join(_ROLES)}."])
     names = {role: str(name) for role in _ROLES if (name := columns.get(role, role)) is not None}
-    if has_cutoff:
-        names.pop("label", None)
-    needed = ("photo", "hemoglobin_g_dl" if has_cutoff else "label")
-    if problems := [f"data.columns.{role} is null, but needed." for role in needed if role not in names]:
-        raise ConfigError(problems)
+    if "photo" not in names:
+        raise ConfigError(["data.columns.photo is null, but needed."])
+    if not {"label", "hemoglobin_g_dl"} & set(names):
+        raise ConfigError(["data.columns.label and data.columns.hemoglobin_g_dl are null; one of them is needed."])
     return names
 
 
-def _read_columns(file: Path, names: dict[str, str], *, label_role: str) -> pd.DataFrame:
+def _read_columns(file: Path, names: dict[str, str]) -> pd.DataFrame:
     """Returns the columns that are there, by their roles; those with a name of their own must be there."""
     sheet = read_sheet(file)
-    needed = {
-        role: name
-        for role, name in names.items()
-        if role in ("photo", label_role) or name != role or has_column(sheet, name)
-    }
+    needed = {role: name for role, name in names.items() if role == "photo" or name != role or has_column(sheet, name)}
+    if not {"label", "hemoglobin_g_dl"} & set(needed):
+        change = "Name one that is there with data.columns.label or data.columns.hemoglobin_g_dl."
+        raise SourceError(f"the column 'label' or 'hemoglobin_g_dl' in {file}", "neither", change)
     spelling = require_columns(sheet, list(needed.values()), file)
     unused = sheet.columns.difference(list(spelling.values()))
     similar = [name for name in map(str, unused) if "patient" in name.casefold()]
@@ -128,16 +122,17 @@ def _locate(folder: Path, cells: "pd.Series[str]", noun: str, faults: list[Fault
     return pd.Series(places, dtype=object)
 
 
-def _labels_by_name(
-    cells: "pd.Series[str]",
-    positive: Value | Sequence[Value],
-    negative: Value | Sequence[Value],
-    faults: list[Fault],
+def _labels(
+    rows: pd.DataFrame, positive: Value | Sequence[Value], negative: Value | Sequence[Value], faults: list[Fault]
 ) -> "pd.Series[int]":
+    """Returns labels by their names, `UNKNOWN_LABEL` where there may be a haemoglobin instead."""
     anaemic, healthy = _names(positive), _names(negative)
     if both := sorted(anaemic & healthy):
         raise ConfigError([f"data.positive_label and data.negative_label both name {', '.join(both)}."])
     meaning = dict.fromkeys(healthy, 0) | dict.fromkeys(anaemic, 1)
+    if "hemoglobin_g_dl" in rows:
+        meaning.setdefault("", UNKNOWN_LABEL)
+    cells = rows.get("label", pd.Series("", index=rows.index, dtype=object))
     labels = {row: meaning.get(cell.casefold()) for row, cell in cells.items()}
     strange = [f"'{cell}' (row {row})" for row, cell in cells.items() if labels[row] is None]
     if strange:
@@ -146,24 +141,6 @@ def _labels_by_name(
             Fault(f"labels that are neither {known}, see data.positive_label and data.negative_label", strange)
         )
     return pd.Series(labels, dtype=object)
-
-
-def _labels_by_hemoglobin(cells: "pd.Series[str]", cutoff_g_dl: float, faults: list[Fault]) -> "pd.Series[int]":
-    values = cells.map(_number_or_nan).astype(float)
-    strange = [f"'{cell}' (row {row})" for row, cell in cells[values.isna()].items()]
-    if strange:
-        faults.append(Fault("rows without a haemoglobin in g/dL (decimals take a point)", strange))
-    known = values.dropna()
-    labels = label_from_hemoglobin(np.asarray(known, dtype=np.float64), cutoff_g_dl=cutoff_g_dl)
-    # Rows without a haemoglobin come back empty, and are left out with their fault.
-    return pd.Series(labels, index=known.index, dtype=object).reindex(cells.index)
-
-
-def _number_or_nan(cell: str) -> float:
-    try:
-        return to_number(cell)
-    except ValueError:
-        return math.nan
 
 
 def _names(labels: Value | Sequence[Value]) -> set[str]:

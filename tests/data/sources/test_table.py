@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from anemia_lightning.contracts import UNKNOWN_LABEL
+from anemia_lightning.data.labels import LabelRule, label_manifest
 from anemia_lightning.data.sources.table import read_table
 from anemia_lightning.errors import AnemiaError
 
@@ -31,9 +33,10 @@ def refusal(root: Path, **options: Any) -> str:
 def test_all_columns_under_their_default_names(tmp_path: Path) -> None:
     draw(
         tmp_path,
-        "photo,label,patient,site,sex,age_months,hemoglobin_g_dl,mask,split,other\n"
-        "b.png,1,007,Accra ,female,6,9.8,a.png,Train,x\n"
-        "./deep/c.png,0,NA,Kumasi,male,,NA,,,y\n",
+        "photo,label,patient,site,sex,age_months,hemoglobin_g_dl,pregnancy,altitude_m,cigarettes_per_day,severity,"
+        "mask,split,other\n"
+        "b.png,1,007,Accra ,F,360,9.8,2,250,0,Moderate,a.png,Train,x\n"
+        "./deep/c.png,0,NA,Kumasi,male,,NA,,,,,,,y\n",
     )
     manifest = read(tmp_path)
     first, second = manifest.to_dict("records")
@@ -46,8 +49,12 @@ def test_all_columns_under_their_default_names(tmp_path: Path) -> None:
         "source": "table",
         "site": "Accra",
         "sex": "female",
-        "age_months": 6.0,
+        "age_months": 360.0,
         "hemoglobin_g_dl": 9.8,
+        "pregnancy": "2",
+        "altitude_m": 250.0,
+        "cigarettes_per_day": 0.0,
+        "severity": "moderate",
         "mask": str(tmp_path / "a.png"),
         "split": "train",
     }
@@ -86,18 +93,25 @@ def test_the_positive_label_may_be_the_smaller(tmp_path: Path) -> None:
     assert read(tmp_path, positive_label=0, negative_label=1)["label"].tolist() == [0, 1]
 
 
-def test_labels_from_haemoglobin(tmp_path: Path) -> None:
+def test_haemoglobin_without_a_label_leaves_the_label_to_a_rule(tmp_path: Path) -> None:
     draw(tmp_path, "photo,label,hb\na.png,x,10.99\nb.png,x,11\ndeep/c.png,x,7\n")
-    manifest = read(tmp_path, columns={"hemoglobin_g_dl": "hb"}, cutoff_g_dl=11)
-    assert manifest["label"].tolist() == [1, 0, 1]
+    manifest = read(tmp_path, columns={"hemoglobin_g_dl": "hb", "label": None})
+    assert manifest["label"].tolist() == [UNKNOWN_LABEL] * 3
     assert manifest["hemoglobin_g_dl"].tolist() == [10.99, 11.0, 7.0]
+    assert label_manifest(manifest, LabelRule("fixed:11")).manifest["label"].tolist() == [1, 0, 1]
 
 
-def test_no_row_without_haemoglobin_becomes_not_anaemic(tmp_path: Path) -> None:
+def test_some_labels_and_some_haemoglobin(tmp_path: Path) -> None:
+    draw(tmp_path, "photo,label,hemoglobin_g_dl\na.png,1,\nb.png,,12\ndeep/c.png,0,7\n")
+    assert read(tmp_path)["label"].tolist() == [1, UNKNOWN_LABEL, 0]
+
+
+def test_no_row_without_label_and_haemoglobin_becomes_not_anaemic(tmp_path: Path) -> None:
     draw(tmp_path, 'photo,hemoglobin_g_dl\na.png,nan\nb.png,"9,8"\ndeep/c.png,\n')
-    assert refusal(tmp_path, cutoff_g_dl=11) == (
-        "Looked for photos and entries to work with; found rows without a haemoglobin in g/dL "
-        "(decimals take a point): 'nan' (row 2), '9,8' (row 3), '' (row 4). "
+    assert refusal(tmp_path) == (
+        "Looked for photos and entries to work with; found "
+        "hemoglobin_g_dl that is no number (decimals take a point): table/b.png ('9,8'); "
+        "neither a label nor a haemoglobin: table/a.png, table/b.png, table/deep/c.png. "
         "Mend this in the data, and start again."
     )
 
@@ -105,29 +119,32 @@ def test_no_row_without_haemoglobin_becomes_not_anaemic(tmp_path: Path) -> None:
 def test_haemoglobin_in_another_unit_is_refused(tmp_path: Path) -> None:
     draw(tmp_path, "photo,hemoglobin_g_dl\na.png,98\nb.png,121\n")
     expected = "which looks like g/L (divide it by 10): table/a.png (98), table/b.png (121)"
-    assert expected in refusal(tmp_path, cutoff_g_dl=11)
+    assert expected in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("value", ["-3", "0", "26", "inf"])
 def test_impossible_haemoglobin_is_refused(tmp_path: Path, value: str) -> None:
     draw(tmp_path, f"photo,hemoglobin_g_dl\na.png,{value}\nb.png,9\ndeep/c.png,12\n")
-    assert "haemoglobin" in refusal(tmp_path, cutoff_g_dl=11)
+    assert "haemoglobin" in refusal(tmp_path)
 
 
-def test_a_cut_off_needs_its_column(tmp_path: Path) -> None:
-    draw(tmp_path, "photo,label\na.png,1\nb.png,0\n")
-    assert "Looked for the columns 'hemoglobin_g_dl'" in refusal(tmp_path, cutoff_g_dl=11)
-    message = refusal(tmp_path, cutoff_g_dl=11, columns={"hemoglobin_g_dl": None})
-    assert message == "data.columns.hemoglobin_g_dl is null, but needed."
+def test_a_label_or_a_haemoglobin_must_be_there(tmp_path: Path) -> None:
+    draw(tmp_path, "photo,hb\na.png,1\nb.png,0\n")
+    assert refusal(tmp_path) == (
+        f"Looked for the column 'label' or 'hemoglobin_g_dl' in {tmp_path / 'photos.csv'}; found neither. "
+        "Name one that is there with data.columns.label or data.columns.hemoglobin_g_dl."
+    )
+    message = refusal(tmp_path, columns={"label": None, "hemoglobin_g_dl": None})
+    assert message == "data.columns.label and data.columns.hemoglobin_g_dl are null; one of them is needed."
 
 
 def test_columns_that_no_one_knows_are_refused(tmp_path: Path) -> None:
     draw(tmp_path, "photo,label\na.png,1\nb.png,0\n")
     assert refusal(tmp_path, columns={"patients": "who"}) == (
         "data.columns has patients; it takes photo, label, patient, site, sex, age_months, hemoglobin_g_dl, "
-        "mask, split."
+        "pregnancy, altitude_m, cigarettes_per_day, severity, mask, split."
     )
-    assert refusal(tmp_path, columns={"label": None}) == "data.columns.label is null, but needed."
+    assert refusal(tmp_path, columns={"photo": None}) == "data.columns.photo is null, but needed."
 
 
 def test_all_that_is_wrong_in_the_rows_is_said_at_once(tmp_path: Path) -> None:
@@ -187,15 +204,10 @@ def test_contradicting_labels_are_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path, negative_label=1) == "data.positive_label and data.negative_label both name 1."
 
 
-@pytest.mark.parametrize("cutoff", [None, 11])
-def test_a_table_without_rows_holds_no_photo(tmp_path: Path, cutoff: float | None) -> None:
-    draw(tmp_path, "photo,label,hemoglobin_g_dl,mask,split\n")
-    assert "found no photo at all." in refusal(tmp_path, cutoff_g_dl=cutoff)
-
-
-def test_one_class_only_is_refused(tmp_path: Path) -> None:
-    draw(tmp_path, "photo,label\na.png,1\nb.png,1\n")
-    assert "found no photo with label 0 (not anaemic)." in refusal(tmp_path)
+@pytest.mark.parametrize("label", ["label,", ""])
+def test_a_table_without_rows_holds_no_photo(tmp_path: Path, label: str) -> None:
+    draw(tmp_path, f"photo,{label}hemoglobin_g_dl,mask,split\n")
+    assert "found no photo at all." in refusal(tmp_path)
 
 
 def test_parquet_and_absolute_tables(tmp_path: Path) -> None:
