@@ -6,17 +6,19 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from anemia_lightning.errors import ConfigError
 from anemia_lightning.settings import CONF, compose, flat_settings
 from anemia_lightning.settings_check import check_settings
 from anemia_lightning.training import train_run
 
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
-COMMANDS = ("train", "evaluate", "predict")
+COMMANDS = ("audit", "train", "crossval", "evaluate", "predict")
 PRESETS = [(group, path.stem) for group in ("experiment", "debug") for path in sorted((CONF / group).glob("*.yaml"))]
 SMALL = ("model.backbone=resnet18", "model.weights=null", "data.image_size=32", "data.patients=24", "data.photos=48")
 GIVEN = {
     "folder": ["data.root=x", "data.positive_class=x"],
     "table": ["data.root=x", "data.table=x"],
+    "union": ["data.sources=[cp_anemic,eyes_defy]"],
     "predict": ["ckpt=x", "source=x"],
     "evaluate": ["run=x"],
 }
@@ -89,6 +91,26 @@ def test_the_defaults_are_the_protocol() -> None:
         "interpolation": "bilinear",
         "fill": [124, 116, 104],
     }
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate"])
+@pytest.mark.parametrize("override", ["data=[cp_anemic,eyes_defy]", "+data=[cp_anemic,eyes_defy]"])
+def test_a_list_of_data_sources_is_refused(verb: str, override: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose(verb, ["seed=1", override])
+    assert str(caught.value) == (
+        "data=[cp_anemic,eyes_defy] would lay the settings of these sources over one another, not unite their "
+        "photographs. Name one source, or for a union: data=union 'data.sources=[cp_anemic,eyes_defy]' "
+        "data.roots.cp_anemic=FOLDER data.roots.eyes_defy=FOLDER"
+    )
+
+
+def test_sources_without_labels_of_their_own_are_labelled_by_the_guideline() -> None:
+    assert compose("train").labels.rule == "own"
+    for data in ("eyes_defy", "union"):
+        assert compose("train", [f"data={data}"]).labels.rule == "who2024"
+        assert compose("evaluate", ["ckpt=x", f"data={data}"]).labels.rule == "who2024"
+    assert compose("train", ["labels=own", "data=eyes_defy"]).labels.rule == "own"
 
 
 @pytest.mark.parametrize(("group", "name"), PRESETS)

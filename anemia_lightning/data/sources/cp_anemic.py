@@ -16,6 +16,8 @@ _CHANGE = (
 )
 _LABELS = {"anemic": 1, "non-anemic": 0}
 _SHEET = "Anemia_Data_Collection_Sheet"
+# The towns are Ejisu and Techiman; the sheet spells them both ways.
+_TOWNS = {"ejusu": "Ejisu", "ejisu": "Ejisu", "tachiman": "Techiman", "techiman": "Techiman"}
 _COLUMNS = {
     "patient": "IMAGE_ID",
     "remark": "REMARK",
@@ -31,14 +33,15 @@ def read_cp_anemic(*, root: str | Path | None) -> pd.DataFrame:
     """Reads the CP-AnemiC data set.
 
     Every photo is a patient of its own, since the set names no other; its many copies of one photograph under
-    several names are left to the photo groups.
+    several names are left to the photo groups. The label is the set's own: haemoglobin below 11.0 g/dL.
 
     Args:
         root: Holds Anemic/, Non-anemic/ and Anemia_Data_Collection_Sheet as .csv or .xlsx; .csv is taken if
             both are there.
 
     Returns:
-        The manifest, and `severity`: none ("non-anemic"), mild, moderate or severe.
+        The manifest. The site is the hospital, in one spelling; the severity is the set's own, by the WHO's cut-offs of
+        2011.
 
     Raises:
         SourceError: If the folder is missing or laid out otherwise.
@@ -69,7 +72,13 @@ def _read_rows(path: Path) -> pd.DataFrame:
     sheet = read_sheet(path)
     spelling = require_columns(sheet, list(_COLUMNS.values()), path)
     rows = pd.DataFrame({role: sheet[spelling[column]] for role, column in _COLUMNS.items()})
-    return rows.assign(sex=rows["sex"].str.lower(), severity=rows["severity"].str.lower())
+    severity = rows["severity"].str.casefold().replace("non-anemic", "none")
+    return rows.assign(severity=severity, site=rows["site"].map(_spell_alike))
+
+
+def _spell_alike(hospital: str) -> str:
+    """Returns one spelling of a hospital's name, whatever blanks and variants of its town it was written with."""
+    return " ".join(_TOWNS.get(word.casefold(), word) for word in hospital.split())
 
 
 def _join(photos: pd.DataFrame, rows: pd.DataFrame, sheet: Path) -> pd.DataFrame:

@@ -18,7 +18,7 @@ _CHANGE = "Set data.root to a folder that holds one folder per class, or train, 
 def read_folder(
     *,
     root: str | Path | None,
-    positive_class: str | Sequence[str],
+    positive_class: str | Sequence[str] | None,
     negative_class: str | Sequence[str] | None = None,
     patient_pattern: str | None = None,
     source: str = "folder",
@@ -29,7 +29,7 @@ def read_folder(
 
     Args:
         root: Holds the class folders, or folders train, val (valid, validation) and test that hold them.
-        positive_class: The class or classes that are anaemic.
+        positive_class: The class or classes that are anaemic; never guessed.
         negative_class: Those that are not; None if only one class remains.
         patient_pattern: Regular expression with one group, searched in the file's name; the group is the
             patient: ``^(P\d+)_``. None makes each photo a patient of its own.
@@ -43,6 +43,8 @@ def read_folder(
         SourceError: If the folders are not laid out so, or a class has no photograph.
         ManifestError: If the photos do not make a manifest.
     """
+    if positive_class is None:
+        raise ConfigError(["data.positive_class must be given: the name of the folder of anaemic photos."])
     folder = data_folder(root, sought=_SOUGHT, change=_CHANGE)
     places = _class_folders(folder)
     meaning = _meaning(folder, {_plain(place.name) for _, place in places}, positive_class, negative_class)

@@ -39,13 +39,13 @@ def refusal(root: Path | None) -> str:
 
 def test_the_published_layout(tmp_path: Path) -> None:
     manifest = read_cp_anemic(root=draw(tmp_path))
-    assert tuple(manifest) == (*MANIFEST_COLUMNS, "severity")
+    assert tuple(manifest) == MANIFEST_COLUMNS
     assert manifest["photo"].tolist() == [
         "cp_anemic/Anemic/Image_001.png",
         "cp_anemic/Anemic/Image_010.png",
         "cp_anemic/Non-anemic/Image_002.png",
     ]
-    first = manifest.iloc[0].to_dict()
+    first = manifest.iloc[0].drop(["altitude_m", "cigarettes_per_day"]).to_dict()
     assert first == {
         "photo": "cp_anemic/Anemic/Image_001.png",
         "path": str(tmp_path / "Anemic" / "Image_001.png"),
@@ -57,12 +57,26 @@ def test_the_published_layout(tmp_path: Path) -> None:
         "sex": "female",
         "age_months": 6.0,
         "hemoglobin_g_dl": 9.8,
+        "pregnancy": "",
+        "severity": "moderate",
         "mask": "",
         "split": "",
-        "severity": "moderate",
     }
     assert manifest["label"].tolist() == [1, 1, 0]
-    assert manifest["severity"].tolist() == ["moderate", "severe", "non-anemic"]
+    assert manifest["severity"].tolist() == ["moderate", "severe", "none"]
+
+
+def test_the_spellings_of_a_hospital_are_one_site(tmp_path: Path) -> None:
+    spellings = ("Ejusu  Government Hospital ", "Ejisu Government Hospital", "ejusu Government Hospital")
+    rows = [row.replace("SDA Hospital", name) for row, name in zip(ROWS[1:], spellings, strict=False)]
+    rows.append(ROWS[0].replace("Komfo Anokye Teaching Hospital ", spellings[2]))
+    assert set(read_cp_anemic(root=draw(tmp_path, tuple(rows)))["site"]) == {"Ejisu Government Hospital"}
+
+
+def test_an_unknown_severity_is_refused(tmp_path: Path) -> None:
+    draw(tmp_path, (ROWS[0].replace("Moderate", "Grave"), *ROWS[1:]))
+    expected = "a severity other than none, mild, moderate, severe or nothing: cp_anemic/Anemic/Image_001.png ('grave')"
+    assert expected in refusal(tmp_path)
 
 
 def test_the_sheet_as_published_reads_the_same(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from anemia_lightning.data.sources.folder import read_folder
 from anemia_lightning.errors import AnemiaError
+from anemia_lightning.randomness import stream
 
 
 def draw(root: Path, *names: str) -> Path:
@@ -52,6 +53,30 @@ def test_the_positive_class_is_the_named_one_and_not_the_second(tmp_path: Path, 
         "folder/a/1.png": 0,
         "folder/z/2.png": 1,
     }
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_neither_the_names_nor_the_order_of_the_class_folders_matter(tmp_path: Path, seed: int) -> None:
+    """However the folders are called, the same files come back with the same labels."""
+    noise = stream("class folders", seed)
+    photos = {f"{number:03d}.png": int(noise.integers(2)) for number in range(12)} | {"x.png": 0, "y.png": 1}
+    found = []
+    for names in (("a", "b"), ("b", "a"), ("Zoe", "1"), ("0", "ÄÖ")):
+        root = tmp_path / "-".join(names)
+        draw(root, *(f"{names[label]}/{photo}" for photo, label in photos.items()))
+        named: dict[str, Any] = {"positive_class": names[1]}
+        if noise.integers(2):
+            named["negative_class"] = names[0]
+        manifest = read_folder(root=root, **named)
+        found.append({Path(path).name: label for path, label in zip(manifest["path"], manifest["label"], strict=True)})
+    assert found == [photos] * len(found)
+
+
+def test_a_class_that_is_not_named_is_not_guessed(tmp_path: Path) -> None:
+    draw(tmp_path, "pale/1.png", "rosy/2.png")
+    assert refusal(tmp_path, positive_class=None) == (
+        "data.positive_class must be given: the name of the folder of anaemic photos."
+    )
 
 
 def test_classes_match_whatever_their_case_and_blanks(tmp_path: Path) -> None:
