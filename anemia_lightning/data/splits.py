@@ -1,7 +1,8 @@
 """Which photos train, which choose the model and which judge it: no patient and no photo group ever on two sides."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from anemia_lightning.data.split_file import EXCLUDED, read_splits
 from anemia_lightning.errors import Fault, ManifestError, SplitImpossibleError, SplitLeakError
 from anemia_lightning.randomness import stream
 
@@ -16,26 +18,31 @@ SPLITS = ("train", "val", "test")
 _TINY = 1e-9
 
 
-def assign_splits(manifest: pd.DataFrame, *, fractions: Mapping[str, float], seed: int) -> pd.Series:
+def assign_splits(
+    manifest: pd.DataFrame, *, fractions: Mapping[str, float], seed: int, file: Path | None = None
+) -> "pd.Series[str]":
     """Gives every photo of a manifest its split.
 
-    Splits that the manifest brings along are kept, after a check that nothing crosses them. Where they lack
-    validation or test photos, these are cut from the training photos, in the proportions of `fractions`.
+    Splits that a file or else the manifest brings along are kept, after a check that nothing crosses them. Where they
+    lack validation or test photos, these are cut from the training photos, in the proportions of `fractions`.
 
     Args:
-        manifest: The photos.
+        manifest: The photos; the order of its rows changes nothing.
         fractions: The share of photos that each of train, val and test should get.
         seed: Of the draw.
+        file: A table of photos and splits that takes the place of the manifest's splits; see `read_splits`.
 
     Returns:
-        train, val or test for each row, with the manifest's index.
+        train, val or test for each row, or excluded where the file says so, with the manifest's index.
 
     Raises:
+        SourceError: If the file cannot be read.
+        SplitFileError: If it does not place every photo, or places others.
         ManifestError: If some photos bring a split along and others do not.
         SplitLeakError: If given splits share a patient or a photo group.
         SplitImpossibleError: If a split would lack one of the classes.
     """
-    splits = manifest["split"].astype(str)
+    splits = read_splits(file, manifest["photo"]) if file else manifest["split"].astype(str)
     given = [name for name in SPLITS if (splits == name).any()]
     unplaced = manifest["photo"][splits == ""]
     if given and len(unplaced):
@@ -44,22 +51,31 @@ def assign_splits(manifest: pd.DataFrame, *, fractions: Mapping[str, float], see
     drawn = [name for name in SPLITS if name == "train" or name not in given]
     if len(drawn) > 1:
         splits = _cut(manifest, splits, {name: fractions[name] for name in drawn}, seed=seed)
-    for name in SPLITS:
-        _require_both_classes(manifest, splits, name, is_given=bool(given) and name in (*given, "train"))
+    check_classes(manifest, splits, given=(*given, "train") if given else ())
     return splits
 
 
-def independent_groups(manifest: pd.DataFrame) -> NDArray[np.int64]:
+def independent_groups(
+    manifest: pd.DataFrame, *, by: tuple[str, str] = ("patient", "photo_group")
+) -> NDArray[np.int64]:
     """Numbers the sets of photos that must stay together, int64 [N].
 
-    Two photos belong together when they share a patient or a photo group, directly or through others.
+    Two photos belong together when they share a patient or a photo group, directly or through others. Sets are
+    numbered in the order of their first photo ids, whatever the order of the rows.
+
+    Args:
+        manifest: The photos.
+        by: Two columns, each of which names what stays together.
     """
-    patients = pd.factorize(manifest["patient"])[0]
-    copies = pd.factorize(manifest["photo_group"])[0] + patients.max() + 1
+    patients = pd.factorize(manifest[by[0]])[0]
+    copies = pd.factorize(manifest[by[1]])[0] + patients.max() + 1
     size = int(copies.max()) + 1
     links = coo_matrix((np.ones(len(manifest)), (patients, copies)), shape=(size, size))
     components = connected_components(links, directed=False)[1]
-    return np.asarray(components[patients], dtype=np.int64)
+    by_photo = np.argsort(manifest["photo"].to_numpy(), kind="stable")
+    groups = np.empty(len(manifest), dtype=np.int64)
+    groups[by_photo] = pd.factorize(components[patients][by_photo])[0]
+    return groups
 
 
 def draw_splits(
@@ -69,6 +85,12 @@ def draw_splits(
 
     Large groups are dealt first, ties in random order. Each goes where its photos are missing most, unless the
     groups after it would then no longer suffice to give every split both classes.
+
+    Whole groups permit no exact shares. Where each group is of one class, a split gets less than one group (the largest
+    of the class) too many of its photos, and less than S - 1 too few, S being the number of splits; less than one if
+    its share is the smallest. Where groups hold both classes, the sum of (got - wanted)² / wanted over splits and
+    classes is at most (1/f - 1) times the sum over classes of the sum of squares of the groups' photos over their sum;
+    f is the smallest share. Only where the last groups must give a split a class that it lacks can it come to more.
 
     Args:
         labels: 0 or 1, int64 [N].
@@ -134,28 +156,43 @@ def _suffices(left: Mapping[tuple[bool, ...], int], lacking: NDArray[np.bool_]) 
     return bool(short <= left[True, True] - doubly)
 
 
-def check_separate(manifest: pd.DataFrame, splits: pd.Series) -> None:
-    """Asserts that nothing crosses a split.
+def check_separate(manifest: pd.DataFrame, splits: "pd.Series[str]") -> None:
+    """Asserts that nothing crosses a split; excluded photos are in none.
 
     Raises:
         SplitLeakError: If a patient or a photo group stands in more than one split.
     """
+    placed = splits[splits != EXCLUDED]
     for column in ("patient", "photo_group"):
-        spread = splits.groupby(manifest[column]).nunique()
+        spread = placed.groupby(manifest[column]).nunique()
         crossing = spread[spread > 1].index.astype(str).tolist()
         if crossing:
             raise SplitLeakError(column, crossing)
 
 
-def _require_both_classes(manifest: pd.DataFrame, splits: pd.Series, name: str, *, is_given: bool) -> None:
-    labels = manifest.loc[splits == name, "label"]
-    lacking = [label for label in (0, 1) if not (labels == label).any()]
-    if lacking:
-        patients = {label: manifest.loc[manifest["label"] == label, "patient"].nunique() for label in (0, 1)}
-        raise SplitImpossibleError(name, lacking, patients=patients, is_given=is_given)
+def check_classes(manifest: pd.DataFrame, splits: "pd.Series[str]", *, given: Collection[str] = ()) -> None:
+    """Asserts that each of train, val and test has both classes.
+
+    Args:
+        manifest: The photos.
+        splits: The split of each.
+        given: The splits that were not drawn, which takes another remedy.
+
+    Raises:
+        SplitImpossibleError: If a split lacks a class.
+    """
+    placed = manifest[splits != EXCLUDED]
+    for name in SPLITS:
+        labels = manifest["label"][splits == name]
+        lacking = [label for label in (0, 1) if not (labels == label).any()]
+        if lacking:
+            patients = {label: placed["patient"][placed["label"] == label].nunique() for label in (0, 1)}
+            raise SplitImpossibleError(name, lacking, patients=patients, is_given=name in given)
 
 
-def _cut(manifest: pd.DataFrame, splits: pd.Series, fractions: Mapping[str, float], *, seed: int) -> pd.Series:
+def _cut(
+    manifest: pd.DataFrame, splits: "pd.Series[str]", fractions: Mapping[str, float], *, seed: int
+) -> "pd.Series[str]":
     """Deals the photos that are in no split or in train to the splits of `fractions`."""
     splits = splits.copy()
     pool = splits.isin(["", "train"]).to_numpy()

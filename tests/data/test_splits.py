@@ -1,4 +1,5 @@
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,17 +19,22 @@ def manifest_of(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def random_manifest(rng: np.random.Generator, *, photos: int) -> pd.DataFrame:
-    """Patients with several photos, copies within and across patients, labels mostly by patient."""
-    patients = rng.integers(0, max(2, photos // 3), photos)
-    copies = np.where(rng.random(photos) < 0.15, rng.integers(0, 10, photos), 1000 + np.arange(photos))
+    """Patients with several photos, copies within and across patients, labels by patient, or mostly so."""
+    patients = rng.integers(0, max(2, photos // int(rng.integers(1, 5))), photos)
+    copied = rng.random(photos) < rng.choice([0, 0.15])
+    copies = np.where(copied, rng.integers(0, 10, photos), 1000 + np.arange(photos))
     sick = rng.random(photos) < rng.choice([0.15, 0.4, 0.6])
-    labels = np.where(rng.random(photos) < 0.1, ~sick[patients], sick[patients]).astype(int)
+    labels = np.where(rng.random(photos) < rng.choice([0, 0.1]), ~sick[patients], sick[patients]).astype(int)
     labels[:2] = (0, 1)
-    return manifest_of(
-        [
-            {"label": int(label), "patient": f"P{patient}", "photo_group": f"G{copy}"}
-            for label, patient, copy in zip(labels, patients, copies, strict=True)
-        ]
+    # Only what is split by: a thousand whole manifests would take longer to build than to split.
+    return pd.DataFrame(
+        {
+            "photo": [f"s/{number:04}" for number in range(photos)],
+            "label": labels,
+            "patient": [f"P{patient}" for patient in patients],
+            "photo_group": [f"G{copy}" for copy in copies],
+            "split": "",
+        }
     )
 
 
@@ -50,20 +56,72 @@ def has_both_everywhere(splits: Any, labels: Any) -> bool:
 # --- drawn splits ---
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_no_patient_and_no_copy_ever_crosses(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    manifest = random_manifest(rng, photos=int(rng.integers(12, 150)))
-    try:
+def connected(manifest: pd.DataFrame) -> list[int]:
+    """Which photos belong together, by union-find over patients and photo groups, apart from the package."""
+    parent: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def root(node: tuple[str, str]) -> tuple[str, str]:
+        while parent.setdefault(node, node) != node:
+            node = parent[node]
+        return node
+
+    for patient, copy in zip(manifest["patient"], manifest["photo_group"], strict=True):
+        parent[root(("patient", patient))] = root(("photo", copy))
+    numbers: dict[tuple[str, str], int] = {}
+    return [numbers.setdefault(root(("patient", patient)), len(numbers)) for patient in manifest["patient"]]
+
+
+def assert_close_to_shares(
+    splits: "pd.Series[str]", labels: "pd.Series[int]", groups: list[int], fractions: dict[str, float]
+) -> None:
+    """Asserts what `draw_splits` promises about the share of each class in each split."""
+    sizes = np.zeros((max(groups) + 1, 2))
+    np.add.at(sizes, (np.array(groups), labels.to_numpy()), 1)
+    wanted = np.outer(list(fractions.values()), sizes.sum(axis=0))
+    got = [np.bincount(labels[splits == name], minlength=2) for name in fractions]
+    excess, largest = got - wanted, sizes.max(axis=0)
+    if sizes.all(axis=1).any():
+        squares = (sizes**2).sum(axis=0) / sizes.sum(axis=0)
+        assert (excess**2 / wanted).sum() <= (1 / min(fractions.values()) - 1) * squares.sum()
+    else:
+        assert (excess < largest).all()
+        assert (-excess < largest * (len(fractions) - 1)).all()
+        assert (-excess[1:] < largest).all(), "those of the smallest share"
+
+
+@pytest.mark.parametrize("seeds", [range(100), pytest.param(range(100, 1100), marks=pytest.mark.slow)], ids=len)
+def test_nothing_ever_crosses_and_each_class_has_its_share_or_the_data_are_refused(seeds: range) -> None:
+    refused = 0
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        manifest = random_manifest(rng, photos=int(rng.integers(4, 150)))
+        labels, groups = manifest["label"], connected(manifest)
+        holding = [len({group for group, own in zip(groups, labels, strict=True) if own == label}) for label in (0, 1)]
+        if min(holding) < len(SPLITS):
+            refused += 1
+            with pytest.raises(SplitImpossibleError, match="Looked for both classes in each of train, val and test"):
+                assign_splits(manifest, fractions=FRACTIONS, seed=seed)
+            continue
         splits = assign_splits(manifest, fractions=FRACTIONS, seed=seed)
-    except SplitImpossibleError:
-        assert len(np.unique(independent_groups(manifest))) < 12, "with many groups a split can always be drawn"
-        return
-    assert set(splits) == set(SPLITS)
-    assert splits.index.equals(manifest.index)
-    for column in ("patient", "photo_group"):
-        assert (splits.groupby(manifest[column]).nunique() == 1).all()
-    assert has_both_everywhere(splits, manifest["label"])
+        assert set(splits) == set(SPLITS)
+        assert splits.index.equals(manifest.index)
+        for together in (manifest["patient"], manifest["photo_group"], pd.Series(groups)):
+            assert (splits.groupby(together).nunique() == 1).all()
+        assert has_both_everywhere(splits, labels)
+        assert_close_to_shares(splits, labels, groups, FRACTIONS)
+    assert 0.05 < refused / len(seeds) < 0.6, "both outcomes are tested"
+
+
+def test_the_order_of_the_rows_changes_nothing() -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        rows = [
+            {"label": i % 3 % 2, "patient": f"P{rng.integers(60)}", "photo_group": f"G{i % 113}"} for i in range(120)
+        ]
+        manifest = manifest_of(rows)
+        shuffled = manifest.sample(frac=1, random_state=seed)
+        splits = assign_splits(manifest, fractions=FRACTIONS, seed=seed)
+        assert assign_splits(shuffled, fractions=FRACTIONS, seed=seed).sort_index().tolist() == splits.tolist()
 
 
 def test_every_split_gets_both_classes_whenever_any_deal_gives_them() -> None:
@@ -143,16 +201,12 @@ def test_what_belongs_together_is_the_transitive_union_of_patients_and_copies() 
     assert len({groups[0], groups[4], groups[5]}) == 3
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_groups_equal_those_found_by_spreading_step_by_step(seed: int) -> None:
-    manifest = random_manifest(np.random.default_rng(seed), photos=60)
-    patient, copy = manifest["patient"].to_numpy(), manifest["photo_group"].to_numpy()
-    mark = np.arange(60)
-    for _ in range(60):
-        for column in (patient, copy):
-            mark = np.array([mark[column == own].min() for own in column])
-    groups = independent_groups(manifest)
-    assert np.array_equal(groups[:, None] == groups[None], mark[:, None] == mark[None])
+def test_groups_equal_those_of_union_find() -> None:
+    for seed in range(50):
+        manifest = random_manifest(np.random.default_rng(seed), photos=60)
+        groups, expected = independent_groups(manifest), np.array(connected(manifest))
+        assert np.array_equal(groups[:, None] == groups[None], expected[:, None] == expected[None])
+        assert groups.max() + 1 == len(set(groups)), "numbered without gaps"
 
 
 def test_a_patient_named_like_a_photo_group_is_not_one() -> None:
@@ -228,7 +282,7 @@ def test_given_splits_that_leak_are_refused(column: str, noun: str, lacks: list[
         assign_splits(manifest, fractions=FRACTIONS, seed=0)
     assert str(caught.value) == (
         f"Looked for splits that share no {noun}; found 1 that stand in more than one split: 007. "
-        "Put all photos of each into one split, or leave the split column empty and have it drawn."
+        "Put all photos of each into one split, or leave the split column and split.file empty and have it drawn."
     )
     assert caught.value.crossing == ["007"]
 
@@ -251,7 +305,7 @@ def test_a_given_split_of_one_class_is_refused(split: str) -> None:
     assert str(caught.value) == (
         f"Looked for both classes in each of train, val and test; found no anaemic photo in {split} "
         "(6 anaemic and 12 non-anaemic patients in all). "
-        "Give that split photos of both classes, or leave the split column empty and have it drawn."
+        "Give that split photos of both classes, or leave the split column and split.file empty and have it drawn."
     )
 
 
@@ -270,3 +324,51 @@ def test_splits_given_for_some_photos_only_are_refused() -> None:
         "Looked for photos and entries to work with; found photos without a split, beside others that have one: "
         "s/0012, s/0013. Mend this in the data, and start again."
     )
+
+
+# --- splits from a file ---
+
+
+def test_a_file_takes_the_place_of_given_splits_and_excludes(tmp_path: Path) -> None:
+    manifest = given({"train": 6, "val": 6, "test": 8})
+    places = ["test"] * 6 + ["train"] * 6 + ["val"] * 6 + ["excluded"] * 2
+    splits = assign_splits(manifest, fractions=FRACTIONS, seed=0, file=written(tmp_path, manifest, places))
+    assert splits.tolist() == places
+
+
+def test_what_a_file_lacks_is_cut_from_its_training_photos(tmp_path: Path) -> None:
+    manifest = manifest_of([{"label": i % 2} for i in range(60)])
+    file = written(tmp_path, manifest, ["excluded"] * 4 + ["train"] * 46 + ["test"] * 10)
+    splits = assign_splits(manifest, fractions=FRACTIONS, seed=0, file=file)
+    assert splits.tolist()[:4] == ["excluded"] * 4
+    assert splits.tolist()[50:] == ["test"] * 10
+    assert set(splits[4:50]) == {"train", "val"}
+
+
+@pytest.mark.parametrize("column", ["patient", "photo_group"])
+def test_a_file_that_leaks_is_refused(tmp_path: Path, column: str) -> None:
+    manifest = manifest_of([{"label": i % 2} for i in range(18)])
+    manifest.loc[[0, 17], column] = "007"
+    file = written(tmp_path, manifest, ["train"] * 6 + ["val"] * 6 + ["test"] * 6)
+    with pytest.raises(SplitLeakError, match="found 1 that stand in more than one split: 007"):
+        assign_splits(manifest, fractions=FRACTIONS, seed=0, file=file)
+
+
+def test_what_a_file_excludes_crosses_nothing(tmp_path: Path) -> None:
+    manifest = manifest_of([{"label": i % 2} for i in range(18)])
+    manifest.loc[[0, 17], "patient"] = "007"
+    file = written(tmp_path, manifest, ["train"] * 6 + ["val"] * 6 + ["test"] * 5 + ["excluded"])
+    assert assign_splits(manifest, fractions=FRACTIONS, seed=0, file=file)[17] == "excluded"
+
+
+def test_a_file_that_leaves_a_split_with_one_class_is_refused(tmp_path: Path) -> None:
+    manifest = manifest_of([{"label": i % 2} for i in range(16)])
+    file = written(tmp_path, manifest, ["train"] * 10 + ["val"] * 4 + ["excluded", "test"])
+    with pytest.raises(SplitImpossibleError, match=r"no non-anaemic photo in test \(8 anaemic and 7 non-anaemic"):
+        assign_splits(manifest, fractions=FRACTIONS, seed=0, file=file)
+
+
+def written(folder: Path, manifest: pd.DataFrame, places: list[str]) -> Path:
+    """Writes a file of splits."""
+    manifest[["photo"]].assign(split=places).to_csv(folder / "splits.csv", index=False)
+    return folder / "splits.csv"
