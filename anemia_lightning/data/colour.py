@@ -3,6 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from anemia_lightning.data.reading import TISSUE_ALPHA
+from anemia_lightning.randomness import stream
+
 # IEC 61966-2-1 (sRGB primaries, D65 white, 2 degree observer), the matrix as printed there to four digits.
 _XYZ_FROM_RGB = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 _RGB_FROM_XYZ = np.linalg.inv(_XYZ_FROM_RGB)
@@ -11,7 +14,19 @@ _WHITE = _XYZ_FROM_RGB.sum(axis=1)
 _CIE_DELTA = 6 / 29
 # Where the straight foot of the transfer curve ends, as encoded and as linear value.
 _ENCODED_FOOT, _LINEAR_FOOT = 0.04045, 0.0031308
-_OPAQUE = 128
+_QUANTILES = (10, 25, 50, 75, 90)
+_SUMMARIES = ("mean", "sd", *(f"p{percent}" for percent in _QUANTILES))
+_SPREAD_MEASURES = ("lightness", "a", "b", "erythema")
+_SHARES = ("red_share", "green_share")
+_MOST_PIXELS = 50_000
+
+COLOUR_MEASURES = (
+    *(f"{measure}_{summary}" for measure in _SPREAD_MEASURES for summary in _SUMMARIES),
+    *(f"{share}_{summary}" for share in _SHARES for summary in ("mean", "sd")),
+)
+"""What `tissue_colour` measures: mean, standard deviation (sd) and the percentiles p10, p25, p50, p75 and p90 over
+the tissue's pixels of L*, a*, b* and the erythema index; mean and standard deviation of red's and of green's share
+in r + g + b."""
 
 
 def srgb_to_lab(rgb: NDArray[np.uint8] | NDArray[np.floating]) -> NDArray[np.float64]:
@@ -29,12 +44,7 @@ def srgb_to_lab(rgb: NDArray[np.uint8] | NDArray[np.floating]) -> NDArray[np.flo
         >>> srgb_to_lab(np.array([255, 0, 0], dtype=np.uint8)).round(1).tolist()
         [53.2, 80.1, 67.2]
     """
-    encoded = np.asarray(rgb, dtype=np.float64)
-    if np.issubdtype(np.asarray(rgb).dtype, np.integer):
-        encoded = encoded / 255
-    bright = ((np.maximum(encoded, _ENCODED_FOOT) + 0.055) / 1.055) ** 2.4
-    linear = np.where(encoded > _ENCODED_FOOT, bright, encoded / 12.92)
-    relative = linear @ _XYZ_FROM_RGB.T / _WHITE
+    relative = _linear_light(rgb) @ _XYZ_FROM_RGB.T / _WHITE
     f = np.where(relative > _CIE_DELTA**3, np.cbrt(relative), relative / (3 * _CIE_DELTA**2) + 4 / 29)
     x, y, z = f[..., 0], f[..., 1], f[..., 2]
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
@@ -61,17 +71,70 @@ def lab_to_srgb(lab: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.where(linear > _LINEAR_FOOT, bright, linear * 12.92)
 
 
+def erythema_index(rgb: NDArray[np.uint8] | NDArray[np.floating]) -> NDArray[np.float64]:
+    """Returns the erythema index of sRGB colours: log10 of red over green, both as linear light.
+
+    Haemoglobin absorbs green light and hardly any red, so the difference of the two optical densities grows with the
+    blood in the tissue, and the lamp's strength cancels (Dawson et al., Phys Med Biol 1980;25:695, with a
+    spectrometer; Collings et al., PLoS One 2016;11:e0153286, with photographs of the conjunctiva). A channel below
+    half of one of the 255 steps counts as that.
+
+    Args:
+        rgb: [..., 3]; uint8 in 0..255, or floats in 0..1.
+
+    Returns:
+        [...]: 0 for grey, positive for red, at most 3.9 in size.
+
+    Example:
+        >>> erythema_index(np.array([[200, 90, 80], [90, 90, 90]], dtype=np.uint8)).round(3).tolist()
+        [0.752, 0.0]
+    """
+    log_light = np.log10(np.maximum(_linear_light(rgb), 0.5 / 255 / 12.92))
+    index: NDArray[np.float64] = log_light[..., 0] - log_light[..., 1]
+    return index
+
+
 def tissue_colour(rgba: NDArray[np.uint8]) -> dict[str, float]:
-    """Measures the colour of the tissue in a photo.
+    """Measures the colour of the tissue in a photo, and of nothing else in it.
+
+    Of a tissue of more than 50,000 pixels as many are taken, one from each of 50,000 equal stretches along the rows.
 
     Args:
         rgba: uint8 [H, W, 4]; tissue is where alpha is at least 128, so all of an opaque photo.
 
     Returns:
-        Mean and standard deviation of L*, a* and b* over the tissue's pixels, under the keys
-        `lightness_mean`, `a_mean`, `b_mean`, `lightness_sd`, `a_sd`, `b_sd`; NaN where there is no tissue.
+        The measures named in `COLOUR_MEASURES`; all of them NaN where there is no tissue.
     """
-    lab = srgb_to_lab(rgba[..., :3][rgba[..., 3] >= _OPAQUE])
-    measured = np.full(6, np.nan) if lab.size == 0 else np.concatenate([lab.mean(axis=0), lab.std(axis=0)])
-    keys = ("lightness_mean", "a_mean", "b_mean", "lightness_sd", "a_sd", "b_sd")
-    return dict(zip(keys, measured.tolist(), strict=True))
+    places = np.flatnonzero(rgba[..., 3] >= TISSUE_ALPHA)
+    if not len(places):
+        return dict.fromkeys(COLOUR_MEASURES, np.nan)
+    if len(places) > _MOST_PIXELS:
+        # Even steps could fall on the same columns in every row.
+        within = stream("tissue pixels").random(_MOST_PIXELS)
+        places = places[((np.arange(_MOST_PIXELS) + within) * (len(places) / _MOST_PIXELS)).astype(np.int64)]
+    rgb = rgba.reshape(-1, 4)[places, :3]
+    spread = np.column_stack([srgb_to_lab(rgb), erythema_index(rgb)])
+    # Black has no hue: counting it as grey keeps the shares defined.
+    lifted = rgb.astype(np.float64) + (rgb.sum(axis=1, keepdims=True) == 0)
+    shares = lifted[:, :2] / lifted.sum(axis=1, keepdims=True)
+    summaries = np.vstack([_mean_and_sd(spread), np.percentile(spread, _QUANTILES, axis=0)])
+    measured = np.concatenate([summaries.T.ravel(), _mean_and_sd(shares).T.ravel()])
+    return dict(zip(COLOUR_MEASURES, measured.tolist(), strict=True))
+
+
+def _mean_and_sd(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.stack([values.mean(axis=0), values.std(axis=0)])
+
+
+def _linear_light(rgb: NDArray[np.uint8] | NDArray[np.floating]) -> NDArray[np.float64]:
+    if rgb.dtype == np.uint8:
+        return _LINEAR_OF_BYTE[rgb]
+    return _undo_transfer(rgb.astype(np.float64))
+
+
+def _undo_transfer(encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+    bright = ((np.maximum(encoded, _ENCODED_FOOT) + 0.055) / 1.055) ** 2.4
+    return np.where(encoded > _ENCODED_FOOT, bright, encoded / 12.92)
+
+
+_LINEAR_OF_BYTE = _undo_transfer(np.arange(256) / 255)

@@ -3,9 +3,12 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
+import skimage.color
+from numpy.typing import NDArray
 
-from anemia_lightning.data.colour import lab_to_srgb, srgb_to_lab, tissue_colour
+from anemia_lightning.data.colour import COLOUR_MEASURES, erythema_index, lab_to_srgb, srgb_to_lab, tissue_colour
 
 
 @pytest.mark.parametrize(
@@ -61,9 +64,91 @@ def _cut_out(alpha: int) -> np.ndarray:
 def test_tissue_colour_ignores_what_is_transparent() -> None:
     measured = tissue_colour(_cut_out(alpha=255))
     lightness, a, b = srgb_to_lab(np.array([200, 90, 80], dtype=np.uint8))
-    assert measured == pytest.approx(
-        {"lightness_mean": lightness, "a_mean": a, "b_mean": b, "lightness_sd": 0, "a_sd": 0, "b_sd": 0}
+    middles = {"lightness": lightness, "a": a, "b": b, "erythema": erythema_index(np.array([200, 90, 80], np.uint8))}
+    for name, middle in middles.items():
+        assert [measured[f"{name}_{each}"] for each in ("mean", "p10", "p50", "p90")] == pytest.approx([middle] * 4)
+    assert measured["red_share_mean"] == pytest.approx(200 / 370)
+    assert measured["green_share_mean"] == pytest.approx(90 / 370)
+    assert [value for key, value in measured.items() if key.endswith("_sd")] == pytest.approx([0] * 6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_lies_around_the_tissue_changes_nothing(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    tissue = _photo(rng, 30, 40)
+    framed = rng.integers(0, 256, (50, 70, 4), dtype=np.uint8)
+    framed[..., 3] = rng.integers(0, 128, (50, 70))
+    framed[7:37, 11:51] = tissue
+    assert tissue_colour(framed) == pytest.approx(tissue_colour(tissue), rel=1e-12)
+
+
+def _photo(rng: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
+    rgba = np.full((height, width, 4), 255, dtype=np.uint8)
+    rgba[..., :3] = rng.normal((190, 100, 90), 25, (height, width, 3)).clip(0, 255)
+    return rgba
+
+
+def _linear(rgba: NDArray[np.uint8]) -> NDArray[np.float64]:
+    by_byte = [(c / 255 + 0.055) ** 2.4 / 1.055**2.4 if c > 10 else c / 255 / 12.92 for c in range(256)]
+    return np.array(by_byte)[rgba]
+
+
+def test_every_measure_is_what_its_name_says() -> None:
+    rgba = _photo(np.random.default_rng(0), 20, 31)
+    lab = skimage.color.rgb2lab(rgba[..., :3]).reshape(-1, 3)
+    light = _linear(rgba)
+    values = dict(zip(("lightness", "a", "b"), lab.T, strict=True))
+    values["erythema"] = np.log10(light[..., 0] / light[..., 1]).ravel()
+    values["red_share"], values["green_share"] = [rgba[..., c].ravel() / rgba[..., :3].sum(-1).ravel() for c in (0, 1)]
+    measured = tissue_colour(rgba)
+    assert tuple(measured) == COLOUR_MEASURES
+    for key, value in measured.items():
+        name, summary = key.rsplit("_", 1)
+        pixels = pd.Series(values[name])
+        by_name = {"mean": pixels.mean(), "sd": pixels.std(ddof=0)}
+        expected = by_name[summary] if summary in by_name else pixels.quantile(int(summary[1:]) / 100)
+        assert value == pytest.approx(expected, abs=0.03 if name in ("lightness", "a", "b") else 1e-9), key
+
+
+def test_mirrored_and_turned_photos_have_the_same_colour() -> None:
+    rgba = _photo(np.random.default_rng(1), 40, 60)
+    for other in (rgba[::-1], rgba[:, ::-1], np.rot90(rgba), rgba.transpose(1, 0, 2)):
+        assert tissue_colour(other) == pytest.approx(tissue_colour(rgba), rel=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(400, 500), (1000, 1200), (250, 200)])
+def test_a_large_photo_is_measured_by_a_part_of_it(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(2)
+    rgba = _photo(rng, *shape)
+    rgba[:, : shape[1] // 3, :3] //= 2
+    lab = srgb_to_lab(rgba[..., :3]).reshape(-1, 3)
+    measured = tissue_colour(rgba)
+    assert [measured[f"{name}_mean"] for name in ("lightness", "a", "b")] == pytest.approx(lab.mean(axis=0), abs=0.2)
+    assert [measured[f"{name}_p10"] for name in ("lightness", "a", "b")] == pytest.approx(
+        np.percentile(lab, 10, axis=0), abs=0.3
     )
+    assert tissue_colour(rgba) == measured
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 0, 0), (0, 255, 0), (255, 255, 255)])
+def test_extreme_colours_have_finite_measures(colour: tuple[int, int, int]) -> None:
+    measured = tissue_colour(np.full((3, 4, 4), (*colour, 255), dtype=np.uint8))
+    assert all(math.isfinite(value) for value in measured.values())
+    assert abs(measured["erythema_mean"]) <= 3.9
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_stronger_lamp_leaves_the_erythema_index(seed: int) -> None:
+    light = np.random.default_rng(seed).uniform(0.05, 0.4, (50, 3))
+    encoded = [1.055 * (strength * light) ** (1 / 2.4) - 0.055 for strength in (1.0, 2.5)]
+    assert erythema_index(encoded[1]) == pytest.approx(erythema_index(encoded[0]), abs=1e-9)
+
+
+def test_erythema_index_of_bytes_and_fractions_agree_and_paler_is_lower() -> None:
+    rgb = np.array([[200, 90, 80], [200, 120, 110], [128, 128, 128], [90, 200, 80]], dtype=np.uint8)
+    assert erythema_index(rgb) == pytest.approx(erythema_index(rgb / 255))
+    assert np.all(np.diff(erythema_index(rgb)) < 0)
+    assert erythema_index(rgb)[2] == 0
 
 
 def test_tissue_begins_at_half_opacity() -> None:
