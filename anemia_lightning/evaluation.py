@@ -10,14 +10,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning import wiring
 from anemia_lightning.callbacks.checkpoint import read_checkpoint
-from anemia_lightning.data.datamodule import AnemiaDataModule, photo_loader
+from anemia_lightning.data.datamodule import photo_loader
+from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.manifest import require_both_classes
-from anemia_lightning.data.reading import Framing, check_photos
-from anemia_lightning.errors import DataChangedError, RunNotFoundError, UnreadablePhotosError
+from anemia_lightning.data.overlap import find_overlap
+from anemia_lightning.data.preparation import Prepared
+from anemia_lightning.errors import DataChangedError, OverlapError, RunNotFoundError
 from anemia_lightning.model.classifier import AnemiaClassifier
+from anemia_lightning.photos import prepare_photos, restore_datamodule
 from anemia_lightning.run_folder import RunFolder, find_run, write_json, write_table
 from anemia_lightning.scoring import predict_logits, prediction_table, score_lines, score_table, warning_lines
-from anemia_lightning.terminal import progress_bar, quiet, say
+from anemia_lightning.terminal import quiet, say
 
 
 def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
@@ -33,7 +36,7 @@ def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
     assert isinstance(trained, DictConfig)
     card = json.loads(run.run_json.read_text(encoding="utf-8"))
     trained.trainer = cfg.trainer
-    datamodule = _datamodule(trained)
+    datamodule = restore_datamodule(trained, prepare_photos(trained), run)
     if datamodule.fingerprint() != card["data"]["sha256"]:
         raise DataChangedError(run.path, str(trained.data.get("root")))
     precision = _precision(cfg, card["precision"])
@@ -47,19 +50,37 @@ def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     """Scores a checkpoint on all photos of another data set, read the way the model was trained to."""
     quiet()
     classifier = load_classifier(Path(cfg.ckpt))
-    rows = wiring.build_source(cfg)()
-    with progress_bar("checking photographs") as progress:
-        unreadable = check_photos(rows, progress=progress)
-    if unreadable and cfg.data.on_unreadable == "stop":
-        raise UnreadablePhotosError(unreadable)
-    rows = rows[~rows["photo"].isin([photo.photo for photo in unreadable])].reset_index(drop=True)
-    require_both_classes(rows)
+    prepared = prepare_photos(cfg)
+    rows, notes = _unmet_photos(cfg, prepared)
     framing = Framing(**classifier.hparams["preprocessing"])
     workers = wiring.resolve_workers(cfg.data.num_workers, cfg.trainer.accelerator)
     loader = photo_loader(rows, framing, batch_size=cfg.data.batch_size, num_workers=workers)
     scorer = wiring.build_scoring_trainer(cfg, precision=wiring.resolve_precision(cfg))
     cautions = [cfg.data.caution] if cfg.data.caution else []
-    return _write(cfg, classifier, rows, predict_logits(classifier, loader, scorer), cautions)
+    return _write(cfg, classifier, rows, predict_logits(classifier, loader, scorer), [*cautions, *notes])
+
+
+def _unmet_photos(cfg: DictConfig, prepared: Prepared) -> tuple[pd.DataFrame, list[str]]:
+    """Returns the photos to score, and what to say of those that the model has met before.
+
+    Raises:
+        OverlapError: If there are any, and that is to stop the evaluation.
+        ManifestError: If those that it has not met are of one class.
+    """
+    rows = prepared.manifest
+    hashes = read_checkpoint(Path(cfg.ckpt)).get("AnemiaDataModule", {}).get("photo_hashes")
+    if hashes is None:
+        return rows, ["The checkpoint does not say which photographs trained it: some of these may have."]
+    met = find_overlap(prepared.facts, hashes)
+    if not met:
+        return rows, []
+    if cfg.evaluation.on_overlap == "stop":
+        raise OverlapError(met, len(rows))
+    if cfg.evaluation.on_overlap == "report":
+        return rows, [f"{len(met)} of these {len(rows)} photos trained or chose the model: the scores are too good."]
+    rows = rows[~rows["photo"].isin(met)].reset_index(drop=True)
+    require_both_classes(rows)
+    return rows, [f"{len(met)} photos that trained or chose the model were left out."]
 
 
 def load_classifier(path: Path) -> AnemiaClassifier:
@@ -78,13 +99,6 @@ def _finished_run(cfg: DictConfig) -> Path:
         if not (run / needed).is_file():
             raise RunNotFoundError(str(cfg.run), str(run / needed))
     return run
-
-
-def _datamodule(trained: DictConfig) -> AnemiaDataModule:
-    with progress_bar("checking photographs") as progress:
-        datamodule = wiring.build_datamodule(trained, progress=progress)
-        datamodule.setup()
-    return datamodule
 
 
 def _precision(cfg: DictConfig, trained: str) -> str:

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import pandas as pd
 from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.axes import Axes
@@ -14,25 +12,21 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from anemia_lightning import wiring
-from anemia_lightning.baselines.colour import fit_predict_colour
+from anemia_lightning.baselines import COMPARED, predict_baselines
 from anemia_lightning.callbacks.checkpoint import read_checkpoint
 from anemia_lightning.callbacks.epoch_table import EpochTable
 from anemia_lightning.callbacks.run_card import RunCard
-from anemia_lightning.data.colour import tissue_colour
 from anemia_lightning.data.datamodule import AnemiaDataModule
-from anemia_lightning.data.reading import read_photo
 from anemia_lightning.metrics.scores import auroc
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.plots.curves import draw_confusion, draw_precision_recall, draw_roc, draw_training_curves
 from anemia_lightning.plots.style import to_pixels, to_png
 from anemia_lightning.report.html import write_report
 from anemia_lightning.run_folder import RunFolder, write_json, write_table
-from anemia_lightning.scoring import predict_logits, prediction_table, score_lines, score_table, warning_lines
-from anemia_lightning.terminal import progress_bar, say
+from anemia_lightning.scoring import NOTE, predict_logits, prediction_table, score_lines, score_table, warning_lines
+from anemia_lightning.terminal import say
 
 Scores = dict[str, dict[str, Any]]
-_COLOURS = ("lightness_mean", "a_mean", "b_mean")
-_NOTE = "Screening aid for research: not a medical device and not a diagnosis."
 
 
 @dataclass(frozen=True)
@@ -70,7 +64,7 @@ def finish_run(fit: Fit) -> Scores:
         for split, predicted in predictions.items()
     }
     write_json(folder.metrics_json, scores)
-    baselines = score_baselines(datamodule)
+    baselines = score_baselines(datamodule, seed=cfg.seed)
     write_json(folder.path / "baselines.json", {"test": {name: {"auroc": value} for name, value in baselines.items()}})
     card.finish(best_epoch=best_epoch, images_per_s=images_per_second(card, datamodule))
     curves = draw_training_curves(pd.DataFrame(table.rows), releases=_releases(cfg), best_epoch=best_epoch)
@@ -81,7 +75,7 @@ def finish_run(fit: Fit) -> Scores:
     _tell_tensorboard(fit.trainer, cfg, drawings, scores, best_epoch)
     _report(cfg, folder, card, scores, baselines)
     folder.point_latest()
-    say(*score_lines(scores, baselines), *warning_lines(card.content["warnings"]), *_places(folder), _NOTE)
+    say(*score_lines(scores, baselines), *warning_lines(card.content["warnings"]), *_places(folder), NOTE)
     return scores
 
 
@@ -107,16 +101,17 @@ def score_splits(
     return tables
 
 
-def score_baselines(datamodule: AnemiaDataModule) -> dict[str, float | None]:
-    """Returns the test AUROC of what a network must beat: the tissue's mean colour alone, fitted on the training split.
+def score_baselines(datamodule: AnemiaDataModule, *, seed: int) -> dict[str, float | None]:
+    """Returns the test AUROC of what a network must beat, fitted on the training split.
 
     On drawn photographs also that of the redness that they were drawn with, which nothing can beat.
     """
-    train, test = datamodule.rows("train"), datamodule.rows("test")
-    probabilities = fit_predict_colour(_colours(train), train["label"].to_numpy(), _colours(test))
-    baselines = {"mean tissue colour": auroc(test["label"].to_numpy(), probabilities)}
+    train, test = datamodule.facts("train"), datamodule.facts("test")
+    labels = test["label"].to_numpy()
+    predicted = predict_baselines(train, test, names=COMPARED, seed=seed)
+    baselines = {str(name): auroc(labels, predicted[name].to_numpy()) for name in predicted}
     if "redness" in test:
-        baselines["drawn redness (oracle)"] = auroc(test["label"].to_numpy(), -test["redness"].to_numpy())
+        baselines["drawn redness (oracle)"] = auroc(labels, -test["redness"].to_numpy())
     return baselines
 
 
@@ -142,16 +137,6 @@ def draw_test(test: pd.DataFrame, threshold: float) -> dict[str, Axes]:
 
 def _releases(cfg: DictConfig) -> list[int]:
     return [phase["epoch"] for phase in wiring.phases(cfg)]
-
-
-def _colours(rows: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.float64]]:
-    features = []
-    with progress_bar("measuring tissue colour") as progress:
-        for done, (path, mask) in enumerate(zip(rows["path"], rows["mask"], strict=True), start=1):
-            colour = tissue_colour(read_photo(Path(path), mask=Path(mask) if mask else None))
-            features.append([colour[name] for name in _COLOURS])
-            progress(done, len(rows))
-    return np.array(features)
 
 
 def _tell_tensorboard(
@@ -192,8 +177,7 @@ def _report(
     summary = [
         f"{cfg.model.backbone} on {cfg.data.name}: {photos['train']} photos trained it, {photos['val']} chose the best "
         f"epoch ({content['best_epoch']}), {photos['test']} judge it.",
-        f"On the test photos its AUROC is {_shown(test['auroc'])}; that of the tissue's mean colour alone is "
-        f"{_shown(baselines['mean tissue colour'])}.",
+        f"On the test photos its AUROC is {_shown(test['auroc'])}. {_beaten(baselines)}",
         f"Training ended after {content['epochs']} epochs: {content['stop_reason']}.",
         *_drawn(cfg),
     ]
@@ -207,6 +191,15 @@ def _report(
         settings=wiring.plain(cfg),
         figures={path.stem.replace("_", " "): path for path in sorted(folder.plots.glob("*.png"))},
     )
+
+
+def _beaten(baselines: Mapping[str, float | None]) -> str:
+    """Returns what the best of those says that look at nothing but colour: what a network must beat."""
+    known = {name: value for name, value in baselines.items() if name.startswith("colour") and value is not None}
+    if not known:
+        return "Nothing is known of what colour alone achieves."
+    best = max(known, key=lambda name: known[name])
+    return f"The colour of the tissue alone achieves {_shown(known[best])} ({best})."
 
 
 def _drawn(cfg: DictConfig) -> list[str]:

@@ -1,6 +1,7 @@
 """What `predict` does: photographs in, a table of probabilities and decisions out."""
 
 from pathlib import Path
+from statistics import fmean
 
 import pandas as pd
 from omegaconf import DictConfig
@@ -8,15 +9,17 @@ from omegaconf import DictConfig
 from anemia_lightning import wiring
 from anemia_lightning.contracts import UNKNOWN_LABEL
 from anemia_lightning.data.datamodule import photo_loader
+from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.manifest import photo_id
-from anemia_lightning.data.reading import Framing, check_photos
-from anemia_lightning.errors import NoPhotosError, UnreadablePhotosError
+from anemia_lightning.data.reading import check_photos
+from anemia_lightning.errors import CheckpointUnreadableError, NoPhotosError, UnreadablePhotosError
 from anemia_lightning.evaluation import load_classifier
+from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.run_folder import RunFolder, write_table
-from anemia_lightning.scoring import predict_logits, prediction_table
+from anemia_lightning.scoring import NOTE, predict_logits, prediction_table
 from anemia_lightning.terminal import progress_bar, quiet, say
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif")
 
 
 def predict_source(cfg: DictConfig) -> pd.DataFrame:
@@ -28,22 +31,18 @@ def predict_source(cfg: DictConfig) -> pd.DataFrame:
         UnreadablePhotosError: If photographs cannot be decoded and `on_unreadable` is stop.
     """
     quiet()
-    classifier = load_classifier(Path(cfg.ckpt))
+    classifiers = [load_classifier(path) for path in find_checkpoints(Path(cfg.ckpt))]
     rows = find_photos(Path(cfg.source))
     with progress_bar("checking photographs") as progress:
         unreadable = check_photos(rows, progress=progress)
     if unreadable and (cfg.on_unreadable == "stop" or len(unreadable) == len(rows)):
         raise UnreadablePhotosError(unreadable)
     rows = rows[~rows["photo"].isin([photo.photo for photo in unreadable])].reset_index(drop=True)
-    loader = photo_loader(
-        rows,
-        Framing(**classifier.hparams["preprocessing"]),
-        batch_size=cfg.batch_size,
-        num_workers=wiring.resolve_workers(cfg.num_workers, cfg.trainer.accelerator),
-    )
-    scorer = wiring.build_scoring_trainer(cfg, precision=wiring.resolve_precision(cfg))
-    threshold = classifier.hparams["threshold"] if cfg.threshold is None else cfg.threshold
-    table = prediction_table(rows, predict_logits(classifier, loader, scorer), threshold=threshold)
+    each = [_predict(cfg, classifier, rows) for classifier in classifiers]
+    logits = pd.concat(each, axis=1).mean(axis=1)
+    carried = fmean(classifier.hparams["threshold"] for classifier in classifiers)
+    threshold = carried if cfg.threshold is None else cfg.threshold
+    table = prediction_table(rows, logits, threshold=threshold)
     table = table.drop(columns="label")
     folder = RunFolder(cfg.paths.run_dir)
     output = Path(cfg.output) if cfg.output else folder.path / "predictions.csv"
@@ -52,9 +51,36 @@ def predict_source(cfg: DictConfig) -> pd.DataFrame:
     say(
         *(f"left out {photo.photo}: {photo.reason}" for photo in unreadable),
         f"{len(table)} photos, {table['prediction'].sum()} called anaemic at threshold {threshold:g}: {output}",
-        "Screening aid for research: not a medical device and not a diagnosis.",
+        NOTE,
     )
     return table
+
+
+def find_checkpoints(named: Path) -> list[Path]:
+    """Returns the checkpoint that is named, or those of all folds of a cross-validation.
+
+    Raises:
+        CheckpointUnreadableError: If it is a folder, but not that of a finished cross-validation.
+    """
+    if not named.is_dir():
+        return [named]
+    runs = [RunFolder(named / "folds" / file.stem) for file in sorted((named / "splits").glob("*.csv"))]
+    missing = [run.best for run in runs if not run.best.is_file()]
+    if missing or not runs:
+        where = missing[0] if missing else named / "folds"
+        raise CheckpointUnreadableError(where, FileNotFoundError())
+    return [run.best for run in runs]
+
+
+def _predict(cfg: DictConfig, classifier: AnemiaClassifier, rows: pd.DataFrame) -> "pd.Series[float]":
+    loader = photo_loader(
+        rows,
+        Framing(**classifier.hparams["preprocessing"]),
+        batch_size=cfg.batch_size,
+        num_workers=wiring.resolve_workers(cfg.num_workers, cfg.trainer.accelerator),
+    )
+    scorer = wiring.build_scoring_trainer(cfg, precision=wiring.resolve_precision(cfg))
+    return predict_logits(classifier, loader, scorer)
 
 
 def find_photos(source: Path) -> pd.DataFrame:

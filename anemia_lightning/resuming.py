@@ -8,7 +8,7 @@ from anemia_lightning.errors import RunNotFoundError
 from anemia_lightning.run_folder import find_run
 
 
-def continue_overrides(overrides: list[str]) -> list[str]:
+def continue_overrides(overrides: list[str], verb: str = "train") -> list[str]:
     """Adds to a command line with `resume=` the overrides that the run was started with, and its folder.
 
     What the command line says itself comes last and wins. A checkpoint that lies in no run folder is continued in a
@@ -17,7 +17,7 @@ def continue_overrides(overrides: list[str]) -> list[str]:
     named = _value(overrides, "resume")
     if named in (None, "null", ""):
         return overrides
-    folder = _folder_of(named, _value(overrides, "paths.root") or ".")
+    folder = _folder_of(named, _value(overrides, "paths.root") or ".", verb)
     recorded = folder / ".hydra" / "overrides.yaml"
     if not recorded.is_file():
         if named == "last" or Path(named).is_dir():
@@ -44,8 +44,8 @@ def resume_checkpoint(cfg: DictConfig) -> Path | None:
     return path
 
 
-def _folder_of(named: str, root: str) -> Path:
-    path = find_run(named, root)
+def _folder_of(named: str, root: str, verb: str) -> Path:
+    path = find_run(named, root, verb)
     return path.parent.parent if path.suffix == ".ckpt" else path
 
 

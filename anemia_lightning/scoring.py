@@ -13,6 +13,8 @@ from anemia_lightning.contracts import PREDICTION_COLUMNS, Batch
 from anemia_lightning.metrics.scores import probability_of, score
 from anemia_lightning.model.classifier import AnemiaClassifier, Predictions
 
+NOTE = "Screening aid for research: not a medical device and not a diagnosis."
+
 
 def predict_logits(classifier: AnemiaClassifier, loader: DataLoader[Batch], trainer: L.Trainer) -> pd.Series:
     """Returns the logit of each photo, float32, indexed by photo id; each photo stands once."""
@@ -57,11 +59,11 @@ def score_lines(scores: Mapping[str, Mapping[str, Any]], baselines: Mapping[str,
     test = scores["test"]
     lines = [
         f"Test scores, {test['n']} photos, {test['n_positive']} anaemic:",
-        *(f"  {name:<24}{_number(test[name])}" for name in ("auroc", "acc", "sensitivity", "specificity", "loss")),
+        *(f"  {name:<28}{number(test[name])}" for name in ("auroc", "acc", "sensitivity", "specificity", "loss")),
     ]
     if baselines:
         lines.append("AUROC of others on the same photos:")
-        lines += [f"  {name:<24}{_number(value)}" for name, value in baselines.items()]
+        lines += [f"  {name:<28}{number(value)}" for name, value in baselines.items()]
     return lines
 
 
@@ -70,5 +72,6 @@ def warning_lines(warnings: Sequence[str]) -> list[str]:
     return [f"Warning: {warning}" for warning in warnings]
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Returns a score as a person reads it."""
     return "undefined" if value is None else f"{value:.3f}"

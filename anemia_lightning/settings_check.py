@@ -2,11 +2,12 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from anemia_lightning.contracts import GRAINS
 from anemia_lightning.errors import ConfigError
 from anemia_lightning.settings import compose, flat_settings
 
@@ -16,6 +17,21 @@ MONITORS = tuple(f"{stage}/{score}" for stage in ("train", "val") for score in S
 
 STAGES = ("stem", "layer1", "layer2", "layer3", "layer4")
 """Stages that a phase can name, from the bottom to the top."""
+
+_DATA_CHOICES = {
+    "data.region": ("full", "mask_crop"),
+    "data.resize": ("stretch", "letterbox"),
+    "data.on_unreadable": ("stop", "skip"),
+    "data.photo_groups": ("none", *GRAINS),
+    "data.on_label_conflict": ("drop", "majority", "stop"),
+    "evaluation.on_overlap": ("stop", "drop", "report"),
+}
+_MODEL_CHOICES = {
+    "model.batchnorm": ("frozen", "train"),
+    "model.frozen_batchnorm": ("eval", "train"),
+    "model.epoch_loss": ("dataset", "batch_mean"),
+    "model.class_weights": ("balanced", None),
+}
 
 
 def check_settings(cfg: DictConfig) -> None:
@@ -40,7 +56,7 @@ def check_sweep(verb: str, overrides: list[str]) -> None:
     for combination in _combinations(overrides):
         cfg = compose(verb, combination)
         check_settings(cfg)
-        if cfg.trainer.devices not in (1, "1", "auto"):
+        if "trainer" in cfg and cfg.trainer.devices not in (1, "1", "auto"):
             raise ConfigError(
                 ["A sweep (-m) runs each job on one device: every process of a distributed job would start the "
                  "sweep anew. Set trainer.devices=1, or start the runs one by one."]
@@ -98,8 +114,36 @@ def _command_problems(cfg: DictConfig) -> Iterator[str]:
         yield from itertools.chain(_trainer(cfg), _phases(cfg), _monitors(cfg), _choices(cfg))
     if "split" in cfg:
         yield from _fractions(cfg)
+    yield from _allowed(cfg, _DATA_CHOICES)
+    if cfg.verb == "crossval":
+        yield from _crossval(cfg)
+    if cfg.verb == "audit":
+        yield from _audit(cfg)
     if cfg.verb == "evaluate" and (cfg.run is None) == (cfg.ckpt is None):
         yield "Give evaluate either run=FOLDER or ckpt=FILE."
+
+
+def _allowed(cfg: DictConfig, choices: Mapping[str, tuple[str | None, ...]]) -> Iterator[str]:
+    for key, values in choices.items():
+        value = OmegaConf.select(cfg, key, default=values[0])
+        if value not in values:
+            yield f"{key} is one of {', '.join('null' if v is None else v for v in values)}, not {value}."
+
+
+def _crossval(cfg: DictConfig) -> Iterator[str]:
+    for key, least in {"folds": 2, "repeats": 1, "jobs": 1}.items():
+        if cfg[key] < least:
+            yield f"{key} must be at least {least}, not {cfg[key]}."
+    if cfg.split.file:
+        yield "crossval deals the photos to folds itself: leave split.file empty."
+
+
+def _audit(cfg: DictConfig) -> Iterator[str]:
+    for key, least in {"folds": 2, "repeats": 1}.items():
+        if cfg[key] < least:
+            yield f"{key} must be at least {least}, not {cfg[key]}."
+    if not 0 < cfg.test_share < 1:
+        yield f"test_share must be between 0 and 1, not {cfg.test_share}."
 
 
 def _trainer(cfg: DictConfig) -> Iterator[str]:
@@ -156,19 +200,7 @@ def _monitors(cfg: DictConfig) -> Iterator[str]:
 
 
 def _choices(cfg: DictConfig) -> Iterator[str]:
-    allowed = {
-        "data.region": ("full", "mask_crop"),
-        "data.resize": ("stretch", "letterbox"),
-        "data.on_unreadable": ("stop", "skip"),
-        "model.batchnorm": ("frozen", "train"),
-        "model.frozen_batchnorm": ("eval", "train"),
-        "model.epoch_loss": ("dataset", "batch_mean"),
-        "model.class_weights": ("balanced", None),
-    }
-    for key, values in allowed.items():
-        value = OmegaConf.select(cfg, key)
-        if value not in values:
-            yield f"{key} is one of {', '.join('null' if v is None else v for v in values)}, not {value}."
+    yield from _allowed(cfg, _MODEL_CHOICES)
     if cfg.data.batch_size < 1:
         yield f"data.batch_size must be at least 1, not {cfg.data.batch_size}."
     if not 0 <= cfg.evaluation.threshold <= 1:

@@ -16,16 +16,19 @@ from anemia_lightning.callbacks.publish import PublishRun
 from anemia_lightning.callbacks.run_card import RunCard, read_run_card
 from anemia_lightning.cli import is_first_process
 from anemia_lightning.data.datamodule import AnemiaDataModule
+from anemia_lightning.data.preparation import Prepared
+from anemia_lightning.data.split_file import split_hash
 from anemia_lightning.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from anemia_lightning.errors import MemoryExhaustedError, WeightsUnavailableError
 from anemia_lightning.finishing import Fit, finish_run
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.model.weights import WeightsRecord, load_weights
+from anemia_lightning.photos import photo_lines, prepare_photos, restore_datamodule
 from anemia_lightning.resuming import resume_checkpoint
 from anemia_lightning.run_folder import RunFolder, write_table, write_text
 from anemia_lightning.scoring import warning_lines
 from anemia_lightning.settings import make_paths_absolute
-from anemia_lightning.terminal import progress_bar, quiet, say
+from anemia_lightning.terminal import quiet, say
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,23 @@ class TrainResult:
     """The lowest validation loss, for sweeps to minimise."""
 
 
-def train_run(cfg: DictConfig) -> TrainResult:
-    """Fits, scores and writes as the settings say."""
+def train_run(cfg: DictConfig, *, prepared: Prepared | None = None) -> TrainResult:
+    """Fits, scores and writes as the settings say.
+
+    Args:
+        cfg: The settings of `train`.
+        prepared: The photos, where the caller has prepared them already.
+    """
     quiet()
     make_paths_absolute(cfg)
     L.seed_everything(cfg.seed, verbose=False)
     folder = RunFolder(cfg.paths.run_dir)
     checkpoint = resume_checkpoint(cfg)
-    with progress_bar("checking photographs") as progress:
-        datamodule = wiring.build_datamodule(cfg, progress=progress)
+    prepared = prepared or prepare_photos(cfg)
+    if checkpoint and folder.splits.is_file():
+        datamodule = restore_datamodule(cfg, prepared, folder)
+    else:
+        datamodule = wiring.build_datamodule(cfg, prepared)
         datamodule.setup()
     classifier, weights, notes = _start(cfg, datamodule, checkpoint)
     if is_first_process():
@@ -136,7 +147,9 @@ def _leave_process_group() -> None:
 
 
 def _facts(cfg: DictConfig, datamodule: AnemiaDataModule, weights: WeightsRecord, notes: list[str]) -> dict[str, Any]:
-    counts = datamodule.manifest["split"].value_counts()
+    manifest = datamodule.manifest
+    assert datamodule.prepared is not None, "the datamodule has been set up"
+    counts = manifest["split"].value_counts()
     return {
         "warnings": notes,
         "seeds": {
@@ -151,7 +164,10 @@ def _facts(cfg: DictConfig, datamodule: AnemiaDataModule, weights: WeightsRecord
             "sha256": datamodule.fingerprint(),
             "photos": {split: int(counts[split]) for split in ("train", "val", "test")},
             "excluded": len(datamodule.excluded),
+            "photo_groups": {"grain": cfg.data.photo_groups, "distinct": int(manifest["photo_group"].nunique())},
+            "splits_sha256": split_hash(manifest["photo"], manifest["split"]),
         },
+        "labels": datamodule.prepared.labels,
         "weights": {
             "source": weights.source,
             "name": weights.name,
@@ -163,11 +179,7 @@ def _facts(cfg: DictConfig, datamodule: AnemiaDataModule, weights: WeightsRecord
 
 
 def _opening_lines(cfg: DictConfig, datamodule: AnemiaDataModule, notes: list[str]) -> list[str]:
-    manifest = datamodule.manifest
-    lines = [
-        f"{len(manifest)} photos of {manifest['patient'].nunique()} patients from {cfg.data.name}: "
-        + ", ".join(f"{(manifest['split'] == split).sum()} {split}" for split in ("train", "val", "test"))
-    ]
-    if len(datamodule.excluded):
-        lines.append(f"{len(datamodule.excluded)} photos are unreadable and excluded; splits.csv says why.")
-    return [*lines, *warning_lines(notes)]
+    assert datamodule.prepared is not None, "the datamodule has been set up"
+    counts = datamodule.manifest["split"].value_counts()
+    dealt = ", ".join(f"{counts[split]} {split}" for split in ("train", "val", "test"))
+    return [*photo_lines(cfg, datamodule.prepared), f"Dealt: {dealt}.", *warning_lines(notes)]

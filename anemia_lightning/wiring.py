@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -15,11 +16,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning.callbacks.checkpoint import DurableCheckpointIO
 from anemia_lightning.data.datamodule import AnemiaDataModule
-from anemia_lightning.data.reading import Framing
+from anemia_lightning.data.framing import Framing
+from anemia_lightning.data.labels import LabelRule
+from anemia_lightning.data.preparation import Preparation, Prepared
 from anemia_lightning.data.transforms import Augmentation
 from anemia_lightning.model.classifier import AnemiaClassifier
-
-Progress = Callable[[int, int], None]
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
@@ -41,6 +42,19 @@ def build_source(cfg: DictConfig) -> Callable[[], pd.DataFrame]:
     return source
 
 
+def build_preparation(cfg: DictConfig) -> Preparation:
+    """Returns what makes `data`'s photos ready to be split."""
+    return Preparation(
+        source=build_source(cfg),
+        labels=LabelRule(**plain(cfg.labels)),
+        grain=cfg.data.photo_groups,
+        on_unreadable=cfg.data.on_unreadable,
+        on_label_conflict=cfg.data.on_label_conflict,
+        store=Path(cfg.paths.cache) / "surveys" if cfg.paths.cache else None,
+        threads=min(8, _usable_cores()),
+    )
+
+
 def build_framing(cfg: DictConfig) -> Framing:
     """Returns how photographs become squares of pixels."""
     data = plain(cfg.data)
@@ -59,22 +73,27 @@ def build_augmentation(cfg: DictConfig) -> Augmentation:
     return Augmentation(**{**values, **pairs}, seed=cfg.data.augmentation_seed)
 
 
-def build_datamodule(cfg: DictConfig, *, progress: Progress | None = None) -> AnemiaDataModule:
-    """Returns the datamodule of a training run."""
+def build_datamodule(cfg: DictConfig, prepared: Prepared, *, split_file: Path | None = None) -> AnemiaDataModule:
+    """Returns the datamodule of a training run.
+
+    Args:
+        cfg: The settings.
+        prepared: The photos.
+        split_file: The splits of the run that this one continues or scores again; None for what `split` says.
+    """
     return AnemiaDataModule(
-        source=build_source(cfg),
+        prepare=lambda: prepared,
         framing=build_framing(cfg),
         augmentation=build_augmentation(cfg),
         fractions=plain(cfg.split.fractions),
         split_seed=cfg.split.seed,
-        on_unreadable=cfg.data.on_unreadable,
+        split_file=split_file or (Path(cfg.split.file) if cfg.split.file else None),
         batch_size=cfg.data.batch_size,
         seed=cfg.seed,
         num_workers=resolve_workers(cfg.data.num_workers, cfg.trainer.accelerator),
         start_method=cfg.data.start_method,
         overfit_steps=cfg.trainer.overfit_batches,
         phase_starts=[phase["epoch"] for phase in phases(cfg)],
-        progress=progress,
     )
 
 

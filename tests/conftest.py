@@ -30,6 +30,7 @@ _TINY = (
     "data.photos=48",
     "data.batch_size=16",
     "data.num_workers=0",
+    "data.photo_groups=bytes",
     "logger.photos=false",
     "callbacks.unfreeze.phases=[{epoch: 2, train_from: layer4}]",
 )
@@ -39,6 +40,12 @@ _TINY = (
 def _one_thread() -> None:
     # Exact equality is promised for equal numbers of threads, and the tests may run side by side.
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    # What the tests keep between commands must not meet what their user keeps.
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 
-from anemia_lightning.errors import DataChangedError, RunNotFoundError
+from anemia_lightning.errors import DataChangedError, OverlapError, RunNotFoundError
 from anemia_lightning.evaluation import evaluate_checkpoint, evaluate_run
 from anemia_lightning.predict import predict
 from anemia_lightning.settings import compose
@@ -43,10 +45,11 @@ def test_another_precision_is_said(run: Path, tmp_path: Path, capsys: pytest.Cap
 
 def test_changed_photographs_are_refused(run: Path, tmp_path: Path) -> None:
     settings = (run / "config_resolved.yaml").read_text()
-    other = settings.replace("\n  seed: 0\n", "\n  seed: 1\n")  # of the split
-    (run / "config_resolved.yaml").write_text(other)
+    changed = OmegaConf.create(settings)
+    changed.data.source.update(root=str(tmp_path / "drawn"), seed=1)
+    (run / "config_resolved.yaml").write_text(OmegaConf.to_yaml(changed))
     try:
-        with pytest.raises(DataChangedError, match="ids, labels, patients or file sizes differ"):
+        with pytest.raises(DataChangedError, match="ids, labels, patients or contents differ"):
             evaluate_run(compose("evaluate", [f"run={run}"], run_dir=tmp_path / "again"))
     finally:
         (run / "config_resolved.yaml").write_text(settings)
@@ -80,3 +83,40 @@ def test_predict_agrees_with_the_predictions_of_training(run: Path, tmp_path: Pa
     assert (both["logit"] - both["logit_again"]).abs().max() < 0.02
     one = predict(compose("predict", [*overrides[:1], f"source={photos / both['photo'][0]}"], run_dir=tmp_path / "one"))
     assert one["photo"].tolist() == [both["photo"][0]]
+
+
+class TestPhotographsThatTheModelHasMet:
+    def evaluate(self, run: Path, tmp_path: Path, drawn_photos: Path, *overrides: str) -> Any:
+        settings = [
+            f"ckpt={run}/checkpoints/best.ckpt",
+            "data=synthetic",
+            f"data.root={drawn_photos}",
+            "data.patients=24",
+            "data.photos=48",
+            "data.photo_groups=bytes",
+            "trainer.accelerator=cpu",
+        ]
+        return evaluate_checkpoint(compose("evaluate", [*settings, *overrides], run_dir=tmp_path / "other"))
+
+    def met(self, run: Path) -> set[str]:
+        splits = pd.read_csv(run / "splits.csv")
+        return set(splits.loc[splits["split"].isin(["train", "val"]), "photo"])
+
+    def test_they_stop_the_evaluation(self, run: Path, tmp_path: Path, drawn_photos: Path) -> None:
+        with pytest.raises(OverlapError, match=f"found {len(self.met(run))} of 48 that did: ") as caught:
+            self.evaluate(run, tmp_path, drawn_photos)
+        assert set(caught.value.met) == self.met(run)
+
+    def test_they_can_be_left_out(self, run: Path, tmp_path: Path, drawn_photos: Path) -> None:
+        scores = self.evaluate(run, tmp_path, drawn_photos, "evaluation.on_overlap=drop")
+        table = pd.read_csv(tmp_path / "other" / "predictions_test.csv")
+        assert scores["test"]["n"] == len(table) == 48 - len(self.met(run))
+        assert not self.met(run) & set(table["photo"])
+
+    def test_they_can_be_reported(
+        self, run: Path, tmp_path: Path, drawn_photos: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        scores = self.evaluate(run, tmp_path, drawn_photos, "evaluation.on_overlap=report")
+        assert scores["test"]["n"] == 48
+        said = capsys.readouterr().out
+        assert f"{len(self.met(run))} of these 48 photos trained or chose the model: the scores are too good." in said

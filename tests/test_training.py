@@ -175,4 +175,3 @@ def test_random_weights_and_leaky_data_are_labelled(tmp_path: Path) -> None:
     assert "These photographs leak." in page
     assert "starts from random weights, by choice" in page
     assert len(json.loads((folder / "run.json").read_text())["warnings"]) == 2
-    assert "it leaks" in compose("train", ["data=cp_anemic"]).data.caution

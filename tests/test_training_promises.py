@@ -27,6 +27,7 @@ from anemia_lightning import training, wiring
 from anemia_lightning.callbacks.checkpoint import read_checkpoint
 from anemia_lightning.finishing import Fit, finish_run
 from anemia_lightning.model.classifier import AnemiaClassifier
+from anemia_lightning.photos import prepare_photos
 from anemia_lightning.randomness import dropout_keep
 
 ComposeTiny = Callable[..., DictConfig]
@@ -317,7 +318,7 @@ class TestEquality:
         assert len(inputs[0]) == 2
 
     def first_epoch(self, cfg: DictConfig) -> list[tuple[tuple[str, ...], bytes, bytes]]:
-        datamodule = wiring.build_datamodule(cfg)
+        datamodule = wiring.build_datamodule(cfg, prepare_photos(cfg))
         datamodule.setup()
         return [
             (batch.photo, batch.values.numpy().tobytes(), dropout_keep(batch.photo, 512, 0.5, 0, 0).tobytes())

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -13,12 +13,12 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from anemia_lightning.contracts import SPLIT_COLUMNS, Batch, BatchRequest, Stage
 from anemia_lightning.data.dataset import PhotoDataset, PhotoRows, as_it_is
-from anemia_lightning.data.manifest import require_both_classes
-from anemia_lightning.data.reading import Framing, check_photos
+from anemia_lightning.data.framing import Framing
+from anemia_lightning.data.overlap import photo_hashes
+from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.data.sampler import EvaluationSampler, TrainingSampler
-from anemia_lightning.data.splits import assign_splits
+from anemia_lightning.data.splits import SPLITS, assign_splits, check_separate
 from anemia_lightning.data.transforms import Augmentation
-from anemia_lightning.errors import Fault, ManifestError, UnreadablePhotosError
 from anemia_lightning.randomness import epoch_order
 
 DatasetFactory = Callable[[Stage, int], "Dataset[Batch]"]
@@ -26,15 +26,15 @@ DatasetFactory = Callable[[Stage, int], "Dataset[Batch]"]
 
 
 class AnemiaDataModule(L.LightningDataModule):
-    """Reads a source once, splits it by patient, and serves batches of (augmented) images.
+    """Prepares photos once, splits them by patient and photo group, and serves batches of (augmented) images.
 
     Args:
-        source: Returns the manifest.
+        prepare: Returns the photos that can be split.
         framing: How a photograph becomes a square of pixels.
         augmentation: How training views differ.
         fractions: The share of photos that train, val and test get.
         split_seed: Of the draw of the split.
-        on_unreadable: Whether photos that cannot be decoded stop the run or are excluded and listed.
+        split_file: A table of photo ids and splits to use instead of a draw.
         batch_size: Photos per optimizer step, over all devices and accumulated batches.
         seed: Of the order of the epochs.
         num_workers: Worker processes per loader; 0 reads in the main process.
@@ -42,18 +42,17 @@ class AnemiaDataModule(L.LightningDataModule):
         start_method: How worker processes start: fork, spawn or forkserver; None for the platform's default.
         phase_starts: Epochs at which `dataset_factory` is asked anew.
         dataset_factory: Replaces the photo data sets, for a cache of features; None reads the photos.
-        progress: Called with (photos checked, photos in all) while photographs are checked.
     """
 
     def __init__(
         self,
         *,
-        source: Callable[[], pd.DataFrame],
+        prepare: Callable[[], Prepared],
         framing: Framing,
         augmentation: Augmentation,
         fractions: Mapping[str, float],
         split_seed: int,
-        on_unreadable: Literal["stop", "skip"],
+        split_file: Path | None = None,
         batch_size: int,
         seed: int,
         num_workers: int = 0,
@@ -61,15 +60,14 @@ class AnemiaDataModule(L.LightningDataModule):
         overfit_steps: int = 0,
         phase_starts: Sequence[int] = (),
         dataset_factory: DatasetFactory | None = None,
-        progress: Callable[[int, int], None] | None = None,
     ) -> None:
         super().__init__()
-        self._source = source
+        self._prepare = prepare
         self.framing = framing
         self.augmentation = augmentation
         self._fractions = dict(fractions)
         self._split_seed = split_seed
-        self._on_unreadable = on_unreadable
+        self._split_file = split_file
         self.batch_size = batch_size
         self._seed = seed
         self._num_workers = num_workers
@@ -77,39 +75,45 @@ class AnemiaDataModule(L.LightningDataModule):
         self._overfit_photos = overfit_steps * batch_size
         self._phase_starts = sorted(phase_starts)
         self._dataset_factory = dataset_factory
-        self._progress = progress
         self._loaders: dict[Stage, tuple[int, DataLoader[Batch]]] = {}
         self.manifest = pd.DataFrame()
-        """The photos that can be used, with their split; filled by `setup`."""
+        """The photos that are used, with their split; filled by `setup`."""
         self.excluded = pd.DataFrame()
-        """The photos that cannot, with the reason."""
+        """The photos that are not, with the reason."""
+        self.prepared: Prepared | None = None
+        """What is known of the photos beyond the manifest; filled by `setup`."""
 
     def setup(self, stage: str | None = None) -> None:
-        """Reads, checks and splits the photos, once.
+        """Prepares and splits the photos, once.
 
         Raises:
-            UnreadablePhotosError: With all photos that cannot be decoded, if they are to stop the run.
-            ManifestError: If the photos that can be decoded are of one class.
+            AnemiaError: What `prepare` raises.
+            SplitFileError: If the split file does not fit the photos.
             SplitLeakError: If given splits share a patient or a photo group.
             SplitImpossibleError: If a split would lack one of the classes.
         """
-        if len(self.manifest):
+        if self.prepared is not None:
             return
-        found = self._source()
-        unreadable = check_photos(found, progress=self._progress)
-        if unreadable and self._on_unreadable == "stop":
-            raise UnreadablePhotosError(unreadable)
-        reasons = {photo.photo: f"{photo.code}: {photo.reason}" for photo in unreadable}
-        is_readable = ~found["photo"].isin(reasons)
-        manifest = found[is_readable].reset_index(drop=True)
-        try:
-            require_both_classes(manifest)
-        except ManifestError as error:
-            left_out = [Fault("photos left out as unreadable", list(reasons))] if reasons else []
-            raise ManifestError([*error.faults, *left_out]) from None
-        manifest["split"] = assign_splits(manifest, fractions=self._fractions, seed=self._split_seed)
-        self.manifest = manifest
-        self.excluded = found[~is_readable].assign(split="excluded", reason=lambda rows: rows["photo"].map(reasons))
+        prepared = self._prepare()
+        splits = assign_splits(
+            prepared.manifest, fractions=self._fractions, seed=self._split_seed, file=self._split_file
+        )
+        is_used = splits.isin(SPLITS)
+        unused = prepared.manifest[~is_used].assign(reason="excluded by split.file")
+        excluded = pd.concat([prepared.excluded, unused], ignore_index=True)
+        self.manifest = prepared.manifest[is_used].assign(split=splits[is_used]).reset_index(drop=True)
+        self.excluded = excluded.assign(split="excluded")
+        self.prepared = prepared
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what a checkpoint carries of the data: hashes of the photos that trained or chose the model."""
+        return {"photo_hashes": photo_hashes(self.facts("train", "val"))}
+
+    def facts(self, *splits: str) -> pd.DataFrame:
+        """Returns the manifest's rows of some splits (none named: of all) joined with what the survey measured."""
+        assert self.prepared is not None, "setup comes first"
+        rows = self.manifest[self.manifest["split"].isin(splits or SPLITS)]
+        return rows.merge(self.prepared.facts, on="photo", validate="one_to_one")
 
     def split_table(self) -> pd.DataFrame:
         """Returns what splits.csv holds: every photo of the source, its split, and why it is excluded."""
@@ -117,10 +121,9 @@ class AnemiaDataModule(L.LightningDataModule):
         return rows.sort_values("photo")[list(SPLIT_COLUMNS)]
 
     def fingerprint(self) -> str:
-        """Returns the SHA-256 of what the run is about: ids, labels, patients, splits, sizes of photos and masks."""
-        columns = ["photo", "label", "patient", "photo_group", "split"]
-        sizes = {name: [_size(path) for path in self.manifest[name]] for name in ("path", "mask")}
-        rows = self.manifest[columns].assign(**sizes)
+        """Returns the SHA-256 of what the run is about: ids, labels, patients, splits and contents of the photos."""
+        columns = ["photo", "label", "patient", "photo_group", "split", "file_sha256", "pixels_sha256"]
+        rows = self.facts()[columns]
         return hashlib.sha256(rows.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
 
     def class_weights(self) -> list[float]:
@@ -149,7 +152,12 @@ class AnemiaDataModule(L.LightningDataModule):
         return PhotoDataset(PhotoRows.of(self.fit_rows(stage)), self.framing, augmentation)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Returns the loader of the current phase."""
+        """Returns the loader of the current phase.
+
+        Raises:
+            SplitLeakError: If a patient or a photo group stands in two splits, however that came about.
+        """
+        check_separate(self.manifest, self.manifest["split"])
         return self._loader("train")
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -238,7 +246,3 @@ def _stop_workers(loader: DataLoader[Batch]) -> None:
     # Left to the garbage collector, each worker of the phase before would be waited for for 5 seconds.
     if loader._iterator is not None:  # noqa: SLF001  torch has no public way
         loader._iterator._shutdown_workers()  # type: ignore[attr-defined]  # noqa: SLF001
-
-
-def _size(path: str) -> int:
-    return Path(path).stat().st_size if path else 0

@@ -18,8 +18,9 @@ from torch.utils.data import Dataset
 
 from anemia_lightning.contracts import SPLIT_COLUMNS, Batch, BatchRequest, Stage
 from anemia_lightning.data.datamodule import AnemiaDataModule, photo_loader
+from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.manifest import build_manifest
-from anemia_lightning.data.reading import Framing
+from anemia_lightning.data.preparation import Preparation, Prepared
 from anemia_lightning.data.transforms import Augmentation
 from anemia_lightning.errors import ManifestError, SplitLeakError, UnreadablePhotosError
 
@@ -44,7 +45,7 @@ def draw_photos(folder: Path) -> pd.DataFrame:
     rng, rows = np.random.default_rng(0), []
     for number in range(2 * PATIENTS):
         path = folder / f"{number:02}.png"
-        Image.fromarray(rng.integers(0, 256, (10, 12, 3), dtype=np.uint8)).save(path)
+        Image.fromarray(rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)).save(path)
         patient = number % PATIENTS
         rows.append({"photo": f"s/{path.name}", "path": path, "label": int(patient % 4 == 0), "patient": f"P{patient}"})
     return build_manifest(rows)
@@ -62,14 +63,13 @@ def own(tmp_path: Path) -> pd.DataFrame:
     return draw_photos(tmp_path)
 
 
-def datamodule(manifest: pd.DataFrame, **options: Any) -> AnemiaDataModule:
+def datamodule(manifest: pd.DataFrame, *, on_unreadable: Any = "stop", **options: Any) -> AnemiaDataModule:
     settings: dict[str, Any] = {
-        "source": manifest.copy,
+        "prepare": Preparation(source=manifest.copy, grain="none", on_unreadable=on_unreadable),
         "framing": FRAMING,
         "augmentation": AUGMENTATION,
         "fractions": {"train": 0.6, "val": 0.2, "test": 0.2},
         "split_seed": 0,
-        "on_unreadable": "stop",
         "batch_size": 8,
         "seed": 0,
     }
@@ -89,20 +89,18 @@ def as_plain(batch: Batch) -> tuple[Any, ...]:
 # --- reading and splitting ---
 
 
-def test_the_source_is_read_once(kept: pd.DataFrame) -> None:
+def test_the_photos_are_prepared_once(kept: pd.DataFrame) -> None:
     calls: list[int] = []
-    progress: list[tuple[int, int]] = []
 
-    def source() -> pd.DataFrame:
+    def prepare() -> Prepared:
         calls.append(1)
-        return kept.copy()
+        return Preparation(source=kept.copy, grain="none")()
 
-    data = datamodule(kept, source=source, progress=lambda done, total: progress.append((done, total)))
+    data = datamodule(kept, prepare=prepare)
     assert not calls, "nothing is read before it is needed"
     for stage in ("fit", "validate", "test", None):
         data.setup(stage)
     assert len(calls) == 1
-    assert progress == [(done, 40) for done in range(1, 41)]
 
 
 def test_every_photo_is_in_one_split_and_in_the_table(kept: pd.DataFrame) -> None:
@@ -183,18 +181,20 @@ def test_nothing_unreadable_changes_nothing(kept: pd.DataFrame) -> None:
 
 def test_a_class_of_which_nothing_can_be_read_is_named_with_its_photos(own: pd.DataFrame) -> None:
     anaemic = own.index[own["label"] == 1].tolist()
-    damaged = damage(own, anaemic)
+    *damaged, missing = damage(own, anaemic)
     with pytest.raises(ManifestError) as caught:
         ready(own, on_unreadable="skip")
+    left_out = [f"{photo} (IMG_FORMAT: a GIF file in place of JPEG, PNG or WebP)" for photo in damaged]
+    left_out.append(f"{missing} (IMG_MISSING: no file there)")
     assert str(caught.value) == (
         "Looked for photos and entries to work with; found no photo with label 1 (anaemic); "
-        f"photos left out as unreadable: {', '.join(damaged)}. Mend this in the data, and start again."
+        f"photos left out: {', '.join(left_out)}. Mend this in the data, and start again."
     )
 
 
 def test_no_readable_photo_at_all_is_one_message(own: pd.DataFrame) -> None:
     damage(own, list(range(40)))
-    with pytest.raises(ManifestError, match=r"no photo with label 0 .*; photos left out as unreadable: s/00.png"):
+    with pytest.raises(ManifestError, match=r"no photo with label 0 .*; photos left out: s/00.png"):
         ready(own, on_unreadable="skip")
 
 
@@ -240,7 +240,9 @@ def change_size(manifest: pd.DataFrame) -> None:
 
 def change_mask(manifest: pd.DataFrame) -> None:
     path = Path(manifest["path"][0]).with_suffix(".mask.png")
-    Image.new("L", (12, 10), 255).save(path)
+    mask = Image.new("L", (24, 20), 255)
+    mask.paste(0, (0, 0, 12, 20))
+    mask.save(path)
     manifest.loc[0, "mask"] = str(path)
 
 

@@ -1,0 +1,136 @@
+"""From a source to photos that can be split: labelled, surveyed, copies grouped, contradictions resolved."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from anemia_lightning.contracts import GRAINS, GROUP_COLUMNS
+from anemia_lightning.data.conflicts import ConflictRule, resolve_conflicts
+from anemia_lightning.data.exclusions import set_excluded_aside
+from anemia_lightning.data.labels import LabelRule, label_manifest
+from anemia_lightning.data.manifest import require_both_classes
+from anemia_lightning.data.splits import independent_groups
+from anemia_lightning.data.survey import Progress, Survey, survey_photos
+from anemia_lightning.data.survey_store import stored_survey
+from anemia_lightning.errors import Fault, ManifestError, UnreadablePhotosError
+
+Grain = Literal["none", "bytes", "pixels", "turned", "recut"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The photos of a source, ready to be split."""
+
+    manifest: pd.DataFrame
+    """Those that can be used: MANIFEST_COLUMNS, GROUP_COLUMNS and the source's own; `photo_group` is of the chosen
+    grain."""
+    excluded: pd.DataFrame
+    """Those that cannot, with the `reason`."""
+    facts: pd.DataFrame
+    """What the survey measured, one row per row of `manifest`, in its order."""
+    pairs: pd.DataFrame
+    """Which two photos were found to be copies: first, second (ids), grain, score."""
+    near: pd.DataFrame
+    """The nearest pairs that were not joined, in the same form."""
+    conflicts: pd.DataFrame
+    """Photo groups whose photos have contradicting labels."""
+    labels: dict[str, Any]
+    """How the labels came about, as plain values."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """Reads a source and makes its photos ready to be split.
+
+    Args:
+        source: Returns the manifest.
+        labels: How labels follow from haemoglobin.
+        grain: What counts as copies of one photograph and stays together.
+        on_unreadable: Whether photos that cannot be read stop everything, or are excluded and listed.
+        on_label_conflict: What becomes of photo groups with contradicting labels.
+        store: Folder that keeps surveys; None surveys anew each time.
+        threads: Readers of photographs.
+    """
+
+    source: Callable[[], pd.DataFrame]
+    labels: LabelRule = field(default_factory=LabelRule)
+    grain: Grain = "recut"
+    on_unreadable: Literal["stop", "skip"] = "stop"
+    on_label_conflict: ConflictRule = "drop"
+    store: Path | None = None
+    threads: int = 2
+
+    def __call__(self, *, reading: Progress | None = None, comparing: Progress | None = None) -> Prepared:
+        """Prepares the photos.
+
+        Args:
+            reading: Called with (photos read, photos in all).
+            comparing: Called with (photos compared, photos in all).
+
+        Raises:
+            ManifestError: If the source, its labels or its photos are at fault.
+            UnreadablePhotosError: With all photos that cannot be decoded, if they are to stop everything.
+            LabelConflictError: If copies of one photograph contradict each other, and that is to stop everything.
+        """
+        usable, set_aside = set_excluded_aside(self.source())
+        labelled = label_manifest(usable, self.labels)
+        survey = self._survey(labelled.manifest, reading, comparing)
+        if survey.unreadable and self.on_unreadable == "stop":
+            raise UnreadablePhotosError(survey.unreadable)
+        reasons = {photo.photo: f"{photo.code}: {photo.reason}" for photo in survey.unreadable}
+        is_readable = ~labelled.manifest["photo"].isin(reasons)
+        unreadable = labelled.manifest[~is_readable].assign(reason=lambda rows: rows["photo"].map(reasons))
+        grouped = group_copies(labelled.manifest[is_readable].reset_index(drop=True), survey, self.grain)
+        resolved = resolve_conflicts(grouped, rule=self.on_label_conflict)
+        excluded = pd.concat([set_aside, unreadable, resolved.dropped], ignore_index=True)
+        _require_both_classes(resolved.manifest, excluded)
+        return Prepared(
+            resolved.manifest.reset_index(drop=True),
+            excluded,
+            survey.facts[survey.facts["photo"].isin(resolved.manifest["photo"])].reset_index(drop=True),
+            _name(survey.copies.pairs, survey.facts["photo"]),
+            _name(survey.copies.near, survey.facts["photo"]),
+            resolved.conflicts,
+            labelled.record,
+        )
+
+    def _survey(self, manifest: pd.DataFrame, reading: Progress | None, comparing: Progress | None) -> Survey:
+        seek_recuts = self.grain == GRAINS[-1]
+
+        def take() -> Survey:
+            return survey_photos(
+                manifest, seek_recuts=seek_recuts, threads=self.threads, reading=reading, comparing=comparing
+            )
+
+        return take() if self.store is None else stored_survey(self.store, manifest, take, kind=f"recuts={seek_recuts}")
+
+
+def group_copies(manifest: pd.DataFrame, survey: Survey, grain: Grain) -> pd.DataFrame:
+    """Returns a manifest with `GROUP_COLUMNS`, and `photo_group` of the chosen grain.
+
+    Where the source names photo groups itself, these stay together too.
+    """
+    photos = survey.facts["photo"].to_numpy()
+    groups = {column: photos[survey.copies.groups[column].to_numpy()] for column in GROUP_COLUMNS}
+    grouped = manifest.assign(**groups)
+    if grain != "none":
+        joined = independent_groups(grouped, by=("photo_group", f"group_{grain}"))
+        grouped["photo_group"] = grouped["photo"].groupby(joined).transform("min")
+    return grouped
+
+
+def _name(pairs: pd.DataFrame, photos: "pd.Series[str]") -> pd.DataFrame:
+    """Replaces row numbers by photo ids."""
+    ids = photos.to_numpy(dtype=object)
+    return pairs.assign(**{side: ids[pairs[side].to_numpy(dtype=int)] for side in ("first", "second")})
+
+
+def _require_both_classes(manifest: pd.DataFrame, excluded: pd.DataFrame) -> None:
+    try:
+        require_both_classes(manifest)
+    except ManifestError as error:
+        left_out = [f"{photo} ({reason})" for photo, reason in zip(excluded["photo"], excluded["reason"], strict=True)]
+        raise ManifestError([*error.faults, *([Fault("photos left out", left_out)] if left_out else [])]) from None

@@ -1,0 +1,147 @@
+"""The survey: one pass over all photographs, each decoded once, that everything else draws on."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from anemia_lightning.data.colour import tissue_colour
+from anemia_lightning.data.copies import Copies, find_copies
+from anemia_lightning.data.fingerprints import Fingerprint, take_fingerprint
+from anemia_lightning.data.reading import TISSUE_ALPHA, Photograph, Unreadable, open_photo
+from anemia_lightning.errors import PhotoUnreadable
+
+Progress = Callable[[int, int], None]
+
+_DARK, _BRIGHT = 2, 253
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over the photographs of a manifest has found."""
+
+    facts: pd.DataFrame
+    """One row per photo that can be read, in the manifest's order: photo; file_sha256, pixels_sha256 and
+    turned_sha256 (of the decoded pixels, in all eight orientations alike); file_bytes, format, mode, width,
+    height, orientation (of EXIF, 1-8) and notes; tissue_share of the canvas, tissue_pixels, sharpness (variance of
+    the Laplacian over the tissue), clipped_dark and clipped_bright (shares of the tissue); colour_<measure>."""
+    unreadable: list[Unreadable]
+    """The photos that cannot be read, in the manifest's order."""
+    copies: Copies
+    """Which rows of `facts` are copies of one photograph."""
+
+
+def survey_photos(
+    manifest: pd.DataFrame,
+    *,
+    seek_recuts: bool = True,
+    threads: int = 2,
+    reading: Progress | None = None,
+    comparing: Progress | None = None,
+) -> Survey:
+    """Reads every photograph of a manifest once, to its last byte, and finds copies.
+
+    Args:
+        manifest: The photos.
+        seek_recuts: Whether to look for other cut-outs of a photograph too, which takes most of the time.
+        threads: Readers at work; they change nothing but the time it takes.
+        reading: Called with (photos read, photos in all).
+        comparing: Called with (photos compared, photos in all).
+    """
+    with _one_thread_each():
+        facts, prints, unreadable = _read_all(manifest, threads, reading)
+        hashes = [fact["file_sha256"] for fact in facts]
+        copies = find_copies(hashes, prints, seek_recuts=seek_recuts, threads=threads, progress=comparing)
+    return Survey(pd.DataFrame(facts, columns=None if facts else ["photo"]), unreadable, copies)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Keeps each of our threads from starting several of its own, which would wait for one another at full load."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        with threadpool_limits(limits=1):
+            yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _read_all(
+    manifest: pd.DataFrame, threads: int, reading: Progress | None
+) -> tuple[list[dict[str, Any]], list[Fingerprint], list[Unreadable]]:
+    rows = list(zip(manifest["photo"], manifest["path"], manifest["mask"], strict=True))
+    facts: list[dict[str, Any]] = []
+    prints: list[Fingerprint] = []
+    unreadable: list[Unreadable] = []
+    with ThreadPoolExecutor(threads) as pool:
+        for done, found in enumerate(pool.map(_survey_photo, rows), start=1):
+            if isinstance(found, Unreadable):
+                unreadable.append(found)
+            else:
+                facts.append(found[0])
+                prints.append(found[1])
+            if reading is not None:
+                reading(done, len(rows))
+    return facts, prints, unreadable
+
+
+def _survey_photo(row: tuple[str, str, str]) -> tuple[dict[str, Any], Fingerprint] | Unreadable:
+    photo, path, mask = row
+    try:
+        photograph = open_photo(path, mask=mask or None)
+    except PhotoUnreadable as fault:
+        return Unreadable(photo, path, fault.code, fault.reason)
+    fingerprint = take_fingerprint(photograph.rgba)
+    colours = {f"colour_{name}": value for name, value in tissue_colour(photograph.rgba).items()}
+    hashes = {"pixels_sha256": fingerprint.pixels, "turned_sha256": fingerprint.turned_pixels}
+    measured = {**measure_tissue(photograph.rgba), **colours}
+    return {"photo": photo, **_file_facts(photograph), **hashes, **measured}, fingerprint
+
+
+def _file_facts(photograph: Photograph) -> dict[str, Any]:
+    return {
+        "file_sha256": photograph.sha256,
+        "file_bytes": photograph.file_bytes,
+        "format": photograph.format,
+        "mode": photograph.mode,
+        "width": photograph.width,
+        "height": photograph.height,
+        "orientation": photograph.orientation,
+        "notes": "; ".join(photograph.notes),
+    }
+
+
+def measure_tissue(rgba: NDArray[np.uint8]) -> dict[str, float]:
+    """Measures how much tissue a photo shows, how sharp it is, and how much of it is black or white.
+
+    Args:
+        rgba: uint8 [H, W, 4]; tissue is where alpha is at least 128.
+
+    Returns:
+        tissue_share and tissue_pixels; sharpness: the variance of the Laplacian of the grey values (Pech-Pacheco et
+        al. 2000, doi:10.1109/ICPR.2000.903548) over the tissue; clipped_dark and clipped_bright: the shares of the
+        tissue whose brightest channel is at most 2, or at least 253.
+    """
+    tissue = rgba[..., 3] >= TISSUE_ALPHA
+    if not tissue.any():
+        nothing = dict.fromkeys(("sharpness", "clipped_dark", "clipped_bright"), float("nan"))
+        return {"tissue_share": 0.0, "tissue_pixels": 0, **nothing}
+    brightest = rgba[..., :3].max(axis=-1)[tissue]
+    laplacian = cv2.Laplacian(cv2.cvtColor(rgba[..., :3], cv2.COLOR_RGB2GRAY), cv2.CV_32F)
+    # Where tissue meets background the outline would count as detail.
+    inner = cv2.erode(tissue.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return {
+        "tissue_share": float(tissue.mean()),
+        "tissue_pixels": int(tissue.sum()),
+        "sharpness": float(laplacian[inner].var(dtype=np.float64)) if inner.any() else float("nan"),
+        "clipped_dark": float((brightest <= _DARK).mean()),
+        "clipped_bright": float((brightest >= _BRIGHT).mean()),
+    }

@@ -1,0 +1,99 @@
+"""Surveys on disk, so that photographs that have not changed are not surveyed again."""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import cv2
+import numpy as np
+import pandas as pd
+import PIL
+from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
+
+from anemia_lightning.data.copies import Copies
+from anemia_lightning.data.reading import Unreadable
+from anemia_lightning.data.survey import Survey
+from anemia_lightning.errors import DiskFullError
+from anemia_lightning.whole_file import whole_file
+
+SURVEY_VERSION = 1
+"""Raised whenever a survey of the same photographs would come out differently."""
+
+
+def stored_survey(folder: Path, manifest: pd.DataFrame, take: Callable[[], Survey], *, kind: str = "") -> Survey:
+    """Returns the survey of a manifest from the store, or takes it and stores it.
+
+    It is found again by name, path, size and time of change of all photographs and masks. What it holds of a photo
+    (hashes, measures of colour) is personal data, so only its owner can read it. A store that cannot be written to
+    changes nothing but the time the next survey takes.
+
+    Args:
+        folder: Of the store.
+        manifest: The photos.
+        take: Surveys them.
+        kind: What else the survey depends on.
+    """
+    file = folder / f"{survey_key(manifest, kind=kind)}.npz"
+    known = _read(file)
+    if known is not None:
+        return known
+    survey = take()
+    with suppress(OSError, DiskFullError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(file, survey)
+    return survey
+
+
+def survey_key(manifest: pd.DataFrame, *, kind: str = "") -> str:
+    """Returns the SHA-256 of all that a survey depends on."""
+    versions = f"{SURVEY_VERSION} {kind} {cv2.__version__} {PIL.__version__}"
+    digest = hashlib.sha256(versions.encode())
+    for photo, path, mask in zip(manifest["photo"], manifest["path"], manifest["mask"], strict=True):
+        digest.update(repr((photo, _state(path), _state(mask))).encode())
+    return digest.hexdigest()
+
+
+def _state(path: str) -> tuple[str, int, int] | str:
+    try:
+        status = Path(path).stat() if path else None
+    except (OSError, ValueError):
+        return path
+    return (path, status.st_size, status.st_mtime_ns) if status else ""
+
+
+def _write(file: Path, survey: Survey) -> None:
+    tables = {
+        "facts": survey.facts,
+        "unreadable": pd.DataFrame(survey.unreadable, columns=list(Unreadable._fields)),
+        "groups": survey.copies.groups,
+        "pairs": survey.copies.pairs,
+        "near": survey.copies.near,
+    }
+    arrays = {f"{name}/{column}": _column(table[column]) for name, table in tables.items() for column in table}
+    with whole_file(file) as handle:
+        np.savez(handle, allow_pickle=False, **arrays)
+
+
+def _column(values: pd.Series) -> NDArray[Any]:
+    # Text as text: an array of objects would need pickle, which runs what it reads.
+    return values.to_numpy() if is_numeric_dtype(values) else np.array(values.tolist(), dtype=str)
+
+
+def _read(file: Path) -> Survey | None:
+    """Returns the stored survey; None where there is none, or none that can be read."""
+    try:
+        with file.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
+            tables: dict[str, dict[str, Any]] = {}
+            for key in arrays:
+                name, column = key.split("/", 1)
+                values = arrays[key]
+                tables.setdefault(name, {})[column] = values.tolist() if values.dtype.kind == "U" else values
+            frames = {name: pd.DataFrame(columns) for name, columns in tables.items()}
+            unreadable = [Unreadable(*row) for row in frames["unreadable"].itertuples(index=False)]
+            return Survey(frames["facts"], unreadable, Copies(frames["groups"], frames["pairs"], frames["near"]))
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
+        return None

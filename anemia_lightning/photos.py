@@ -1,0 +1,51 @@
+"""The photos of a command: prepared before its eyes, and what it must know of them."""
+
+from collections import Counter
+
+from omegaconf import DictConfig
+
+from anemia_lightning import wiring
+from anemia_lightning.contracts import GRAINS
+from anemia_lightning.data.datamodule import AnemiaDataModule
+from anemia_lightning.data.preparation import Prepared
+from anemia_lightning.errors import DataChangedError, SplitFileError
+from anemia_lightning.run_folder import RunFolder
+from anemia_lightning.terminal import progress_bar
+
+
+def prepare_photos(cfg: DictConfig) -> Prepared:
+    """Reads the photos that `data` names, with a bar for what takes long.
+
+    Raises:
+        AnemiaError: If the photos cannot be used as they are.
+    """
+    with progress_bar("reading photographs") as reading, progress_bar("looking for copies") as comparing:
+        return wiring.build_preparation(cfg)(reading=reading, comparing=comparing)
+
+
+def restore_datamodule(cfg: DictConfig, prepared: Prepared, run: RunFolder) -> AnemiaDataModule:
+    """Returns the datamodule of an earlier run: its photos stay in the splits where they were.
+
+    Raises:
+        DataChangedError: If the photos are no longer those of the run.
+    """
+    datamodule = wiring.build_datamodule(cfg, prepared, split_file=run.splits)
+    try:
+        datamodule.setup()
+    except SplitFileError as error:
+        raise DataChangedError(run.path, str(cfg.data.get("root") or dict(cfg.data.get("roots", {})))) from error
+    return datamodule
+
+
+def photo_lines(cfg: DictConfig, prepared: Prepared) -> list[str]:
+    """Returns what a person should know of the photos before anything is made of them."""
+    manifest = prepared.manifest
+    lines = [f"{len(manifest)} photos of {manifest['patient'].nunique()} patients from {cfg.data.name}"]
+    groups = manifest["photo_group"].nunique()
+    if groups < len(manifest) and cfg.data.photo_groups in GRAINS:
+        lines.append(f"They show {groups} different photographs; copies stay on one side of every split.")
+    reasons = Counter(str(reason).split(":")[0] for reason in prepared.excluded.get("reason", ()))
+    if reasons:
+        counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        lines.append(f"Left out: {counts}; splits.csv says which.")
+    return lines

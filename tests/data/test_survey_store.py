@@ -1,0 +1,82 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from anemia_lightning.data.survey import Survey, survey_photos
+from anemia_lightning.data.survey_store import stored_survey, survey_key
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / f"{number}.png" for number in range(4)]
+    for path in paths[:3]:
+        Image.fromarray(rng.integers(0, 256, (32, 48, 3), dtype=np.uint8)).save(path)
+    paths[3].write_bytes(b"no picture")
+    return pd.DataFrame({"photo": [f"s/{path.name}" for path in paths], "path": list(map(str, paths)), "mask": ""})
+
+
+class Counted:
+    """Surveys, and counts how often."""
+
+    def __init__(self, manifest: pd.DataFrame) -> None:
+        self.manifest = manifest
+        self.times = 0
+
+    def __call__(self) -> Survey:
+        self.times += 1
+        return survey_photos(self.manifest)
+
+
+def assert_same(one: Survey, other: Survey) -> None:
+    pd.testing.assert_frame_equal(one.facts, other.facts)
+    assert one.unreadable == other.unreadable
+    for table in ("groups", "pairs", "near"):
+        pd.testing.assert_frame_equal(getattr(one.copies, table), getattr(other.copies, table), check_dtype=False)
+
+
+def test_a_stored_survey_is_found_again_to_the_last_bit(tmp_path: Path, manifest: pd.DataFrame) -> None:
+    take = Counted(manifest)
+    first = stored_survey(tmp_path / "store", manifest, take)
+    again = stored_survey(tmp_path / "store", manifest, take)
+    assert take.times == 1
+    assert_same(first, again)
+    assert_same(again, survey_photos(manifest))
+    assert (tmp_path / "store").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("change", ["content", "time", "name", "mask"])
+def test_whatever_changes_is_surveyed_anew(tmp_path: Path, manifest: pd.DataFrame, change: str) -> None:
+    before = survey_key(manifest)
+    first = Path(manifest["path"][0])
+    if change == "content":
+        Image.new("RGB", (48, 32), (200, 90, 80)).save(first)
+    elif change == "time":
+        os.utime(first, (1, 1))
+    elif change == "name":
+        manifest.loc[0, "photo"] = "s/other.png"
+    else:
+        manifest.loc[0, "mask"] = manifest["path"][1]
+    assert survey_key(manifest) != before
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 torn", None])
+def test_a_damaged_store_is_replaced(tmp_path: Path, manifest: pd.DataFrame, damage: bytes | None) -> None:
+    take = Counted(manifest)
+    first = stored_survey(tmp_path / "store", manifest, take)
+    (file,) = (tmp_path / "store").iterdir()
+    file.write_bytes(file.read_bytes()[:-40] if damage is None else damage)
+    assert_same(stored_survey(tmp_path / "store", manifest, take), first)
+    assert take.times == 2
+    stored_survey(tmp_path / "store", manifest, take)
+    assert take.times == 2
+
+
+def test_a_store_that_cannot_be_written_to_changes_nothing(tmp_path: Path, manifest: pd.DataFrame) -> None:
+    (tmp_path / "store").write_text("a file in the place of the folder")
+    take = Counted(manifest)
+    assert_same(stored_survey(tmp_path / "store", manifest, take), survey_photos(manifest))
