@@ -101,7 +101,8 @@ def _single_job(run: Run, created: Path | None) -> Run:
         try:
             run(cfg)
         except AnemiaError as error:
-            _remove_unfinished(created)
+            if not error.keeps_run:
+                _remove_unfinished(created)
             sys.exit(_explain(error))
         except KeyboardInterrupt:
             sys.exit(_say("Interrupted. Continue with resume=last.", EXIT_INTERRUPTED))

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -33,7 +34,8 @@ def draw_folder(root: Path, **photos: int) -> None:
     for position, (name, count) in enumerate(photos.items()):
         (root / name).mkdir(parents=True)
         for number in range(count):
-            Image.new("RGB", (40, 30), (200 - 60 * position, 90, number % 250)).save(root / name / f"{number}.png")
+            pixels = np.random.default_rng((position, number)).integers(0, 200 - 60 * position, (30, 40, 3))
+            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{number}.png")
 
 
 def refused(folder: Path, *arguments: str, verb: str = "train") -> str:
@@ -105,7 +107,23 @@ def test_all_unreadable_photos_are_listed_or_left_out(tmp_path: Path) -> None:
     assert answer.returncode == 0, answer.stderr
     splits = (tmp_path / "logs" / "train" / "latest" / "splits.csv").read_text().splitlines()
     assert [line for line in splits if ",excluded," in line and "Anemic/0.png" in line]
-    assert "2 photos are unreadable and excluded" in answer.stdout
+    assert "Left out: 1 IMG_EMPTY, 1 IMG_FORMAT; splits.csv says which." in answer.stdout
+
+
+def test_an_audit_that_finds_no_sound_split_ends_with_3_and_keeps_its_files(tmp_path: Path) -> None:
+    draw_folder(tmp_path / "photos", Anemic=2, Healthy=12)
+    settings = ("data=folder", "data.root=photos", "data.positive_class=Anemic", "paths.cache=null", "probes=false")
+    answer = run(tmp_path, *settings, verb="audit")
+    assert answer.returncode == 3, answer.stderr
+    assert "Looked for a sound split of folder; found none" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    latest = tmp_path / "logs" / "audit" / "latest"
+    assert {"audit.json", "audit.md", "audit.html", "copies.csv"} <= {path.name for path in latest.iterdir()}
+    assert "STOP" in answer.stdout
+
+
+def test_an_audit_of_nothing_ends_with_2_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    assert "nowhere" in refused(tmp_path, "data=folder", "data.root=nowhere", "data.positive_class=x", verb="audit")
 
 
 def test_labels_outside_the_set_are_refused(tmp_path: Path) -> None:

@@ -1,18 +1,12 @@
 """The run's report: one HTML file with its figures inside, no script and nothing from the network."""
 
-import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, StrictUndefined
-
 from anemia_lightning.metrics import Score, shown
-from anemia_lightning.whole_file import whole_file
-
-NOTICE = "Screening aid for research, not a medical device and not a diagnosis"
+from anemia_lightning.report.page import data_uri, write_page
 
 _WORDS = {
     "loss": "weighted log-loss (nats)",
@@ -58,21 +52,17 @@ def write_report(
         settings: The run's configuration, nested as it is.
         figures: PNG by caption, as bytes or as the file that holds them.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = files("anemia_lightning.report").joinpath("template.html.j2").read_text(encoding="utf-8")
-    page = environment.from_string(template).render(
-        notice=NOTICE,
+    write_page(
+        path,
+        "template.html.j2",
         title=title,
         summary=summary,
         warnings=warnings,
         scores=_score_table(scores),
         baselines=_score_table(baselines),
         settings=list(_flattened(settings)),
-        figures=[(caption, _data_uri(figure)) for caption, figure in figures.items()],
+        figures=[(caption, data_uri(_bytes(figure), "png")) for caption, figure in figures.items()],
     )
-    # A file name that is not UTF-8 reaches us with letters that UTF-8 cannot write.
-    with whole_file(path) as file:
-        file.write(page.encode("utf-8", errors="backslashreplace"))
 
 
 def _score_table(scores: Mapping[str, Mapping[str, Score]]) -> _Table:
@@ -97,6 +87,5 @@ def _flattened(settings: Mapping[str, object], prefix: str = "") -> Iterator[tup
             yield f"{prefix}{key}", text
 
 
-def _data_uri(figure: bytes | Path) -> str:
-    png = figure.read_bytes() if isinstance(figure, Path) else figure
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+def _bytes(figure: bytes | Path) -> bytes:
+    return figure.read_bytes() if isinstance(figure, Path) else figure

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jinja2 import UndefinedError
 
 from anemia_lightning.errors import DiskFullError
 from anemia_lightning.plots import draw_roc, to_png
-from anemia_lightning.report import html, write_report
+from anemia_lightning.report import write_report
 
 PNG = to_png(draw_roc([0, 1], [0.2, 0.9]))
 ATTACK = "<img src=x onerror=alert(1)>"
@@ -178,18 +177,3 @@ def test_an_older_report_survives_a_write_that_fails(tmp_path: Path, monkeypatch
         write_report(tmp_path / "report.html", **_content(title="Run 8"))
     assert (tmp_path / "report.html").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
-
-
-def test_a_misspelt_name_in_the_template_is_not_printed_as_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class _Files:
-        def joinpath(self, _: str) -> "_Files":
-            return self
-
-        def read_text(self, encoding: str) -> str:
-            return "{{ titel }}"
-
-    monkeypatch.setattr(html, "files", lambda _: _Files())
-    with pytest.raises(UndefinedError, match="titel"):
-        write_report(tmp_path / "report.html", **_content())

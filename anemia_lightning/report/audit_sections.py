@@ -1,0 +1,224 @@
+"""The audit's tables, made of the plain values of audit.json: for the page and for Markdown alike."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+GRAIN_WORDS = {
+    "random": "none: each photo alone",
+    "patient": "patients only",
+    "bytes": "same file",
+    "pixels": "same pixels",
+    "turned": "also mirrored, turned, re-encoded",
+    "recut": "also cut out anew",
+}
+"""What counts as copies of one photograph, in words."""
+
+_MOST_ROWS = 30
+
+
+class Table(NamedTuple):
+    """A table of texts; the first cell of a row is its head."""
+
+    caption: str
+    columns: list[str]
+    rows: list[list[str]]
+
+
+class Section(NamedTuple):
+    """A chapter: sentences, then tables."""
+
+    title: str
+    says: list[str]
+    tables: list[Table]
+
+
+def audit_summary(audit: Mapping[str, Any]) -> list[str]:
+    """Returns in plain words what the data are."""
+    data, distinct = audit["data"], audit["distinct_photographs"]
+    excluded = sum(audit["excluded"]["codes"].values())
+    left_out = f" {excluded} more cannot be used." if excluded else ""
+    photos = (
+        f"{data['photos']} photos of {data['patients']} patients can be read, {data['anaemic']} of them of anaemic "
+        f"patients.{left_out}"
+    )
+    if distinct["recut"] == data["photos"]:
+        return [photos, "No copies were found: every photo shows a photograph of its own."]
+    return [
+        photos,
+        f"They are {distinct['bytes']} different files with {distinct['pixels']} different pictures; without mirrored, "
+        f"turned and re-encoded copies {distinct['turned']}, and without new cut-outs of one photograph "
+        f"{distinct['recut']}.",
+    ]
+
+
+def copy_sections(audit: Mapping[str, Any]) -> list[Section]:
+    """Returns the chapters on copies and splits that have something to say; `audit` is what audit.json holds."""
+    return [section for chapter in (_copies, _given, _grouping) for section in chapter(audit)]
+
+
+def photo_sections(audit: Mapping[str, Any]) -> list[Section]:
+    """Returns the chapters on the photos themselves that have something to say."""
+    return [section for chapter in (_labels, _counts, _files, _gaps) for section in chapter(audit)]
+
+
+def grouping_table(audit: Mapping[str, Any]) -> Table | None:
+    """Returns the table of baselines at each grain, AUROC with interval; None where there is none."""
+    rows = audit["grouping"]
+    if not rows:
+        return None
+    names = list(dict.fromkeys(name for row in rows for name in row["auroc"]))
+    columns = ["kept together", "photos", "groups", "left out", *names]
+    counts = ("photos", "groups", "dropped")
+    cells = [
+        [
+            GRAIN_WORDS[row["grain"]],
+            *(str(row[name]) for name in counts),
+            *(interval_text(row["auroc"].get(n)) for n in names),
+        ]
+        for row in rows
+    ]
+    return Table("AUROC out of fold [95 % interval]", columns, cells)
+
+
+def _grouping(audit: Mapping[str, Any]) -> Iterator[Section]:
+    table = grouping_table(audit)
+    if table:
+        yield Section(
+            "What keeping copies together is worth",
+            [
+                "The same models, cross-validated: first with the photos dealt at random, then with ever wider copies "
+                "kept on one side. What falls from the first row to the last was recognition rather than skill; a "
+                "little of it is that fewer different photographs are left to learn from. Left out are photos whose "
+                "copies contradict them.",
+            ],
+            [table],
+        )
+
+
+def _copies(audit: Mapping[str, Any]) -> Iterator[Section]:
+    leaks = {row["grain"]: row["leaked"] for row in audit["leak"]["random"]}
+    rows = [
+        [
+            GRAIN_WORDS[row["grain"]],
+            *(str(row[name]) for name in ("distinct", "groups", "photos", "largest", "across_classes")),
+            *(str(row[name]) for name in ("across_patients", "across_sites", "other_hemoglobin")),
+            _number(row["spread_highest_g_dl"], 1),
+            _percent(leaks[row["grain"]]),
+        ]
+        for row in audit["copies"]
+    ]
+    columns = ["counted as copies", "distinct", "groups", "photos in them", "largest", "both classes"]
+    columns += ["several patients", "several sites", "several haemoglobins", "widest g/dL apart", "random split leaks"]
+    share = _percent(audit["leak"]["test_share"])
+    says = (
+        f"The last column: of the test photos of a random split that keeps {share} for the test, stratified by label, "
+        "the share with a copy in training (the exact expectation)."
+    )
+    yield Section("Copies of one photograph", [says], [Table("Groups of two photos or more", columns, rows)])
+
+
+def _given(audit: Mapping[str, Any]) -> Iterator[Section]:
+    leak = audit["leak"]["given"]
+    if leak:
+        words = {**GRAIN_WORDS, "patient": "same patient"}
+        rows = [
+            [words[row["grain"]], str(row["crossing"]), _percent(row["val"]), _percent(row["test"])] for row in leak
+        ]
+        columns = ["what may cross", "groups that cross", "val photos met in training", "test photos met in training"]
+        yield Section("The split that the data bring along", [], [Table("What it leaks", columns, rows)])
+
+
+def _labels(audit: Mapping[str, Any]) -> Iterator[Section]:
+    check = audit["hemoglobin"]
+    if not check["known"]:
+        yield Section("Labels and haemoglobin", ["The data give no haemoglobin, so labels cannot be checked."], [])
+        return
+    says = [
+        f"The labels are by the rule {audit['labels']['rule']} ({audit['labels']['source']}).",
+        f"Haemoglobin is known of {check['known']} photos; {check['agreeing']} labels follow one cut-off, anaemic "
+        f"below {check['cutoff_g_dl']:g} g/dL. {check['near']} photos stand within {check['near_g_dl']:g} g/dL of it.",
+    ]
+    flips = [[rule, str(flip["flips"]), str(flip["of"])] for rule, flip in audit["labels"]["flips"].items()]
+    others = Table("Labels that would differ", ["under the rule", "labels", "of photos"], flips)
+    tables = [others, *_listing("Labels that no rule explains", check["contradicting"])]
+    yield Section("Labels and haemoglobin", says, tables)
+
+
+def _counts(audit: Mapping[str, Any]) -> Iterator[Section]:
+    values = {row["column"]: row["cramers_v"] for row in audit["associations"]}
+    tables = []
+    for column in dict.fromkeys(row["column"] for row in audit["counts"]):
+        rows = [row for row in audit["counts"] if row["column"] == column]
+        follows = f" (Cramér's V with the class {values[column]:.2f})" if column in values else ""
+        name = column.replace("_", " ")
+        cells = [
+            [row["value"], str(row["photos"]), str(row["patients"]), str(row["anaemic"]), _percent(row["share"])]
+            for row in rows
+        ]
+        columns = [name, "photos", "patients", "anaemic", "share"]
+        tables.append(Table(f"By {name}{follows}", columns, _shortened(cells)))
+    yield Section("Who is in the data", [], tables)
+
+
+def _files(audit: Mapping[str, Any]) -> Iterator[Section]:
+    names = ("lowest", "q05", "median", "q95", "highest")
+    rows = [
+        [row["measure"].replace("_", " "), *(_figures(row[name]) for name in names), str(row["outliers"])]
+        for row in audit["files"]["measures"]
+    ]
+    measures = Table("Measures", ["measure", "lowest", "5 %", "median", "95 %", "highest", "outliers"], rows)
+    outliers = [
+        [row["photo"], row["measure"].replace("_", " "), _figures(row["value"])] for row in audit["files"]["outliers"]
+    ]
+    tables = [measures, *([Table("Outliers", ["photo", "measure", "value"], _shortened(outliers))] if outliers else [])]
+    says = (
+        "Width and height as seen, in pixels; sharpness is the variance of the Laplacian over the tissue; clipped are "
+    )
+    yield Section("The files", [says + "the shares of the tissue that are black or burnt out."], tables)
+
+
+def _gaps(audit: Mapping[str, Any]) -> Iterator[Section]:
+    rows = [
+        [row["column"].replace("_", " "), str(row["missing"]), _percent(row["share"])]
+        for row in audit["missing"]
+        if row["missing"]
+    ]
+    tables = [Table("Missing values", ["column", "photos without", "share"], rows)] if rows else []
+    excluded = [[row["photo"], row["reason"]] for row in audit["excluded"]["photos"]]
+    tables += [Table("Photos that cannot be used", ["photo", "reason"], _shortened(excluded))] if excluded else []
+    if tables:
+        yield Section("What is missing", [], tables)
+
+
+def _listing(caption: str, photos: Sequence[str]) -> Iterator[Table]:
+    if photos:
+        yield Table(caption, ["photo"], _shortened([[photo] for photo in photos]))
+
+
+def _shortened(rows: list[list[str]]) -> list[list[str]]:
+    """Returns the first rows and, of a long table, how many more audit.json has."""
+    if len(rows) <= _MOST_ROWS:
+        return rows
+    rest = [f"and {len(rows) - _MOST_ROWS} more, in audit.json", *([""] * (len(rows[0]) - 1))]
+    return [*rows[:_MOST_ROWS], rest]
+
+
+def interval_text(auroc: Mapping[str, float | None] | None) -> str:
+    """Returns a score with its interval, and "-" where there is none."""
+    if not auroc or auroc["value"] is None:
+        return "-"
+    if auroc["low"] is None or auroc["high"] is None:
+        return f"{auroc['value']:.2f}"
+    return f"{auroc['value']:.2f} [{auroc['low']:.2f}, {auroc['high']:.2f}]"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.0%}"
+
+
+def _number(value: float | None, places: int) -> str:
+    return "-" if value is None else f"{value:.{places}f}"
+
+
+def _figures(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004

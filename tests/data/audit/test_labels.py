@@ -1,0 +1,32 @@
+"""Labels against haemoglobin."""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from anemia_lightning.contracts import UNKNOWN_LABEL
+from anemia_lightning.data.audit.labels import LabelCheck, check_labels
+
+Table = Callable[..., pd.DataFrame]
+HEMOGLOBIN = [8.0, 10.9, 11.0, 12.0, 13.5, 9.5]
+
+
+def test_the_cutoff_that_the_labels_follow_is_found(table: Table) -> None:
+    check = check_labels(table([1, 1, 0, 0, 0, 1], hemoglobin_g_dl=HEMOGLOBIN))
+    assert check == LabelCheck(known=6, cutoff_g_dl=11.0, agreeing=6, contradicting=[], near=2)
+
+
+def test_a_label_against_it_is_named_unless_another_rule_explains_it(table: Table) -> None:
+    manifest = table([1, 1, 0, 0, 0, 0, 1], hemoglobin_g_dl=[*HEMOGLOBIN, 10.0])
+    check = check_labels(manifest)
+    assert (check.cutoff_g_dl, check.agreeing, check.contradicting) == (11.0, 6, ["s/5.png"])
+    explaining = pd.Series([0] * 7)
+    silent = pd.Series([UNKNOWN_LABEL] * 7)
+    assert check_labels(manifest, [silent]).contradicting == ["s/5.png"]
+    assert check_labels(manifest, [silent, explaining]).contradicting == []
+
+
+def test_photos_without_haemoglobin_are_not_judged(table: Table) -> None:
+    missing = [*HEMOGLOBIN[:5], float("nan")]
+    assert check_labels(table([1, 1, 0, 0, 0, 1], hemoglobin_g_dl=missing)).known == 5
+    assert check_labels(table([1, 0])) == LabelCheck(0, None, 0, [], 0)
