@@ -9,7 +9,7 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[1]
 HEAVY = ("torch", "lightning", "sklearn", "pandas", "matplotlib")
-VERBS = ("train", "evaluate", "predict")
+VERBS = ("audit", "train", "crossval", "evaluate", "predict")
 
 RUN_AND_TELL = """
 import importlib, sys

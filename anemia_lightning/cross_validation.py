@@ -1,0 +1,93 @@
+"""What `crossval` does: one training run per fold, and the scores of all photos by models that never saw them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+
+from anemia_lightning.data.folds import Fold, LeftOut, draw_folds, leave_one_out
+from anemia_lightning.data.preparation import Prepared
+from anemia_lightning.errors import DataChangedError
+from anemia_lightning.fold_runs import FoldRun, run_folds
+from anemia_lightning.fold_scores import fold_lines, pool_baselines, pool_predictions, score_folds
+from anemia_lightning.photos import photo_lines, prepare_photos
+from anemia_lightning.run_folder import RunFolder, write_json, write_table, write_text
+from anemia_lightning.scoring import NOTE, warning_lines
+from anemia_lightning.settings import make_paths_absolute
+from anemia_lightning.terminal import quiet, say
+
+
+@dataclass(frozen=True)
+class CrossvalResult:
+    """What a cross-validation returns to its caller."""
+
+    folder: Path
+    predictions: pd.DataFrame
+    """One row per photo and repeat: fold, and the columns of a prediction table."""
+    scores: dict[str, Any]
+    """As in metrics.json."""
+
+
+def cross_validate(cfg: DictConfig) -> CrossvalResult:
+    """Trains one model per fold and scores each photo by the model that never saw it, its copies or its patient.
+
+    Raises:
+        AnemiaError: If the photos cannot be used, or not be dealt to so many folds.
+        DataChangedError: If a cross-validation is resumed whose photos have changed.
+    """
+    quiet()
+    make_paths_absolute(cfg)
+    folder = RunFolder(cfg.paths.run_dir)
+    prepared = prepare_photos(cfg)
+    folds, skipped = deal_folds(cfg, prepared.manifest)
+    runs = _lay_out(folder, folds, prepared)
+    write_text(folder.settings, OmegaConf.to_yaml(cfg, resolve=True))
+    folder.point_latest()
+    warnings = [cfg.data.caution] if cfg.data.caution else []
+    say(*photo_lines(cfg, prepared), *_dealt_lines(folds, skipped), *warning_lines(warnings))
+    run_folds(cfg, runs, prepared, jobs=cfg.jobs)
+    predictions = pool_predictions(folds, [RunFolder(run.folder) for run in runs])
+    baselines = pool_baselines(folds, prepared, seed=cfg.seed)
+    scores = score_folds(predictions, baselines, prepared, threshold=cfg.evaluation.threshold)
+    write_table(folder.path / "predictions.csv", predictions)
+    write_table(folder.path / "baseline_predictions.csv", baselines)
+    write_json(folder.metrics_json, {**scores, "skipped": skipped, "warnings": warnings})
+    say("", *fold_lines(scores), *warning_lines(warnings), f"scores:     {folder.metrics_json}", NOTE)
+    return CrossvalResult(folder.path, predictions, scores)
+
+
+def deal_folds(cfg: DictConfig, manifest: pd.DataFrame) -> LeftOut:
+    """Returns the folds that the settings ask for, and which values of `leave_out` cannot be one."""
+    fractions = cfg.split.fractions
+    val_share = fractions.val / (fractions.train + fractions.val)
+    if cfg.leave_out:
+        return leave_one_out(manifest, cfg.leave_out, seed=cfg.split.seed, val_share=val_share)
+    drawn = draw_folds(manifest, folds=cfg.folds, repeats=cfg.repeats, seed=cfg.split.seed, val_share=val_share)
+    return LeftOut(drawn, {})
+
+
+def _lay_out(folder: RunFolder, folds: Sequence[Fold], prepared: Prepared) -> list[FoldRun]:
+    """Writes which photo each fold tests, validates and trains on, or asserts that this is what a resumed run has."""
+    manifest = prepared.manifest
+    runs = []
+    for fold in folds:
+        run = FoldRun(fold.name, folder.path / "folds" / fold.name, folder.path / "splits" / f"{fold.name}.csv")
+        columns = manifest[["photo", "patient", "photo_group", "label"]]
+        # What no fold can use is listed too, so that each file tells of all photos.
+        rows = columns.assign(split=fold.splits, reason=np.where(fold.splits == "excluded", fold.reason, ""))
+        text = rows.to_csv(index=False, lineterminator="\n")
+        if run.split_file.is_file() and run.split_file.read_text(encoding="utf-8") != text:
+            raise DataChangedError(folder.path, "the data of this cross-validation")
+        write_text(run.split_file, text)
+        runs.append(run)
+    return runs
+
+
+def _dealt_lines(folds: Sequence[Fold], skipped: dict[str, str]) -> list[str]:
+    lines = [f"{len(folds)} folds, each with training, validation and test photos of its own."]
+    lines += [f"Fold {fold.name} leaves out {fold.dropped} photos: {fold.reason}." for fold in folds if fold.dropped]
+    return [*lines, *(f"No fold tests {value}: {why}." for value, why in skipped.items())]

@@ -1,0 +1,27 @@
+"""Command: grouped, stratified cross-validation, fold by fold."""
+
+from omegaconf import DictConfig
+
+from anemia_lightning.cli import run_command
+
+
+def main() -> None:
+    """Entry point of `anemia-crossval` and `python -m anemia_lightning.crossval`."""
+    run_command("crossval", crossval, prepare=_prepare)
+
+
+def crossval(cfg: DictConfig) -> "object":
+    """Cross-validates as the settings say and returns the `CrossvalResult`."""
+    from anemia_lightning.cross_validation import cross_validate
+
+    return cross_validate(cfg)
+
+
+def _prepare(overrides: list[str]) -> list[str]:
+    from anemia_lightning.resuming import continue_overrides
+
+    return continue_overrides(overrides, verb="crossval")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""The training runs of a cross-validation: one after the other or side by side, each finished only once."""
+
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from anemia_lightning.data.preparation import Prepared
+from anemia_lightning.run_folder import RunFolder
+from anemia_lightning.settings import register_resolvers
+from anemia_lightning.terminal import say
+
+
+@dataclass(frozen=True)
+class FoldRun:
+    """One fold of a cross-validation, as a training run in a folder of its own."""
+
+    name: str
+    folder: Path
+    split_file: Path
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has come to its end: its report is the last file that it writes."""
+        return (self.folder / "report.html").is_file()
+
+
+def run_folds(cfg: DictConfig, runs: Sequence[FoldRun], prepared: Prepared, *, jobs: int) -> None:
+    """Trains and scores every fold that is not finished; one that was interrupted continues where it stopped.
+
+    Args:
+        cfg: The settings of the cross-validation.
+        runs: Its folds.
+        prepared: The photos, so that no fold surveys them again.
+        jobs: Folds side by side, each in a process of its own with its share of the cores.
+    """
+    left = [run for run in runs if not run.is_finished]
+    if len(left) < len(runs):
+        say(f"{len(runs) - len(left)} of {len(runs)} folds are finished already.")
+    if jobs == 1:
+        for run in left:
+            say("", f"Fold {runs.index(run) + 1} of {len(runs)}: {run.name}")
+            _train(fold_settings(cfg, run), prepared)
+        return
+    # A process that was forked from one with running threads can stand still for ever.
+    context = multiprocessing.get_context("spawn")
+    threads = max(1, torch.get_num_threads() // jobs)
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        tasks = {pool.submit(_train_apart, fold_settings(cfg, run), prepared, threads): run for run in left}
+        for done, task in enumerate(as_completed(tasks), start=1):
+            task.result()
+            say(f"{done} of {len(left)} folds done: {tasks[task].name}")
+
+
+def fold_settings(cfg: DictConfig, run: FoldRun) -> DictConfig:
+    """Returns the settings of one fold's training run."""
+    settings = OmegaConf.create(OmegaConf.to_container(cfg))
+    assert isinstance(settings, DictConfig)
+    with open_dict(settings):
+        for key in ("folds", "repeats", "leave_out", "jobs"):
+            del settings[key]
+        settings.verb = "train"
+        settings.paths.run_dir = str(run.folder)
+        settings.split.file = str(run.split_file)
+        last = RunFolder(run.folder).last
+        settings.resume = str(last) if last.is_file() else None
+    return settings
+
+
+def _train(cfg: DictConfig, prepared: Prepared) -> None:
+    from anemia_lightning.training import train_run
+
+    train_run(cfg, prepared=prepared)
+
+
+def _train_apart(cfg: DictConfig, prepared: Prepared, threads: int) -> None:
+    torch.set_num_threads(threads)
+    register_resolvers()
+    log = Path(cfg.paths.run_dir) / "fold.log"
+    with log.open("a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
+        _train(cfg, prepared)

@@ -1,0 +1,124 @@
+"""The scores of a cross-validation: of each fold, and of all photos together, beside those of the baselines."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from anemia_lightning.baselines import COMPARED, predict_baselines
+from anemia_lightning.contracts import PREDICTION_COLUMNS
+from anemia_lightning.data.folds import Fold
+from anemia_lightning.data.preparation import Prepared
+from anemia_lightning.data.splits import independent_groups
+from anemia_lightning.metrics.intervals import Interval, auroc_difference_interval, auroc_interval
+from anemia_lightning.metrics.scores import decisions_of
+from anemia_lightning.run_folder import RunFolder
+from anemia_lightning.scoring import number, score_table
+
+_TEXT = dict.fromkeys(("photo", "patient", "photo_group", "site"), str)
+_ALIKE = (1.0, 1.0)
+"""Folds weigh the classes each by its own training photos, so pooled losses weigh them alike."""
+
+
+def pool_predictions(folds: Sequence[Fold], folders: Sequence[RunFolder]) -> pd.DataFrame:
+    """Returns the test predictions of all folds, one row per photo and repeat: repeat, fold, `PREDICTION_COLUMNS`."""
+    tables = [
+        read_predictions(folder, "test").assign(repeat=fold.repeat, fold=fold.name)
+        for fold, folder in zip(folds, folders, strict=True)
+    ]
+    return pd.concat(tables, ignore_index=True)[["repeat", "fold", *PREDICTION_COLUMNS]]
+
+
+def read_predictions(folder: RunFolder, split: str) -> pd.DataFrame:
+    """Returns what a run predicted for a split, ids as they were written."""
+    # An id such as NA or 007 is neither a gap nor a number.
+    return pd.read_csv(folder.predictions(split), dtype=_TEXT, keep_default_na=False)
+
+
+def pool_baselines(folds: Sequence[Fold], prepared: Prepared, *, seed: int) -> pd.DataFrame:
+    """Returns what the baselines say of the same photos, each fitted on the training photos of the same fold."""
+    rows = prepared.manifest.merge(prepared.facts, on="photo", validate="one_to_one")
+    # Constant within a fold but not between folds, the prevalence pools to an AUROC that means nothing.
+    names = [name for name in COMPARED if name != "prevalence"]
+    tables = []
+    for fold in folds:
+        split = fold.splits.to_numpy()
+        train, test = rows[split == "train"], rows[split == "test"]
+        known = test[["photo", "label"]].assign(repeat=fold.repeat, fold=fold.name)
+        tables.append(known.join(predict_baselines(train, test, names=names, seed=seed)))
+    # What could not be fitted in one fold could not be judged on all photos.
+    pooled: pd.DataFrame = pd.concat(tables, ignore_index=True).dropna(axis="columns")
+    return pooled
+
+
+def score_folds(
+    predictions: pd.DataFrame, baselines: pd.DataFrame, prepared: Prepared, *, threshold: float
+) -> dict[str, Any]:
+    """Returns the scores of all photos together and of each fold, with those of the baselines.
+
+    Pooled scores are those of each photo's mean logit (of a baseline: mean probability) over the repeats; intervals
+    are bootstrapped over what is independent: patients and photo groups together.
+
+    Args:
+        predictions: What `pool_predictions` returns.
+        baselines: What `pool_baselines` returns.
+        prepared: The photos.
+        threshold: Probability from which a photo is called anaemic.
+
+    Returns:
+        Plain values: pooled, baselines by name, folds by name.
+    """
+    photos = predictions.groupby("photo", as_index=False).agg(label=("label", "first"), logit=("logit", "mean"))
+    photos["prediction"] = decisions_of(photos["logit"].to_numpy(), threshold)
+    groups = pd.Series(independent_groups(prepared.manifest), index=prepared.manifest["photo"])
+    clusters = photos["photo"].map(groups).to_numpy()
+    labels, logits = photos["label"].to_numpy(), photos["logit"].to_numpy()
+    names = baselines.columns.drop(["photo", "label", "repeat", "fold"])
+    others = baselines.groupby("photo")[list(names)].mean().reindex(photos["photo"])
+    return {
+        "pooled": {
+            **score_table(photos, class_weights=_ALIKE, threshold=threshold),
+            "prevalence": float(labels.mean()),
+            "auroc_interval": bounds(auroc_interval(labels, logits, clusters)),
+        },
+        "baselines": {name: _compare(labels, logits, others[name].to_numpy(), clusters) for name in names},
+        "folds": {
+            str(name): score_table(rows, class_weights=_ALIKE, threshold=threshold)
+            for name, rows in predictions.groupby("fold", sort=False)
+        },
+    }
+
+
+def _compare(labels: ArrayLike, network: ArrayLike, baseline: ArrayLike, clusters: ArrayLike) -> dict[str, Any]:
+    own = auroc_interval(labels, baseline, clusters)
+    difference = auroc_difference_interval(labels, network, baseline, clusters)
+    return {
+        "auroc": own.value,
+        "auroc_interval": bounds(own),
+        "network_minus_this": difference.value,
+        "network_minus_this_interval": bounds(difference),
+    }
+
+
+def bounds(interval: Interval) -> list[float] | None:
+    """Returns an interval as a list for JSON; None where there is none."""
+    return None if interval.low is None or interval.high is None else [interval.low, interval.high]
+
+
+def fold_lines(scores: Mapping[str, Any]) -> list[str]:
+    """Returns the short table that a cross-validation ends with, line by line."""
+    pooled = scores["pooled"]
+    lines = [f"All folds together, {pooled['n']} photos, {pooled['n_positive']} anaemic, AUROC [95 % interval]:"]
+    lines.append(_line("this network", pooled))
+    lines += [_line(name, found) for name, found in scores["baselines"].items()]
+    each = [found["auroc"] for found in scores["folds"].values() if found["auroc"] is not None]
+    if each:
+        lines.append(f"AUROC of the single folds: {min(each):.3f} to {max(each):.3f}")
+    return lines
+
+
+def _line(name: str, found: Mapping[str, Any]) -> str:
+    interval = found["auroc_interval"]
+    shown = f"  [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    return f"  {name:<28}{number(found['auroc'])}{shown}"
