@@ -17,7 +17,7 @@ def read(notebook: Path) -> nbformat.NotebookNode:
 
 
 def test_the_notebooks_are_found() -> None:
-    assert [notebook.name for notebook in NOTEBOOKS] == ["1_train_and_look.ipynb"]
+    assert [notebook.name for notebook in NOTEBOOKS] == ["1_train_and_look.ipynb", "2_what_copies_do.ipynb"]
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
@@ -39,5 +39,5 @@ def test_a_notebook_runs(notebook: Path, tmp_path: Path, monkeypatch: pytest.Mon
     NotebookClient(content, timeout=600, resources={"metadata": {"path": str(tmp_path / "here")}}).execute()
     shown = [output for cell in content.cells if cell.cell_type == "code" for output in cell.outputs]
     images = [output for output in shown if "image/png" in output.get("data", {})]
-    assert len(images) >= 4
-    assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["data", "logs"]
+    assert len(images) >= 2
+    assert {path.name for path in (tmp_path / "here").iterdir()} <= {"data", "logs"}
