@@ -25,8 +25,8 @@ BLOCK = re.compile(r"(?:^<!-- needs: (?P<needs>[^\n]+) -->\n)?^```(?P<language>\
 INLINE = re.compile(r"`([^`\n]+)`")
 SETTING = re.compile(r"^[a-z_]+(\.[a-z_]+)*=[^=…]")
 NAME = re.compile(r"^[a-z_]+(\.[a-z_]+)+$")
-VERBS = ("train", "evaluate", "predict")
-SOURCES = ("synthetic", "folder", "table", "cp_anemic")
+VERBS = ("audit", "train", "crossval", "evaluate", "predict")
+SOURCES = ("synthetic", "folder", "table", "cp_anemic", "eyes_defy", "union")
 
 
 class Block(NamedTuple):
@@ -61,8 +61,8 @@ SETTINGS = [words for span in INLINE.findall(PROSE) if SETTING.match((words := s
 
 def test_the_blocks_are_found() -> None:
     assert README.count("\n```") == 2 * len(BLOCKS)
-    assert [block.language for block in BLOCKS].count("bash") == 9
-    assert [block.needs for block in SHELL if block.needs] == ["your own photographs", "cp_anemic, imagenet weights"]
+    assert [block.language for block in BLOCKS].count("bash") == 10
+    assert [block.needs for block in SHELL if block.needs] == ["your own photographs", "cp_anemic, eyes_defy, imagenet weights"]
     assert len(COMMANDS) >= 14
     assert {verb for verb, *_ in COMMANDS} == set(VERBS)
     assert len(SETTINGS) > 30
@@ -99,7 +99,7 @@ def test_every_command_line_composes(command: list[str]) -> None:
 @pytest.mark.parametrize("words", SETTINGS, ids=" ".join)
 def test_every_setting_in_the_text_is_known(words: list[str]) -> None:
     attempts = [("train", [f"data={source}", *words]) for source in SOURCES]
-    attempts += [("evaluate", words), ("predict", words)]
+    attempts += [(verb, words) for verb in ("evaluate", "predict", "crossval", "audit")]
     assert any(composes(verb, overrides) for verb, overrides in attempts)
 
 
@@ -114,6 +114,7 @@ def composes(verb: str, overrides: list[str]) -> bool:
 def test_every_name_of_a_setting_in_the_text_is_known() -> None:
     known = {key for source in SOURCES for key in flat_settings(compose("train", [f"data={source}"]))}
     groups = {key.split(".")[0] for key in known}
+    known |= {key for verb in VERBS for key in flat_settings(compose(verb))}
     named = {name for name in INLINE.findall(PROSE) if NAME.match(name) and name.split(".")[0] in groups}
     assert len(named) >= 5
     assert named <= known
@@ -173,7 +174,7 @@ def test_the_change_log_and_the_citation_tell_the_version() -> None:
 @pytest.mark.slow
 def test_the_examples_run_one_after_the_other(tmp_path: Path) -> None:
     runnable = [block.text for block in EXAMPLES if block.needs is None]
-    assert len(runnable) == 5
+    assert len(runnable) == 6
     paths = {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")])),
