@@ -15,6 +15,8 @@ from anemia_lightning.data.sources.synthetic import read_synthetic
 from anemia_lightning.settings import compose
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Tests run side by side, and threads of one that wait for one another would take the cores from the others.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ComposeTiny = Callable[..., DictConfig]
 """Called with a run folder and overrides: ``tiny_cfg(folder, "seed=1")``."""

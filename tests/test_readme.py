@@ -73,7 +73,7 @@ def test_the_first_two_blocks_set_everything_up() -> None:
     assert train == [
         "python3 -m venv .venv && .venv/bin/pip install -e '.[rich]' && .venv/bin/python -m anemia_lightning.train"
     ]
-    assert test == [".venv/bin/pip install -e '.[dev]' && .venv/bin/python -m pytest"]
+    assert test == [".venv/bin/pip install -e '.[dev]' && .venv/bin/python -m pytest -n 2"]
 
 
 def test_continuous_integration_runs_what_readme_says() -> None:
