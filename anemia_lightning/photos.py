@@ -48,4 +48,8 @@ def photo_lines(cfg: DictConfig, prepared: Prepared) -> list[str]:
     if reasons:
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         lines.append(f"Left out: {counts}; splits.csv says which.")
+    flips = {rule: found for rule, found in prepared.labels["flips"].items() if found["flips"]}
+    if flips:
+        others = ", ".join(f"{found['flips']} of {found['of']} by {rule}" for rule, found in flips.items())
+        lines.append(f"Labels are those of the rule {prepared.labels['rule']}; they would differ for {others}.")
     return lines

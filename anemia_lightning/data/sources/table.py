@@ -12,8 +12,8 @@ from anemia_lightning.data.sheet import has_column, read_sheet, require_columns
 from anemia_lightning.errors import ConfigError, Fault, SourceError
 
 _ROLES = (
-    *("photo", "label", "patient", "site", "sex", "age_months", "hemoglobin_g_dl", "pregnancy", "altitude_m"),
-    *("cigarettes_per_day", "severity", "mask", "split"),
+    *("photo", "label", "patient", "photo_group", "site", "sex", "age_months", "hemoglobin_g_dl"),
+    *("pregnancy", "altitude_m", "cigarettes_per_day", "severity", "mask", "split"),
 )
 
 Value = str | int | float | bool
@@ -40,9 +40,9 @@ def read_table(
         table: The .csv, .parquet or .xlsx file, relative to `root` or absolute.
         positive_label: What the label column says of anaemic photos; may be several.
         negative_label: What it says of the others.
-        columns: The table's names for photo, label, patient, site, sex, age_months, hemoglobin_g_dl, pregnancy,
-            altitude_m, cigarettes_per_day, severity, mask and split, where they differ from these. A column with
-            a name of its own must be there; None leaves it out.
+        columns: The table's names for photo, label, patient, photo_group, site, sex, age_months,
+            hemoglobin_g_dl, pregnancy, altitude_m, cigarettes_per_day, severity, mask and split, where they differ
+            from these. A column with a name of its own must be there; None leaves it out.
         source: First part of the photo ids.
 
     Returns:

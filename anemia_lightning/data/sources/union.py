@@ -75,8 +75,11 @@ def _shared_sites(manifests: Mapping[str, pd.DataFrame]) -> set[str]:
 def _name_apart(name: str, manifest: pd.DataFrame, shared_sites: set[str]) -> pd.DataFrame:
     site = manifest["site"]
     # Photo ids begin with the name of the source, and patients and groups without a name of their own are photo ids.
-    own_name = manifest["patient"].where(manifest["patient"] == manifest["photo"], name + "/" + manifest["patient"])
-    return manifest.assign(patient=own_name, site=site.where(~site.isin(shared_sites), name + "/" + site), source=name)
+    own_names = {
+        column: manifest[column].where(manifest[column] == manifest["photo"], name + "/" + manifest[column])
+        for column in ("patient", "photo_group")
+    }
+    return manifest.assign(**own_names, site=site.where(~site.isin(shared_sites), name + "/" + site), source=name)
 
 
 def _stack(manifests: Sequence[pd.DataFrame]) -> pd.DataFrame:

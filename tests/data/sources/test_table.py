@@ -33,10 +33,10 @@ def refusal(root: Path, **options: Any) -> str:
 def test_all_columns_under_their_default_names(tmp_path: Path) -> None:
     draw(
         tmp_path,
-        "photo,label,patient,site,sex,age_months,hemoglobin_g_dl,pregnancy,altitude_m,cigarettes_per_day,severity,"
-        "mask,split,other\n"
-        "b.png,1,007,Accra ,F,360,9.8,2,250,0,Moderate,a.png,Train,x\n"
-        "./deep/c.png,0,NA,Kumasi,male,,NA,,,,,,,y\n",
+        "photo,label,patient,photo_group,site,sex,age_months,hemoglobin_g_dl,pregnancy,altitude_m,cigarettes_per_day,"
+        "severity,mask,split,other\n"
+        "b.png,1,007,0042,Accra ,F,360,9.8,2,250,0,Moderate,a.png,Train,x\n"
+        "./deep/c.png,0,NA,,Kumasi,male,,NA,,,,,,,y\n",
     )
     manifest = read(tmp_path)
     first, second = manifest.to_dict("records")
@@ -45,7 +45,7 @@ def test_all_columns_under_their_default_names(tmp_path: Path) -> None:
         "path": str(tmp_path / "b.png"),
         "label": 1,
         "patient": "007",
-        "photo_group": "table/b.png",
+        "photo_group": "0042",
         "source": "table",
         "site": "Accra",
         "sex": "female",
@@ -141,8 +141,8 @@ def test_a_label_or_a_haemoglobin_must_be_there(tmp_path: Path) -> None:
 def test_columns_that_no_one_knows_are_refused(tmp_path: Path) -> None:
     draw(tmp_path, "photo,label\na.png,1\nb.png,0\n")
     assert refusal(tmp_path, columns={"patients": "who"}) == (
-        "data.columns has patients; it takes photo, label, patient, site, sex, age_months, hemoglobin_g_dl, "
-        "pregnancy, altitude_m, cigarettes_per_day, severity, mask, split."
+        "data.columns has patients; it takes photo, label, patient, photo_group, site, sex, age_months, "
+        "hemoglobin_g_dl, pregnancy, altitude_m, cigarettes_per_day, severity, mask, split."
     )
     assert refusal(tmp_path, columns={"photo": None}) == "data.columns.photo is null, but needed."
 
