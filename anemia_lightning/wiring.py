@@ -193,6 +193,8 @@ def _usable_cores() -> int:
 
 def _cpu_has_bf16() -> bool:
     # Without native instructions bf16 is emulated, which is slower than fp32.
+    if not hasattr(torch.cpu, "get_capabilities"):
+        return False  # an older torch cannot tell, and fp32 is right everywhere
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
