@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from anemia_lightning.data.fingerprints import Fingerprint
 from anemia_lightning.data.texture import (
-    LIGHT_SIGMA_PX,
+    TEXTURE_SIGMA_PX,
     Features,
     Tissue,
     light,
@@ -30,11 +30,13 @@ _SEED_RADIUS_PX = 16.0
 _GROWN_RADII_PX = (32.0, 64.0, np.inf)
 _GROWN = 3
 _STEPS = 3
-_FEWEST_PX = 40
-# Cut-outs of one photograph reach 25 and more, and three in four of different ones do not reach 20.
-_LEAST_PROMISE = 20.0
+_FEWEST_PX, _ENOUGH_PX = 40, 600
+# Promise is correlation times the square root of the pixels. Most of what is not of one photograph stays below, and
+# the work on it ends early.
+_LEAST_AT_FIRST, _LEAST_WHEN_ROOTED, _LEAST_GROWN = 11.0, 14.5, 20.0
+_ENOUGH_SUPPORT, _MOST_SUPPORT, _SUPPORT_BONUS = 5, 12, 2.0
 _WHOLE = 0.99
-_SUPPORT_BONUS, _MOST_SUPPORT = 0.1, 5
+_NO_SECOND_MAP = np.zeros(0, np.float32)
 _DAMPING = 0.01
 
 
@@ -42,14 +44,12 @@ class Subject(NamedTuple):
     """A fingerprint made ready to be compared: its tissue as pictures, and as a list of N pixels."""
 
     tissue: Tissue
-    texture: _Plane
-    """[H, W]: how light the tissue is against its surroundings."""
-    area: _Plane
-    """[H, W]: 1 where there is tissue, else 0."""
+    layers: _Plane
+    """[H, W, 2]: how light the tissue is against its surroundings, and 1 where there is tissue."""
     points: _Points
     """[N]: x + iy of each pixel of tissue."""
     values: _Plane
-    """[N]: its texture."""
+    """[N]: how light it is against its surroundings."""
     slopes: _Points
     """[N]: how that rises along x and, as imaginary part, along y."""
     features: Features
@@ -63,6 +63,12 @@ class Similarity(NamedTuple):
     factor: complex
     shift: complex
     mirrored: bool
+
+    def move(self, points: NDArray[np.complexfloating]) -> NDArray[np.complexfloating]:
+        """Returns where it takes points x + iy."""
+        kind = points.dtype.type
+        moved: NDArray[np.complexfloating] = kind(self.factor) * points + kind(self.shift)
+        return moved.conj() if self.mirrored else moved
 
     def matrix(self) -> NDArray[np.float64]:
         """Returns it as OpenCV has it, [2, 3]."""
@@ -80,15 +86,14 @@ class _Seed(NamedTuple):
 def make_ready(fingerprint: Fingerprint) -> Subject:
     """Unpacks a fingerprint."""
     tissue = fingerprint.unpack()
-    texture = standardise(light(tissue.rgb), tissue.mask, LIGHT_SIGMA_PX)
+    texture = standardise(light(tissue.rgb), tissue.mask, TEXTURE_SIGMA_PX)
     inside = tissue.mask > 0
     rows, columns = np.nonzero(inside)
     along, down = (cv2.Sobel(texture, cv2.CV_32F, *axis, ksize=3, scale=1 / 8)[inside] for axis in ((1, 0), (0, 1)))
     features = Features(fingerprint.keypoints, fingerprint.descriptors)
     return Subject(
         tissue,
-        texture,
-        tissue.mask.astype(np.float32),
+        np.dstack([texture, tissue.mask.astype(np.float32)]),
         (columns + 1j * rows).astype(np.complex64),
         texture[inside],
         along + np.complex64(1j) * down,
@@ -107,25 +112,34 @@ def align(first: Subject, second: Subject) -> list[Similarity]:
         Up to three similarities from the first's pixels to the second's, the most promising first.
     """
     seeds = _plant(first, second.features, mirrored=False) + _plant(first, second.mirrored, mirrored=True)
-    adjusted = [(_adjust(first, second, seed), seed.centre) for seed in seeds]
-    promise = [
-        _promise(first, second, similarity, np.abs(first.points - np.complex64(centre)) < _SEED_RADIUS_PX)
-        * (1 + _SUPPORT_BONUS * min(seed.support - 1, _MOST_SUPPORT))
-        for (similarity, centre), seed in zip(adjusted, seeds, strict=True)
-    ]
-    grown = []
-    for each in np.argsort(-np.array(promise), kind="stable")[:_GROWN]:
-        similarity, centre = adjusted[each]
-        for radius in _GROWN_RADII_PX:
-            similarity = _improve(first, second, similarity, centre, radius)
-        grown.append(similarity)
+    rooted = [_adjust(first, second, seed) for seed in seeds if _may_grow(first, second, seed, _LEAST_AT_FIRST)]
+    rooted = [seed for seed in rooted if _may_grow(first, second, seed, _LEAST_WHEN_ROOTED)]
+    rank = [_near_promise(first, second, seed) + _SUPPORT_BONUS * min(seed.support, _MOST_SUPPORT) for seed in rooted]
+    grown = [_grow(first, second, rooted[each]) for each in np.argsort(-np.array(rank), kind="stable")[:_GROWN]]
     whole = np.ones(len(first.points), dtype=bool)
     final = np.array([_promise(first, second, similarity, whole) for similarity in grown])
-    return [grown[each] for each in np.argsort(-final, kind="stable") if final[each] >= _LEAST_PROMISE]
+    return [grown[each] for each in np.argsort(-final, kind="stable") if final[each] >= _LEAST_GROWN]
 
 
-def _adjust(first: Subject, second: Subject, seed: _Seed) -> Similarity:
-    return _improve(first, second, seed.similarity, seed.centre, _SEED_RADIUS_PX)
+def _may_grow(first: Subject, second: Subject, seed: _Seed, least: float) -> bool:
+    # Smooth tissue agrees with much by chance, and thin tissue has few pixels near: support tells more than promise.
+    return seed.support >= _ENOUGH_SUPPORT or _near_promise(first, second, seed) >= least
+
+
+def _near_promise(first: Subject, second: Subject, seed: _Seed) -> float:
+    near = np.abs(first.points - np.complex64(seed.centre)) < _SEED_RADIUS_PX
+    return _promise(first, second, seed.similarity, near)
+
+
+def _adjust(first: Subject, second: Subject, seed: _Seed) -> _Seed:
+    return seed._replace(similarity=_improve(first, second, seed.similarity, seed.centre, _SEED_RADIUS_PX))
+
+
+def _grow(first: Subject, second: Subject, seed: _Seed) -> Similarity:
+    similarity = seed.similarity
+    for radius in _GROWN_RADII_PX:
+        similarity = _improve(first, second, similarity, seed.centre, radius)
+    return similarity
 
 
 def _plant(first: Subject, other: Features, *, mirrored: bool) -> list[_Seed]:
@@ -146,6 +160,17 @@ def _plant(first: Subject, other: Features, *, mirrored: bool) -> list[_Seed]:
             fitted = _fit(here[party], there[party], Similarity(factor[each], shift[each], mirrored))
             seeds.append(_Seed(fitted, complex(here[each]), int(party.sum())))
     return seeds
+
+
+def count_support(first: Subject, second: Subject, similarity: Similarity) -> int:
+    """Returns how many pairs of local features lie where a similarity takes them, at its scale."""
+    other = second.mirrored if similarity.mirrored else second.features
+    one, two = _match(first.features.descriptors, other.descriptors)
+    here, there = _centres(first.features.keypoints[one]), _centres(other.keypoints[two])
+    size = abs(similarity.factor)
+    scale = other.keypoints[two, 2] / first.features.keypoints[one, 2]
+    agrees = np.abs(similarity.factor * here + similarity.shift - there) < _TOLERANCE_PX * max(1.0, size)
+    return int((agrees & (np.abs(np.log(scale / size)) < _LOG_SCALE_TOLERANCE)).sum())
 
 
 def _match(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -182,10 +207,10 @@ def _improve(first: Subject, second: Subject, start: Similarity, centre: complex
     Returns:
         The improved similarity; the given one where too little tissue is shared or the scale runs away.
     """
-    near = np.abs(first.points - np.complex64(centre)) < radius_px
-    points, values = first.points[near], first.values[near]
-    turn = first.slopes[near].conj() * (points - np.complex64(centre))
-    slopes = first.slopes[near]
+    near = np.flatnonzero(np.abs(first.points - np.complex64(centre)) < radius_px)
+    near = near[:: 1 + len(near) // _ENOUGH_PX]
+    points, values, slopes = first.points[near], first.values[near], first.slopes[near]
+    turn = slopes.conj() * (points - np.complex64(centre))
     response = np.stack([turn.real, -turn.imag, slopes.real, slopes.imag], axis=1)
     factor, shift = start.factor, start.shift
     for _ in range(_STEPS):
@@ -193,7 +218,7 @@ def _improve(first: Subject, second: Subject, start: Similarity, centre: complex
         if len(found) < _FEWEST_PX:
             return start
         own, rows = values[shared], response[shared]
-        own, found = own - own.mean(), found - found.mean()
+        own, found = _centre(own), _centre(found)
         residual = found * np.float32(np.sqrt(np.dot(own, own) / max(float(np.dot(found, found)), 1e-6))) - own
         normal = rows.T @ rows
         normal[np.diag_indices(4)] *= 1 + _DAMPING
@@ -219,17 +244,22 @@ def _promise(first: Subject, second: Subject, similarity: Similarity, near: NDAr
 
 def _look_up(second: Subject, similarity: Similarity, points: _Points) -> tuple[_Plane, NDArray[np.bool_]]:
     """Returns the second's texture where points of the first fall on its tissue, and which of them do, bool [N]."""
-    moved = np.complex64(similarity.factor) * points + np.complex64(similarity.shift)
-    x, y = moved.real[:, None].copy(), (-moved.imag if similarity.mirrored else moved.imag)[:, None].copy()
     if not len(points):
         return np.zeros(0, np.float32), np.zeros(0, dtype=bool)
-    shared: NDArray[np.bool_] = cv2.remap(second.area, x, y, cv2.INTER_LINEAR)[:, 0] > _WHOLE
-    texture = cv2.remap(second.texture, x, y, cv2.INTER_LINEAR)[:, 0]
-    return texture[shared].astype(np.float32, copy=False), shared
+    # A complex number is x and y side by side, as OpenCV takes them.
+    places = similarity.move(points).astype(np.complex64, copy=False).view(np.float32).reshape(-1, 1, 2)
+    texture, area = cv2.remap(second.layers, places, _NO_SECOND_MAP, cv2.INTER_LINEAR)[:, 0].T
+    shared: NDArray[np.bool_] = area > _WHOLE
+    return texture[shared], shared
 
 
 def correlation(one: _Plane, other: _Plane) -> float:
     """Returns Pearson's correlation of two lists, 0 where one of them is constant."""
-    one, other = one - one.mean(), other - other.mean()
+    one, other = _centre(one), _centre(other)
     size = float(np.dot(one, one)) * float(np.dot(other, other))
     return float(np.dot(one, other)) / float(np.sqrt(size)) if size > 0 else 0.0
+
+
+def _centre(values: _Plane) -> _Plane:
+    centred: _Plane = values - values.sum(dtype=np.float32) / np.float32(len(values))
+    return centred

@@ -7,16 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft2, next_fast_len, rfft2
 
-from anemia_lightning.data.alignment import Similarity, Subject, align, correlation
-from anemia_lightning.data.texture import HUE_SIGMA_PX, LIGHT_SIGMA_PX, hue, light, standardise
+from anemia_lightning.data.alignment import Similarity, Subject, align, correlation, count_support
+from anemia_lightning.data.texture import hue, light, standardise
 
 LEAST_OVERLAP = 0.25
 """Cut-outs are compared where at least this share of the smaller one's tissue lies on the other's."""
 
 _LEAST_OVERLAP_PX = 200
-_JUDGED = 2
+_DOUBT, _HARMLESS, _ELSEWHERE_PX = 0.5, 8.0, 8.0
 _FARTHEST_LAG_PX = 24
 _LARGEST_CORRELATION = 0.999
+_FINE_SIGMA_PX = 4.0
+_SUPPORT, _MOST_SUPPORT = 0.75, 12
 _WHOLE = 255
 # Colours that agree to a few levels everywhere are rare by chance; colours that do not may have been changed.
 _SAME_COLOURS, _COLOUR_LEVELS = 3.0, 4.0
@@ -39,11 +41,27 @@ class Overlay(NamedTuple):
 def compare(first: Subject, second: Subject) -> Overlay | None:
     """Finds how the first cut-out lies on the second where they agree best, mirrored or not.
 
+    Where a second overlay elsewhere is nearly as good, a pattern repeats itself, bricks or the shade along a lid, and
+    the score is lowered by half of what the second one has beyond chance.
+
     Returns:
         The best overlay, or None if nothing matches on enough tissue.
     """
-    judged = [judge(first, second, similarity) for similarity in align(first, second)[:_JUDGED]]
-    return max((each for each in judged if each is not None), key=lambda each: each.score, default=None)
+    judged = [judge(first, second, similarity) for similarity in align(first, second)]
+    found = sorted((each for each in judged if each is not None), key=lambda each: -each.score)
+    if not found:
+        return None
+    best = found[0]
+    rival = max((each.score for each in found if _lies_elsewhere(first, each, best)), default=0.0)
+    return best._replace(score=best.score - _DOUBT * max(rival - _HARMLESS, 0.0))
+
+
+def _lies_elsewhere(first: Subject, one: Overlay, other: Overlay) -> bool:
+    """Says whether two overlays put the first's tissue in different places, or turn it differently."""
+    # Measured at the first's middle and at its far end, in pixels of the second.
+    places = np.array([first.points.mean(), first.points[0], first.points[-1]])
+    gaps = np.abs(one.to_second.move(places) - other.to_second.move(places))
+    return bool(gaps.max() > _ELSEWHERE_PX)
 
 
 def judge(first: Subject, second: Subject, to_second: Similarity) -> Overlay | None:
@@ -69,11 +87,12 @@ def judge(first: Subject, second: Subject, to_second: Similarity) -> Overlay | N
     own, mask = first.tissue.rgb[window], shared[window]
     score = sum(
         _significance(standardise(plane(own), mask, sigma), standardise(plane(moved), mask, sigma), mask)
-        for plane, sigma in ((light, LIGHT_SIGMA_PX), (hue, HUE_SIGMA_PX))
+        for plane, sigma in ((light, _FINE_SIGMA_PX), (hue, _FINE_SIGMA_PX))
     )
     difference = own[mask > 0].astype(np.float32) - moved[mask > 0]
     same_colours = _SAME_COLOURS * float(np.exp(-np.mean(difference**2) / _COLOUR_LEVELS**2))
-    return Overlay(score + same_colours, to_second, count / smaller)
+    support = _SUPPORT * min(count_support(first, second, to_second), _MOST_SUPPORT)
+    return Overlay(score + same_colours + support, to_second, count / smaller)
 
 
 def _warp(picture: NDArray[np.uint8], to_second: Similarity, first: Subject) -> NDArray[np.uint8]:

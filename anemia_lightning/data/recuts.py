@@ -12,10 +12,10 @@ from anemia_lightning.data.matching import compare
 from anemia_lightning.data.shortlist import shortlist
 from anemia_lightning.data.texture import Features
 
-SAME_PHOTO_SCORE = 14.0
+SAME_PHOTO_SCORE = 18.0
 """From this score on, two cut-outs are of one photograph; see `anemia_lightning.benchmarks.recuts`."""
 
-COMPARED = 10
+COMPARED = 16
 """Photos that each photo is compared with."""
 
 _KEPT_READY = 1024

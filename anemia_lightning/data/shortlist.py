@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array
 
 from anemia_lightning.data.texture import Features, mirror_features
 from anemia_lightning.randomness import stream
@@ -15,6 +15,7 @@ _Indices = NDArray[np.int64]
 _NEIGHBOURS = 8
 _PROBED = 4
 _BLOCK = 16_384
+_PHOTOS_AT_ONCE = 256
 _UNIT = np.float32(1 / 255)
 
 
@@ -31,25 +32,27 @@ def shortlist(
     Args:
         features: One per photo.
         longest: How many photos each photo is compared with, at most; others may name it besides.
-        progress: Called with (features looked up, features in all).
+        progress: Called with (photos looked up, photos in all).
 
     Returns:
         [P, 2]: pairs of photos, the smaller index first, each once, in rising order.
     """
-    owner = np.repeat(np.arange(len(features)), [len(each.descriptors) for each in features])
-    if not len(owner):
+    counts = np.array([len(each.descriptors) for each in features], np.int64)
+    if not counts.sum():
         return np.zeros((0, 2), np.int64)
-    plain = np.concatenate([each.descriptors for each in features])
-    mirrored = np.concatenate([mirror_features(each).descriptors for each in features])
-    cells = _Cells(plain, owner)
-    votes = csr_array((len(features), len(features)), dtype=np.float32)
-    for start in range(0, len(owner), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        for wanted in (plain[block], mirrored[block]):
-            votes += _count_votes(*cells.look_up(wanted, owner[block]), owner[block], len(features))
+    cells = _Cells(np.concatenate([each.descriptors for each in features]), np.repeat(np.arange(len(counts)), counts))
+    named = []
+    for start in range(0, len(features), _PHOTOS_AT_ONCE):
+        block = features[start : start + _PHOTOS_AT_ONCE]
+        voter = np.repeat(np.arange(start, start + len(block)), [len(each.descriptors) for each in block])
+        votes = [
+            _cast_votes(*cells.look_up(np.concatenate([each.descriptors for each in hand]), voter), voter)
+            for hand in (block, [mirror_features(each) for each in block])
+        ]
+        named.append(_name_most_voted(pd.concat(votes), longest))
         if progress is not None:
-            progress(min(start + _BLOCK, len(owner)), len(owner))
-    return _name_pairs(votes, longest)
+            progress(start + len(block), len(features))
+    return np.unique(np.sort(np.concatenate(named), axis=1), axis=0)
 
 
 class _Cells:
@@ -59,12 +62,8 @@ class _Cells:
         count = max(1, round(np.sqrt(_PROBED * len(owner)) / 2))
         drawn = stream("cells", count, len(owner)).choice(len(owner), count, replace=False)
         self._centres = descriptors[np.sort(drawn)].astype(np.float32) * _UNIT
-        cell = np.concatenate(
-            [
-                self._nearest_cells(descriptors[start : start + _BLOCK], 1)[:, 0]
-                for start in range(0, len(owner), _BLOCK)
-            ]
-        )
+        blocks = (descriptors[start : start + _BLOCK] for start in range(0, len(owner), _BLOCK))
+        cell = np.concatenate([self._find_cells(block, 1)[:, 0] for block in blocks])
         order = np.argsort(cell, kind="stable")
         self._bounds = np.searchsorted(cell[order], np.arange(count + 1))
         self._descriptors = descriptors[order]
@@ -72,28 +71,26 @@ class _Cells:
 
     def look_up(self, wanted: NDArray[np.uint8], owner: _Indices) -> tuple[NDArray[np.int64], _Rows]:
         """Returns whose the nearest features of other photos are, and how like: [Q, K + 1], the likest first."""
-        probed = self._nearest_cells(wanted, _PROBED)
+        probed = self._find_cells(wanted, _PROBED)
         kept = _NEIGHBOURS + 1
-        whose = np.full((len(wanted), probed.shape[1], kept), -1, np.int64)
-        likeness = np.zeros((len(wanted), probed.shape[1], kept), np.float32)
+        whose: _Indices = np.full((*probed.shape, kept), -1, np.int64)
+        likeness: _Rows = np.zeros((*probed.shape, kept), np.float32)
         rows = wanted.astype(np.float32) * _UNIT
-        flat = probed.ravel()
-        order = np.argsort(flat, kind="stable")
-        bounds = np.searchsorted(flat[order], np.arange(len(self._centres) + 1))
-        for cell in np.unique(flat):
-            query, probe = np.divmod(order[bounds[cell] : bounds[cell + 1]], probed.shape[1])
+        by_cell = np.argsort(probed, axis=None, kind="stable")
+        cells, first = np.unique(probed.ravel()[by_cell], return_index=True)
+        for cell, asked in zip(cells, np.split(by_cell, first[1:]), strict=True):
+            query, probe = np.unravel_index(asked, probed.shape)
             inside = slice(self._bounds[cell], self._bounds[cell + 1])
             alike = rows[query] @ (self._descriptors[inside].astype(np.float32) * _UNIT).T
             alike[owner[query][:, None] == self._owner[inside]] = 0
             best = _largest(alike, kept)
             whose[query, probe, : best.shape[1]] = self._owner[inside][best]
             likeness[query, probe, : best.shape[1]] = np.take_along_axis(alike, best, axis=1)
-        by_query = likeness.reshape(len(wanted), -1)
-        best = np.argsort(-by_query, axis=1, kind="stable")[:, :kept]
-        whose_best = np.take_along_axis(whose.reshape(len(wanted), -1), best, axis=1)
-        return whose_best, np.take_along_axis(by_query, best, axis=1)
+        whose, likeness = whose.reshape(len(wanted), -1), likeness.reshape(len(wanted), -1)
+        best = np.argsort(-likeness, axis=1, kind="stable")[:, :kept]
+        return np.take_along_axis(whose, best, axis=1), np.take_along_axis(likeness, best, axis=1)
 
-    def _nearest_cells(self, descriptors: NDArray[np.uint8], count: int) -> NDArray[np.intp]:
+    def _find_cells(self, descriptors: NDArray[np.uint8], count: int) -> NDArray[np.intp]:
         return _largest(descriptors.astype(np.float32) * _UNIT @ self._centres.T, min(count, len(self._centres)))
 
 
@@ -104,22 +101,19 @@ def _largest(rows: _Rows, count: int) -> NDArray[np.intp]:
     return np.argpartition(rows, rows.shape[1] - count, axis=1)[:, -count:]
 
 
-def _count_votes(whose: _Indices, likeness: _Rows, voter: _Indices, photos: int) -> csr_array:
-    """Returns the votes of some features, [photos, photos]: by whom, for whom."""
+def _cast_votes(whose: _Indices, likeness: _Rows, voter: _Indices) -> pd.DataFrame:
+    """Returns who votes, for whom, with how many votes."""
     # Of unit vectors, the squared distance is 2 - 2 * likeness; a photo's nearest feature alone votes for it.
-    lead = 2 * (likeness[:, :-1] - likeness[:, -1:])
+    lead = 2 * (likeness[:, :-1] - likeness[:, -1:]).astype(np.float64)
     whose = whose[:, :-1]
-    repeated = np.tril(whose[:, :, None] == whose[:, None, :], -1).any(axis=2)
-    valid = ~repeated & (lead > 0)
-    query = np.nonzero(valid)[0]
-    return csr_array(coo_array((lead[valid], (voter[query], whose[valid])), shape=(photos, photos)))
+    is_again = np.tril(whose[:, :, None] == whose[:, None, :], -1).any(axis=2)
+    query, place = np.nonzero(~is_again & (lead > 0))
+    return pd.DataFrame({"voter": voter[query], "whose": whose[query, place], "votes": lead[query, place]})
 
 
-def _name_pairs(votes: csr_array, longest: int) -> _Indices:
-    pairs = []
-    for photo in range(votes.shape[0]):
-        inside = slice(votes.indptr[photo], votes.indptr[photo + 1])
-        others, count = votes.indices[inside], votes.data[inside]
-        chosen = others[np.lexsort((others, -count))[:longest]]
-        pairs.append(np.stack([np.minimum(chosen, photo), np.maximum(chosen, photo)], axis=1))
-    return np.unique(np.concatenate(pairs).astype(np.int64), axis=0).reshape(-1, 2)
+def _name_most_voted(votes: pd.DataFrame, longest: int) -> _Indices:
+    """Returns each voter with those that got most of its votes, [P, 2]."""
+    total = votes.groupby(["voter", "whose"])["votes"].sum().reset_index()
+    ranked = total.sort_values(["voter", "votes", "whose"], ascending=[True, False, True])
+    most: _Indices = ranked.groupby("voter").head(longest)[["voter", "whose"]].to_numpy(dtype=np.int64)
+    return most

@@ -8,10 +8,8 @@ from numpy.typing import NDArray
 
 MOST_FEATURES = 96
 
-LIGHT_SIGMA_PX = 8.0
+TEXTURE_SIGMA_PX = 5.0
 """Waves much longer than this are light, which another cut-out may show differently; shorter ones are tissue."""
-
-HUE_SIGMA_PX = 4.0
 
 _Plane = NDArray[np.float32]
 
@@ -23,7 +21,7 @@ _HUE_LEVELS = 128.0
 _HUE_OFFSET = 8.0
 
 # Much lower than Lowe's: tissue is smooth, and the geometry of what matches is checked afterwards.
-_CONTRAST, _EDGE = 0.005, 20.0
+_CONTRAST, _EDGE, _LAYERS = 0.005, 20.0, 4
 _GREY, _CONTRAST_LEVELS = 128, 40
 
 
@@ -84,9 +82,9 @@ def local_features(tissue: Tissue) -> Features:
     Returns:
         At most 96, and none where all is smooth.
     """
-    texture = standardise(light(tissue.rgb), tissue.mask, LIGHT_SIGMA_PX)
+    texture = standardise(light(tissue.rgb), tissue.mask, TEXTURE_SIGMA_PX)
     picture = np.rint(_GREY + _CONTRAST_LEVELS * texture).clip(0, 255).astype(np.uint8)
-    sift = cv2.SIFT.create(contrastThreshold=_CONTRAST, edgeThreshold=_EDGE)
+    sift = cv2.SIFT.create(contrastThreshold=_CONTRAST, edgeThreshold=_EDGE, nOctaveLayers=_LAYERS)
     found, shares = sift.detectAndCompute(picture, tissue.mask)
     if not found:
         return Features(np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8))

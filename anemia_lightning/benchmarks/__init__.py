@@ -1,0 +1,1 @@
+"""Measurements of what this project promises, each a module to run."""
