@@ -49,7 +49,7 @@ def command_lines() -> Iterator[list[str]]:
     for span in spans:
         for command in span.split(" && "):
             words = shlex.split(command)
-            if found := re.search(r"python3? -m anemia_lightning\.(\w+)", command):
+            if found := re.search(r"python3? -m anemia_lightning\.(\w+)(?![\w.])", command):
                 yield [found[1], *words[words.index(f"anemia_lightning.{found[1]}") + 1 :]]
             elif len(words) > 1 and words[0].startswith("anemia-"):
                 yield [words[0].removeprefix("anemia-"), *words[1:]]
@@ -61,8 +61,12 @@ SETTINGS = [words for span in INLINE.findall(PROSE) if SETTING.match((words := s
 
 def test_the_blocks_are_found() -> None:
     assert README.count("\n```") == 2 * len(BLOCKS)
-    assert [block.language for block in BLOCKS].count("bash") == 10
-    assert [block.needs for block in SHELL if block.needs] == ["your own photographs", "cp_anemic, eyes_defy, imagenet weights"]
+    assert [block.language for block in BLOCKS].count("bash") == 12
+    assert [block.needs for block in SHELL if block.needs] == [
+        "your own photographs",
+        "cp_anemic, eyes_defy, imagenet weights",
+        "cp_anemic",
+    ]
     assert len(COMMANDS) >= 14
     assert {verb for verb, *_ in COMMANDS} == set(VERBS)
     assert len(SETTINGS) > 30
@@ -174,7 +178,7 @@ def test_the_change_log_and_the_citation_tell_the_version() -> None:
 @pytest.mark.slow
 def test_the_examples_run_one_after_the_other(tmp_path: Path) -> None:
     runnable = [block.text for block in EXAMPLES if block.needs is None]
-    assert len(runnable) == 6
+    assert len(runnable) == 7
     paths = {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")])),
