@@ -34,7 +34,7 @@ _FEWEST_PX, _ENOUGH_PX = 40, 600
 # Promise is correlation times the square root of the pixels. Most of what is not of one photograph stays below, and
 # the work on it ends early.
 _LEAST_AT_FIRST, _LEAST_WHEN_ROOTED, _LEAST_GROWN = 11.0, 14.5, 20.0
-_ENOUGH_SUPPORT, _MOST_SUPPORT, _SUPPORT_BONUS = 5, 12, 2.0
+_ENOUGH_SUPPORT, _MOST_SUPPORT, _SUPPORT_BONUS = 4, 12, 2.0
 _WHOLE = 0.99
 _NO_SECOND_MAP = np.zeros(0, np.float32)
 _DAMPING = 0.01

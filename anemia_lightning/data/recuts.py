@@ -12,8 +12,12 @@ from anemia_lightning.data.matching import compare
 from anemia_lightning.data.shortlist import shortlist
 from anemia_lightning.data.texture import Features
 
-SAME_PHOTO_SCORE = 18.0
-"""From this score on, two cut-outs are of one photograph; see `anemia_lightning.benchmarks.recuts`."""
+SAME_PHOTO_SCORE = 18.5
+"""From this score on, two cut-outs are of one photograph.
+
+A step above what the tuning half of `anemia_lightning.benchmarks.recuts` asks for, because a wrong link costs more than
+a missed one: of the 28,680 pairs of the embedded drawn photographs the likest reaches 18.1.
+"""
 
 COMPARED = 16
 """Photos that each photo is compared with."""
