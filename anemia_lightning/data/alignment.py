@@ -74,7 +74,7 @@ class Similarity(NamedTuple):
         """Returns it as OpenCV has it, [2, 3]."""
         hand = -1 if self.mirrored else 1
         above = [self.factor.real, -self.factor.imag, self.shift.real]
-        return np.array([above, [hand * each for each in (self.factor.imag, self.factor.real, self.shift.imag)]])
+        return np.array([above, [hand * each for each in (self.factor.imag, self.factor.real, self.shift.imag)]], float)
 
 
 class _Seed(NamedTuple):
