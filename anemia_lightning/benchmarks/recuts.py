@@ -94,7 +94,8 @@ def choose_threshold(curve: pd.DataFrame) -> float:
     """Returns the threshold of highest recall among those that reach the precision aimed at, or the strictest."""
     precise = curve[curve["precision"] >= AIMED_PRECISION]
     best = precise if len(precise) else curve.tail(1)
-    return float(best.sort_values(["recall", "precision"])["threshold"].iloc[-1])
+    ranked = best.sort_values(["recall", "precision", "threshold"], ascending=[False, False, True])
+    return float(ranked["threshold"].iloc[0])
 
 
 def measure_growth(sizes: Sequence[int], *, threads: int) -> list[dict[str, float]]:

@@ -16,11 +16,12 @@ SAME_PHOTO_SCORE = 18.5
 """From this score on, two cut-outs are of one photograph.
 
 A step above what the tuning half of `anemia_lightning.benchmarks.recuts` asks for, because a wrong link costs more than
-a missed one: of the 28,680 pairs of the embedded drawn photographs the likest reaches 18.1.
+a missed one: of the 28,680 pairs of the embedded drawn photographs one exceeds it, at 18.7, were all of them compared;
+of those that are, the likest reaches 16.8.
 """
 
-COMPARED = 16
-"""Photos that each photo is compared with."""
+COMPARED = 10
+"""Photos that each photo is compared with; 16 would find one pair in a hundred more, at half again the cost."""
 
 _KEPT_READY = 1024
 
