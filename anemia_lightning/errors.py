@@ -139,6 +139,31 @@ class LabelConflictError(AnemiaError):
         )
 
 
+class PatientLabelsError(AnemiaError):
+    """Patients with anaemic and non-anaemic photos, where one answer per patient is to be scored."""
+
+    def __init__(self, patients: Sequence[str]) -> None:
+        self.patients = list(patients)
+        more = f"; and {len(patients) - 5} more" if patients[5:] else ""
+        super().__init__(
+            "one label for all photos of a patient, to score patients",
+            f"both in {len(patients)} patients: {'; '.join(map(str, patients[:5]))}{more}",
+            "Score photos instead, correct the labels, or name each visit of a patient as a patient of its own.",
+        )
+
+
+class PhotosDifferError(AnemiaError):
+    """Two models' predictions of other photos, which cannot be compared pair by pair."""
+
+    def __init__(self, names: tuple[str, str], faults: Sequence[str]) -> None:
+        self.faults = list(faults)
+        super().__init__(
+            f"one prediction of each photo by {names[0]} and by {names[1]}, with the same labels",
+            "; ".join(faults),
+            "Compare models on the same split of the same data.",
+        )
+
+
 class OverlapError(AnemiaError):
     """Data to evaluate on that hold photographs which trained or chose the model."""
 
@@ -275,6 +300,17 @@ class OutputUnwritableError(AnemiaError):
         )
 
 
+class StoreUnwritableError(AnemiaError):
+    """A folder for stored features that cannot be written to."""
+
+    def __init__(self, folder: Path, cause: OSError) -> None:
+        super().__init__(
+            f"a folder to keep features in, {folder}",
+            f"that it cannot be written to ({cause.strerror or cause})",
+            "Choose another place with features.dir=FOLDER, or keep none with features.store=false.",
+        )
+
+
 class MemoryExhaustedError(AnemiaError):
     """The device or the machine ran out of memory."""
 
@@ -283,6 +319,21 @@ class MemoryExhaustedError(AnemiaError):
             f"memory for {batch_size} photos per step in {parts} part(s)",
             "too little of it",
             "Lower data.batch_size, or raise trainer.accumulate_grad_batches, which keeps the result the same.",
+        )
+
+
+class ArmFailedError(AnemiaError):
+    """An arm of the speed comparison that ended before its time."""
+
+    keeps_run = True
+
+    def __init__(self, name: str, exit_code: int, log: Path) -> None:
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.is_file() else []
+        last = f": {lines[-1]}" if lines else ""
+        super().__init__(
+            f"the end of {name}",
+            f"exit code {exit_code}{last}",
+            f"See {log}; then go on with resume=last: what was measured before is kept.",
         )
 
 

@@ -1,28 +1,33 @@
 """Intervals of scores by the bootstrap over clusters: photos that may depend on one another are drawn together."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_Weights = NDArray[np.int64]
+from anemia_lightning.metrics.resampled_scores import NAMES, Ranking, ResampledScores, Times, Values, auroc_of
+from anemia_lightning.metrics.scores import checked, decisions_of
+from anemia_lightning.metrics.undefined import defects
+
 _CELLS_AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A score and the interval around it, as `auroc_interval` and `auroc_difference_interval` give them."""
+    """A score and the interval around it."""
 
     value: float | None
     """The score of all photos; None where it is undefined, as an AUROC of one class."""
     low: float | None
-    """Where the interval begins; None where the value is undefined, and where a class stands in fewer than two
-    clusters, since drawing clusters then cannot tell how far others of that class would differ."""
+    """Where the interval begins; None where the value is undefined, and where there is no interval."""
     high: float | None
     """Where the interval ends; None where `low` is."""
-    resamples: int
-    """Resamples that the interval rests on: those with both classes. 0 where there is no interval."""
+    resamples: int = 0
+    """Resamples that the interval rests on: those in which the score is defined. 0 where there is no interval, and
+    where a formula gives it."""
+    note: str = ""
+    """Why there is no value or no interval, or why the interval says nothing; empty where all is well."""
 
 
 def auroc_interval(
@@ -38,8 +43,10 @@ def auroc_interval(
 
     Whole clusters are drawn with replacement, as many as there are (Field & Welsh, J R Stat Soc B 2007;69:369), so that
     ten copies of a photo do not pass for ten patients. Resamples of one class are left out. The interval says how far
-    other patients would move the score of this model, not how far other training photos would move the model. It is
-    too narrow where clusters are few, and [1, 1] where no two photos are out of order.
+    other patients would move the score of this model, not how far other training photos would move the model. It is too
+    narrow where clusters are few (see `score_intervals`), and [1, 1] where no two photos are out of order. There is
+    none where a class stands in fewer than two clusters, since drawing clusters then cannot tell how far others of that
+    class would differ.
 
     Args:
         labels: int [N], 1 anaemic and 0 not.
@@ -56,7 +63,7 @@ def auroc_interval(
         >>> auroc_interval([0, 0, 1, 1], [0.1, 0.4, 0.3, 0.8], ["a", "b", "c", "d"]).value
         0.75
     """
-    return _bootstrap(labels, [scores], clusters, resamples=resamples, level=level, seed=seed)
+    return _auroc_bootstrap(labels, [scores], clusters, resamples=resamples, level=level, seed=seed)
 
 
 def auroc_difference_interval(
@@ -85,71 +92,165 @@ def auroc_difference_interval(
     Raises:
         ValueError: As `auroc_interval` does.
     """
-    return _bootstrap(labels, [first, second], clusters, resamples=resamples, level=level, seed=seed)
+    return _auroc_bootstrap(labels, [first, second], clusters, resamples=resamples, level=level, seed=seed)
 
 
-def _bootstrap(
-    labels: ArrayLike, scores: list[ArrayLike], clusters: ArrayLike, *, resamples: int, level: float, seed: int
-) -> Interval:
-    """Returns the interval of the first scores' AUROC, less that of the second scores where there are two."""
-    anaemic, ranked, cluster = _checked(labels, scores, clusters)
+def score_intervals(
+    labels: ArrayLike,
+    logits: ArrayLike,
+    clusters: ArrayLike,
+    *,
+    threshold: float,
+    resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+    unit: str = "photo",
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Interval]:
+    """Returns every score with its percentile interval, all from the same resamples of whole clusters.
 
-    def areas(weights: _Weights) -> NDArray[np.float64]:
-        first, *second = [_weighted_auroc(anaemic, each, weights) for each in ranked]
-        return first - second[0] if second else first
+    The scores are ``auroc``, ``average_precision`` (a model that knows nothing reaches the ``prevalence``), ``acc``,
+    ``sensitivity``, ``specificity``, ``ppv``, ``npv``, ``balanced_accuracy``, ``f1``, ``mcc``, and of the
+    probabilities ``brier`` and ``log_loss`` (in nats, not weighted). A score without the photos that it needs, such as
+    the ``ppv`` of a model that calls none anaemic, has the value None and a note that says so. Of a proportion without
+    any error the interval has no width; `proportions.wilson` has, but takes photos as independent.
 
-    area = float(areas(np.ones((1, len(anaemic)), dtype=np.int64))[0])
-    value = None if np.isnan(area) else area
-    if min(len(np.unique(cluster[anaemic])), len(np.unique(cluster[~anaemic]))) < 2:  # noqa: PLR2004
-        return Interval(value, None, None, 0)
-    drawn = np.concatenate([areas(weights) for weights in _draw_weights(cluster, resamples, seed)])
-    defined = drawn[~np.isnan(drawn)]
-    if not len(defined):
-        return Interval(value, None, None, 0)
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2]).tolist()
-    return Interval(value, low, high, len(defined))
+    Simulated, intervals of 95 % hold the truth in 93 to 97 % of 2,000 draws of 120 independent photos at an AUROC of
+    0.76, but of 60 photos at 0.92 only in 90 to 93 %, least for the average precision: where clusters are that few
+    and independent, go by `delong.delong_interval` and `proportions.wilson`.
+
+    Args:
+        labels: int [N], 1 anaemic and 0 not.
+        logits: float [N], the log-odds of anaemia; of probabilities, see `scores.logit_of`.
+        clusters: [N], texts or numbers: what joins patients and photo groups.
+        threshold: Smallest probability that counts as anaemic, in [0, 1].
+        resamples: How many times to draw.
+        level: Share of the resamples within the interval, in (0, 1).
+        seed: Names the draws.
+        unit: What a row is, for the notes: photo or patient.
+        progress: Called with (resamples done, resamples in all).
+
+    Raises:
+        NonFiniteLogitsError: If a logit is infinite or not a number.
+        ValueError: If the lengths differ, or a label is not 0 or 1.
+
+    Example:
+        >>> found = score_intervals([0, 1, 1], [-2.0, -1.0, 2.0], ["a", "b", "c"], threshold=0.5)
+        >>> found["sensitivity"].value, found["specificity"].note
+        (0.5, 'fewer than two clusters hold non-anaemic photos')
+    """
+    known, odds = checked(labels, logits)
+    cluster = numbered(clusters, len(known))
+    called = decisions_of(odds, threshold) == 1
+    scores = ResampledScores(known, odds, cluster, threshold=threshold)
+    values, drawn = resample([scores], cluster, resamples=resamples, seed=seed, progress=progress)[0]
+    faults = {name: defects(name, known == 1, [called], cluster, unit=unit) for name in NAMES}
+    return {name: percentile_interval(values[name], drawn[name], faults[name], level=level) for name in NAMES}
 
 
-def _draw_weights(cluster: NDArray[np.int64], resamples: int, seed: int) -> Iterator[_Weights]:
-    """Yields how often each photo stands in each resample, int64 [some resamples, N]."""
+def resample(
+    models: list[ResampledScores],
+    cluster: NDArray[np.int64],
+    *,
+    resamples: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[tuple[dict[str, float], dict[str, Values]]]:
+    """Returns each model's scores of all photos, and those of the same resamples [R]; NaN where undefined."""
+    if not len(cluster):
+        return [(dict.fromkeys(NAMES, np.nan), dict.fromkeys(NAMES, np.zeros(0)))] * len(models)
+    once = np.ones((1, int(cluster.max()) + 1), dtype=np.int64)
+    wholes = [{name: float(value[0]) for name, value in model(once).items()} for model in models]
+    parts: list[list[dict[str, Values]]] = [[] for _ in models]
+    done = 0
+    for times in draw_clusters(cluster, resamples, seed):
+        for model, part in zip(models, parts, strict=True):
+            part.append(model(times))
+        done += len(times)
+        if progress is not None:
+            progress(done, resamples)
+    joined = [{name: np.concatenate([each[name] for each in part]) for name in NAMES} for part in parts]
+    return list(zip(wholes, joined, strict=True))
+
+
+def draw_clusters(cluster: NDArray[np.int64], resamples: int, seed: int) -> Iterator[Times]:
+    """Yields how often each cluster stands in each resample, int64 [some resamples, clusters].
+
+    Args:
+        cluster: int [N], each photo's cluster, numbered from 0; some resamples with all photos fit into memory.
+        resamples: How many times to draw.
+        seed: Names the draws.
+    """
     rng = np.random.default_rng(seed)
     clusters = int(cluster.max()) + 1
     at_once = max(1, _CELLS_AT_ONCE // len(cluster))
     for start in range(0, resamples, at_once):
         rows = min(at_once, resamples - start)
         drawn = rng.integers(clusters, size=(rows, clusters)) + clusters * np.arange(rows)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=rows * clusters).reshape(rows, clusters)
-        yield times[:, cluster]
+        yield np.bincount(drawn.ravel(), minlength=rows * clusters).reshape(rows, clusters)
 
 
-def _weighted_auroc(anaemic: NDArray[np.bool_], scores: NDArray[np.float64], weights: _Weights) -> NDArray[np.float64]:
-    """Returns the AUROC for each row of weights [R, N], as if each photo stood there so many times; NaN of one class.
+def percentile_interval(value: float, drawn: Values, faults: tuple[str, str], *, level: float) -> Interval:
+    """Returns the interval that holds the middle of what was drawn.
 
-    Counts of pairs are whole numbers, so this is exact, and with weights of 1 it is `scores.auroc` to the last bit.
+    Args:
+        value: The score of all photos; NaN where it is undefined.
+        drawn: The score of each resample, [R]; NaN where it is undefined.
+        faults: What `defects` says.
+        level: Share of the resamples within the interval, in (0, 1).
     """
-    order = np.argsort(scores, kind="stable")
-    begins = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
-    sorted_weights, sorted_anaemic = weights[:, order], anaemic[order]
-    positive = np.add.reduceat(sorted_weights * sorted_anaemic, begins, axis=1)
-    negative = np.add.reduceat(sorted_weights * ~sorted_anaemic, begins, axis=1)
-    twice_won = (positive * (2 * np.cumsum(negative, axis=1) - negative)).sum(axis=1)
-    twice_pairs = 2 * positive.sum(axis=1) * negative.sum(axis=1)
-    areas: NDArray[np.float64] = np.full(len(weights), np.nan)
-    np.divide(twice_won, twice_pairs, out=areas, where=twice_pairs > 0)
-    return areas
+    undefined, alone = faults
+    known = None if undefined else value
+    if alone:
+        return Interval(known, None, None, 0, alone)
+    defined = drawn[~np.isnan(drawn)]
+    if not len(defined):
+        return Interval(known, None, None, 0, "undefined in every resample")
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2]).tolist()
+    return Interval(known, low, high, len(defined), "" if low < high else "the same in nearly all resamples")
 
 
-def _checked(
-    labels: ArrayLike, scores: list[ArrayLike], clusters: ArrayLike
-) -> tuple[NDArray[np.bool_], list[NDArray[np.float64]], NDArray[np.int64]]:
+def numbered(clusters: ArrayLike, photos: int) -> NDArray[np.int64]:
+    """Returns the clusters numbered from 0, int64 [N].
+
+    Raises:
+        ValueError: If there is not one for each photo.
+    """
+    given = np.asarray(clusters)
+    if given.shape != (photos,):
+        raise ValueError(f"labels, scores and clusters are not all [N] but {[(photos,), given.shape]}")
+    return np.unique(given, return_inverse=True)[1]
+
+
+def _auroc_bootstrap(
+    labels: ArrayLike, scores: list[ArrayLike], clusters: ArrayLike, *, resamples: int, level: float, seed: int
+) -> Interval:
+    """Returns the interval of the first scores' AUROC, less that of the second scores where there are two."""
+    anaemic, checked_scores = _checked(labels, scores)
+    cluster = numbered(clusters, len(anaemic))
+    faults = defects("auroc", anaemic, [anaemic], cluster)
+    if faults[0]:
+        return Interval(None, None, None, 0, faults[0])
+    rankings = [Ranking(anaemic, each, cluster) for each in checked_scores]
+
+    def areas(times: Times) -> Values:
+        first, *second = [auroc_of(*ranking.count(times)) for ranking in rankings]
+        return first - second[0] if second else first
+
+    area = float(areas(np.ones((1, int(cluster.max()) + 1), dtype=np.int64))[0])
+    # Without an interval nothing needs to be drawn for it.
+    drawn = [] if faults[1] else [areas(times) for times in draw_clusters(cluster, resamples, seed)]
+    return percentile_interval(area, np.concatenate([*drawn, np.zeros(0)]), faults, level=level)
+
+
+def _checked(labels: ArrayLike, scores: list[ArrayLike]) -> tuple[NDArray[np.bool_], list[NDArray[np.float64]]]:
     checked_labels = np.asarray(labels)
     checked_scores = [np.asarray(each, dtype=np.float64) for each in scores]
-    _, cluster = np.unique(np.asarray(clusters), return_inverse=True)
-    shapes = [each.shape for each in (checked_labels, *checked_scores, cluster)]
+    shapes = [each.shape for each in (checked_labels, *checked_scores)]
     if checked_labels.ndim != 1 or len(set(shapes)) > 1:
         raise ValueError(f"labels, scores and clusters are not all [N] but {shapes}")
     if not np.isin(checked_labels, (0, 1)).all():
         raise ValueError(f"labels are {np.unique(checked_labels).tolist()}, not only 0 and 1")
     if not all(np.isfinite(each).all() for each in checked_scores):
         raise ValueError("a score is infinite or not a number")
-    return checked_labels == 1, checked_scores, cluster
+    return checked_labels == 1, checked_scores

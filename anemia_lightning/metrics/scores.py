@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 from scipy.stats import rankdata
 
 from anemia_lightning.errors import NonFiniteLogitsError
@@ -39,7 +39,7 @@ def score(
         >>> score([1, 1], [-2.0, 1.0], class_weights=(1.0, 1.0), threshold=0.5)["auroc"] is None
         True
     """
-    checked_labels, checked_logits = _checked(labels, logits)
+    checked_labels, checked_logits = checked(labels, logits)
     counts = confusion_counts(checked_labels, decisions_of(checked_logits, threshold))
     n, n_positive = len(checked_labels), counts["tp"] + counts["fn"]
     return {
@@ -63,6 +63,26 @@ def probability_of(logits: ArrayLike) -> NDArray[np.float64]:
         [0.0, 0.5, 1.0]
     """
     return np.asarray(expit(np.asarray(logits, dtype=np.float64)), dtype=np.float64)
+
+
+def logit_of(probabilities: ArrayLike) -> NDArray[np.float64]:
+    """Returns the log-odds that belong to probabilities, float64, finite.
+
+    For models that give probabilities alone. Those within 2.2e-16 of 0 or 1 count as that far from it, as in
+    scikit-learn's log_loss: else a single wrong 0 would make the log-loss infinite.
+
+    Raises:
+        ValueError: If one is not in [0, 1].
+
+    Example:
+        >>> logit_of([0.0, 0.5, 1.0]).round(2).tolist()
+        [-36.04, 0.0, 36.04]
+    """
+    given = np.asarray(probabilities, dtype=np.float64)
+    if not ((given >= 0) & (given <= 1)).all():
+        raise ValueError("a probability is not in [0, 1]")
+    nearest = np.finfo(np.float64).eps
+    return np.asarray(logit(np.clip(given, nearest, 1 - nearest)), dtype=np.float64)
 
 
 def decisions_of(logits: ArrayLike, threshold: float) -> NDArray[np.int64]:
@@ -101,9 +121,13 @@ def weighted_log_loss(
     """
     weights = np.asarray(class_weights, dtype=np.float64)[labels]
     total = float(weights.sum())
-    # log(1 + exp(x)) with x = -logit for anaemic photos and +logit for the others, exact at any size.
-    losses = np.logaddexp(0.0, np.where(labels == 1, -logits, logits))
-    return float((weights * losses).sum()) / total if total > 0 else None
+    return float((weights * log_losses(labels, logits)).sum()) / total if total > 0 else None
+
+
+def log_losses(labels: NDArray[np.int64], logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns each photo's log-loss in nats, float64 [N], unweighted and exact at any size of the logits."""
+    # log(1 + exp(x)) with x = -logit for anaemic photos and +logit for the others.
+    return np.logaddexp(0.0, np.where(labels == 1, -logits, logits))
 
 
 def auroc(labels: NDArray[np.int64], logits: NDArray[np.float64]) -> float | None:
@@ -156,7 +180,13 @@ def shown(value: Score) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _checked(labels: ArrayLike, logits: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def checked(labels: ArrayLike, logits: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Returns labels and logits as int64 [N] and float64 [N].
+
+    Raises:
+        NonFiniteLogitsError: If a logit is infinite or not a number.
+        ValueError: If the shapes differ, or a label is not 0 or 1.
+    """
     checked_labels: NDArray[Any] = np.asarray(labels)
     checked_logits = np.asarray(logits, dtype=np.float64)
     if checked_labels.ndim != 1 or checked_labels.shape != checked_logits.shape:
