@@ -1,0 +1,125 @@
+"""Scaling of logits, fitted on validation photos and carried with the model: temperature, or Platt's two numbers."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import minimize_scalar
+
+from anemia_lightning.metrics.logistic import Floats, checked_photos, fault_of, fit_logistic, is_separated
+
+TEMPERATURES = (0.01, 100.0)
+"""The temperatures within which a fit is held."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """The map logit -> slope * logit + intercept; plain numbers and texts, fit for a checkpoint."""
+
+    method: Literal["temperature", "platt"]
+    slope: float
+    """Above 0, so that the order of photos stays."""
+    intercept: float
+    """0 for temperature scaling."""
+    photos: int
+    """How many it was fitted on."""
+    note: str
+    """What a reader must know: that the logits are left as they are and why, or that a limit was met; else empty."""
+
+    @property
+    def temperature(self) -> float:
+        """1 / slope: above 1 where the logits were too extreme."""
+        return 1 / self.slope
+
+    def apply(self, logits: ArrayLike) -> Floats:
+        """Returns the scaled logits, float64 of the same shape."""
+        scaled: Floats = self.slope * np.asarray(logits, dtype=np.float64) + self.intercept
+        return scaled
+
+
+def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> Scaling:
+    """Returns the temperature that makes the log-loss of logits / temperature smallest (Guo et al., ICML 2017).
+
+    The logits are left as they are, with a note, where the photos say nothing of the temperature: fewer than
+    10, one class, one logit for all, or every photo on the right side of 0, when the sharpest is the best.
+
+    Args:
+        labels: int [N], 1 anaemic and 0 not, of photos that the network was not trained on.
+        logits: float [N].
+
+    Raises:
+        ValueError: If the lengths differ, or a label is not 0 or 1.
+        NonFiniteLogitsError: If a logit is infinite or not a number.
+
+    Example:
+        >>> labels, logits = [0, 0, 0, 1, 0, 1, 1, 1, 0, 1], [-4, -4, -4, -4, 0, 0, 4, 4, 4, 4]
+        >>> round(fit_temperature(labels, logits).temperature, 3)
+        3.641
+    """
+    truth, values, _ = checked_photos(labels, logits)
+    fault = fault_of(truth, values)
+    if not fault and (np.where(truth == 1, values, -values) >= 0).all():
+        fault = "every photo is on the right side of 0 already, so that no finite temperature is best"
+    if fault:
+        return _as_they_are("temperature", len(truth), fault)
+    signed = np.where(truth == 1, -values, values)
+    lowest, highest = TEMPERATURES
+    best = minimize_scalar(
+        lambda log_slope: float(np.logaddexp(0.0, np.exp(log_slope) * signed).mean()),
+        bounds=(-np.log(highest), -np.log(lowest)),
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    slope, note = _held(float(np.exp(best.x)))
+    return Scaling("temperature", slope, 0.0, len(truth), note)
+
+
+def fit_platt(labels: ArrayLike, logits: ArrayLike, *, smoothing: bool = True) -> Scaling:
+    """Returns slope and intercept of the logistic regression of the label on the logit (Platt 1999).
+
+    The logits are left as they are, with a note, where there are fewer than 10, one class or one logit for
+    all, and without smoothing where a cut separates the classes.
+
+    Args:
+        labels: int [N], 1 anaemic and 0 not, of photos that the network was not trained on.
+        logits: float [N].
+        smoothing: Whether the targets are Platt's (a + 1) / (a + 2) for the a anaemic and 1 / (b + 2) for the b other
+            photos instead of 1 and 0, which keeps the fit finite where the classes do not overlap.
+
+    Raises:
+        ValueError: If the lengths differ, or a label is not 0 or 1.
+        NonFiniteLogitsError: If a logit is infinite or not a number.
+    """
+    truth, values, _ = checked_photos(labels, logits)
+    fault = fault_of(truth, values)
+    if not fault and not smoothing and is_separated(truth, values):
+        fault = "a cut separates the classes, so that no finite slope is best; smoothing would give one"
+    if fault:
+        return _as_they_are("platt", len(truth), fault)
+    targets = _smoothed(truth) if smoothing else truth
+    spread = float(values.std())
+    design = np.column_stack([np.ones(len(values)), (values - values.mean()) / spread])
+    slope, note = _held(float(fit_logistic(design, targets)[0, 1]) / spread)
+    intercept = float(fit_logistic(design[:, :1], targets, offset=slope * (values - values.mean()))[0, 0])
+    return Scaling("platt", slope, intercept - slope * float(values.mean()), len(truth), note)
+
+
+def _as_they_are(method: Literal["temperature", "platt"], photos: int, fault: str) -> Scaling:
+    return Scaling(method, 1.0, 0.0, photos, f"The logits are left as they are: {fault}.")
+
+
+def _smoothed(labels: Floats) -> Floats:
+    anaemic = float(labels.sum())
+    return np.where(labels == 1, (anaemic + 1) / (anaemic + 2), 1 / (len(labels) - anaemic + 2))
+
+
+def _held(slope: float) -> tuple[float, str]:
+    """Returns the slope within the limits, and a note where it was not."""
+    lowest, highest = TEMPERATURES
+    held = min(max(slope, 1 / highest), 1 / lowest)
+    if held * (1 - 1e-6) > 1 / highest and held * (1 + 1e-6) < 1 / lowest:
+        return held, ""
+    if held > 1:
+        return 1 / lowest, f"The temperature is held at {lowest:g}; a lower one would fit better."
+    return 1 / highest, f"The temperature is held at {highest:g}: the logits do not tell these photos apart."

@@ -1,0 +1,74 @@
+"""The reliability diagram: how often photos of each probability are anaemic, above the photos' probabilities."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from anemia_lightning.metrics import shown
+from anemia_lightning.metrics.calibration import Bin
+from anemia_lightning.metrics.reliability import Reliability
+from anemia_lightning.plots.style import BLUE, GREY, ORANGE, VERMILION, house_style, new_figure
+
+_BINS = np.linspace(0.0, 1.0, 26)
+
+
+@house_style()
+def draw_reliability(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    curve: Reliability,
+    *,
+    bins: Sequence[Bin] = (),
+    before: Reliability | None = None,
+) -> Figure:
+    """Draws the smooth reliability curve with its band, above how many photos have which probability.
+
+    Args:
+        labels: int [N], 1 anaemic and 0 not.
+        probabilities: float [N], in [0, 1].
+        curve: The reliability of these probabilities.
+        bins: Groups of photos with neighbouring probabilities, drawn as points.
+        before: The reliability before scaling, drawn as a line.
+    """
+    truth, values = np.asarray(labels, dtype=np.int64), np.asarray(probabilities, dtype=np.float64)
+    figure = new_figure(6.8, 5.2)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    _draw_curve(above, curve, bins, before)
+    figure.suptitle(f"n = {len(truth)} photos, {truth.sum()} anaemic", x=0.01, ha="left", fontsize=9)
+    _draw_probabilities(below, truth, values)
+    return figure
+
+
+def _draw_curve(axes: Axes, curve: Reliability, bins: Sequence[Bin], before: Reliability | None) -> None:
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel="share of photos that are anaemic")
+    if curve.ici is None:
+        axes.text(0.5, 0.5, curve.note.replace(": ", ":\n"), ha="center", va="center", color=GREY)
+        return
+    axes.plot((0, 1), (0, 1), color=GREY, linestyle=":", linewidth=1, label="perfect")
+    if len(curve.low):
+        name = f"{curve.level:.0%} band"
+        axes.fill_between(curve.probability, curve.low, curve.high, color=BLUE, alpha=0.2, linewidth=0, label=name)
+    name = f"{'probabilities' if before is None else 'after scaling'}, ICI {shown(curve.ici)}"
+    axes.plot(curve.probability, curve.observed, color=BLUE, label=name)
+    if before is not None and before.ici is not None:
+        name = f"before scaling, ICI {shown(before.ici)}"
+        axes.plot(before.probability, before.observed, color=VERMILION, linestyle="--", label=name)
+    if bins:
+        places = [each.probability for each in bins], [each.observed for each in bins]
+        axes.plot(*places, "o", color=BLUE, markersize=4, label=f"{len(bins)} bins of {_sizes(bins)} photos")
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderpad=0.0)
+
+
+def _draw_probabilities(axes: Axes, labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> None:
+    both = [probabilities[labels == 1], probabilities[labels == 0]]
+    axes.hist(both, bins=list(_BINS), stacked=True, color=[ORANGE, GREY], label=["anaemic", "not anaemic"])
+    axes.set(xlabel="probability of anaemia", ylabel="photos")
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderpad=0.0)
+
+
+def _sizes(bins: Sequence[Bin]) -> str:
+    smallest, largest = min(each.photos for each in bins), max(each.photos for each in bins)
+    return f"{smallest}" if smallest == largest else f"{smallest} to {largest}"

@@ -1,0 +1,115 @@
+"""What a classifier is good for, drawn: decision curves, and what happens to 1,000 people over prevalences."""
+
+from collections.abc import Sequence
+from itertools import cycle
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from anemia_lightning.metrics.intervals import Interval
+from anemia_lightning.metrics.populations import PEOPLE, AtPrevalence
+from anemia_lightning.metrics.usefulness import TEST_ALL, TEST_NONE, DecisionCurve
+from anemia_lightning.plots.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    VERMILION,
+    house_style,
+    new_axes,
+    new_figure,
+)
+
+_LINES = tuple(zip((BLUE, VERMILION, GREEN, ORANGE, PURPLE), ("-", "--", "-.", (0, (5, 1)), (0, (1, 1))), strict=True))
+_COUNTS = {
+    "referred": ("referred", GREY, "-"),
+    "needlessly_referred": ("needlessly referred", ORANGE, "--"),
+    "found": ("anaemic and found", BLUE, "-"),
+    "missed": ("anaemic and missed", VERMILION, "--"),
+}
+_VALUES = {"ppv": ("positive predictive value", BLUE, "-"), "npv": ("negative predictive value", VERMILION, "--")}
+
+
+@house_style()
+def draw_decision_curve(curve: DecisionCurve, ax: Axes | None = None, threshold: float | None = None) -> Axes:
+    """Draws the net benefit over thresholds: the highest line is the best policy at a threshold.
+
+    Args:
+        curve: The net benefits; the band of the first predictor is drawn where there is one.
+        ax: Where to draw; None draws on a figure of its own.
+        threshold: Marks the threshold of the model.
+    """
+    axes = new_axes() if ax is None else ax
+    axes.set_title(f"n = {curve.photos} photos, {curve.anaemic} anaemic")
+    axes.set(xlabel="threshold: probability from which on to refer", ylabel="net benefit (true positives per photo)")
+    axes.set_xlim(0, 1)
+    if not curve.net_benefit:
+        axes.text(0.5, 0.5, f"undefined:\n{curve.note}", ha="center", va="center", color=GREY)
+        return axes
+    names = [name for name in curve.net_benefit if name not in (TEST_ALL, TEST_NONE)]
+    for name, (colour, style) in zip(names, cycle(_LINES), strict=False):
+        axes.plot(curve.thresholds, curve.net_benefit[name], color=colour, linestyle=style, label=name)
+    for name in names[:1] if curve.low else ():
+        words = f"{curve.level:.0%} band of {name}"
+        limits = curve.low[name], curve.high[name]
+        axes.fill_between(curve.thresholds, *limits, color=BLUE, alpha=0.2, linewidth=0, label=words)
+    axes.plot(curve.thresholds, curve.net_benefit[TEST_ALL], color=GREY, linewidth=1, label=TEST_ALL)
+    axes.plot(curve.thresholds, curve.net_benefit[TEST_NONE], color=GREY, linewidth=1, linestyle=":", label=TEST_NONE)
+    if threshold is not None:
+        axes.axvline(threshold, color=GREY, linestyle="--", linewidth=1, label=f"threshold {threshold:.3f}")
+    prevalence = curve.anaemic / curve.photos
+    top = max([prevalence, *(float(curve.high[name].max()) for name in names[:1] if curve.high)])
+    # Far below 0 no policy is worth a look, and test-all goes to minus infinity.
+    axes.set_ylim(-0.25 * prevalence, top + 0.02)
+    # Below the axes, because a good model's line leaves no corner free.
+    axes.legend(loc="upper left", bbox_to_anchor=(0.0, -0.12), ncols=2, borderpad=0.0)
+    return axes
+
+
+@house_style()
+def draw_over_prevalence(
+    rows: Sequence[AtPrevalence], *, anaemic: int, not_anaemic: int, prevalence: float | None = None
+) -> Figure:
+    """Draws what happens to 1,000 people, and the predictive values, over prevalences.
+
+    Args:
+        rows: By rising prevalence.
+        anaemic: Photos that sensitivity was measured on.
+        not_anaemic: Photos that specificity was measured on.
+        prevalence: Marks the share of anaemic photos that it was measured at.
+    """
+    figure = new_figure(7.6, 5.2)
+    counts, values = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    places = [row.prevalence for row in rows]
+    for axes, lines in ((counts, _COUNTS), (values, _VALUES)):
+        for name, look in lines.items():
+            _draw_intervals(axes, places, [getattr(row, name) for row in rows], look)
+        if prevalence is not None:
+            words = f"these photos, {prevalence:.0%}"
+            axes.axvline(prevalence, color=GREY, linestyle=":", linewidth=1, label=words)
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderpad=0.0)
+    figure.suptitle(
+        f"from n = {anaemic} anaemic and {not_anaemic} other photos; bands are the intervals",
+        x=0.01,
+        ha="left",
+        fontsize=9,
+    )
+    counts.set(ylabel=f"people per {PEOPLE:,}", ylim=(0, None))
+    values.set(xlabel="prevalence of anaemia", ylabel="share of the people", ylim=(0, 1.02))
+    values.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    return figure
+
+
+def _draw_intervals(
+    axes: Axes, places: Sequence[float], intervals: Sequence[Interval], look: tuple[str, str, str]
+) -> None:
+    words, colour, style = look
+    value, low, high = (
+        np.array([np.nan if each is None else each for each in column])
+        for column in zip(*[(each.value, each.low, each.high) for each in intervals], strict=True)
+    )
+    axes.plot(places, value, color=colour, linestyle=style, marker=".", label=words)
+    axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)

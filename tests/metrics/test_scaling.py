@@ -1,0 +1,174 @@
+"""Scaling against scikit-learn and SciPy, against closed forms, and where the photos do not tell how to scale."""
+
+import dataclasses
+import json
+import warnings
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+
+from anemia_lightning.metrics.scaling import TEMPERATURES, fit_platt, fit_temperature
+
+Draw = tuple[NDArray[np.int64], NDArray[np.float64]]
+
+
+def _draw(seed: int, size: int = 200, *, factor: float = 1.0, shift: float = 0.0) -> Draw:
+    """Photos whose true logits are those returned, less the shift and over the factor."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0.3, 1.5, size)
+    labels = (rng.random(size) < expit(logits)).astype(np.int64)
+    return labels, factor * logits + shift
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_temperature_equals_a_regression_through_the_origin(seed: int) -> None:
+    labels, logits = _draw(seed, factor=1 + seed / 3)
+    reference = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-10).fit(logits[:, None], labels)
+    found = fit_temperature(labels, logits)
+    assert 1 / found.temperature == pytest.approx(reference.coef_[0, 0], rel=1e-4)
+    assert (found.intercept, found.photos, found.note) == (0.0, 200, "")
+
+
+@pytest.mark.parametrize("smoothing", [False, True])
+@pytest.mark.parametrize("seed", range(10))
+def test_platt_equals_scipys_minimum_of_the_log_loss(seed: int, smoothing: bool) -> None:
+    labels, logits = _draw(seed, 60, factor=3.0, shift=-2.0)
+    n_positive = labels.sum()
+    ends = (1 / (62 - n_positive), (n_positive + 1) / (n_positive + 2)) if smoothing else (0.0, 1.0)
+    targets = np.where(labels == 1, ends[1], ends[0])
+
+    def loss(line: NDArray[np.float64]) -> float:
+        predictor = line[0] + line[1] * logits
+        return float((np.logaddexp(0, predictor) - targets * predictor).sum())
+
+    reference = minimize(loss, [0.0, 0.1], method="BFGS", options={"gtol": 1e-9})
+    found = fit_platt(labels, logits, smoothing=smoothing)
+    assert [found.intercept, found.slope] == pytest.approx(reference.x.tolist(), abs=1e-4)
+    assert not found.note
+
+
+def test_platt_without_smoothing_equals_scikit_learn() -> None:
+    labels, logits = _draw(3, factor=2.0, shift=1.0)
+    reference = LogisticRegression(C=np.inf, tol=1e-10).fit(logits[:, None], labels)
+    found = fit_platt(labels, logits, smoothing=False)
+    expected = [float(reference.intercept_[0]), float(reference.coef_[0, 0])]
+    assert [found.intercept, found.slope] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
+def test_logits_times_a_factor_have_that_temperature(factor: float) -> None:
+    labels, logits = _draw(0, 50_000, factor=factor)
+    assert fit_temperature(labels, logits).temperature == pytest.approx(factor, rel=0.03)
+    assert fit_platt(labels, logits).slope == pytest.approx(1 / factor, rel=0.03)
+
+
+def test_a_closed_form() -> None:
+    # Of 8 photos at -4 and 4 six are on the right side, so that the best logit is the log of 3.
+    labels, logits = [0, 0, 0, 1, 0, 1, 1, 1, 0, 1], [-4, -4, -4, -4, 0, 0, 4, 4, 4, 4]
+    assert fit_temperature(labels, logits).temperature == pytest.approx(4 / np.log(3), rel=1e-6)
+
+
+def test_applying_is_the_line_and_keeps_the_shape() -> None:
+    labels, logits = _draw(1, factor=2.0, shift=1.0)
+    found = fit_platt(labels, logits)
+    assert found.apply(logits[:6].reshape(2, 3)) == pytest.approx(
+        (found.slope * logits[:6] + found.intercept).reshape(2, 3)
+    )
+
+
+def test_a_scaling_survives_as_plain_values() -> None:
+    found = fit_platt(*_draw(2))
+    values = dataclasses.asdict(found)
+    assert json.loads(json.dumps(values)) == values
+    assert {type(value) for value in values.values()} == {str, float, int}
+
+
+LADDER = list(range(12))
+
+
+@pytest.mark.parametrize(
+    ("labels", "logits", "fault"),
+    [
+        ([0, 1, 0, 1], [0.0, 1.0, 2.0, 3.0], "4 photos are fewer than 10"),
+        ([], [], "0 photos are fewer than 10"),
+        ([1] * 12, LADDER, "the photos are of one class"),
+        ([0] * 12, LADDER, "the photos are of one class"),
+        ([0, 1] * 6, [2.5] * 12, "all photos have one logit"),
+    ],
+)
+def test_where_nothing_can_be_learnt_the_logits_stay_and_it_is_said(
+    labels: list[int], logits: list[float], fault: str
+) -> None:
+    for found in (fit_temperature(labels, logits), fit_platt(labels, logits)):
+        assert (found.slope, found.intercept) == (1.0, 0.0)
+        assert found.note == f"The logits are left as they are: {fault}."
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_perfect_photos_give_no_temperature(size: float) -> None:
+    found = fit_temperature([0] * 6 + [1] * 6, np.repeat([-size, size], 6))
+    assert found.slope == 1.0
+    assert found.note == (
+        "The logits are left as they are: every photo is on the right side of 0 already, "
+        "so that no finite temperature is best."
+    )
+
+
+def test_separated_photos_give_a_line_with_smoothing_only() -> None:
+    labels, logits = [0] * 6 + [1] * 6, np.arange(12.0)
+    assert fit_platt(labels, logits, smoothing=False).note == (
+        "The logits are left as they are: a cut separates the classes, so that no finite slope is best; "
+        "smoothing would give one."
+    )
+    found = fit_platt(labels, logits)
+    assert not found.note
+    # The smoothed targets 1/8 and 7/8 bound what a probability in the middle of its class can be.
+    assert expit(found.apply([2.5, 8.5])) == pytest.approx([1 / 8, 7 / 8], abs=0.1)
+
+
+def test_logits_that_know_nothing_or_the_contrary_end_at_the_highest_temperature() -> None:
+    labels, logits = _draw(5, 2000)
+    for found in (fit_temperature(labels, -logits), fit_platt(labels, -logits)):
+        assert found.temperature == TEMPERATURES[1]
+        assert found.note == "The temperature is held at 100: the logits do not tell these photos apart."
+    # Held so, Platt's intercept still meets the prevalence.
+    assert expit(fit_platt(labels, -logits).apply(-logits)).mean() == pytest.approx(labels.mean(), abs=0.002)
+
+
+def test_tiny_logits_end_at_the_lowest_temperature() -> None:
+    labels, logits = _draw(5, 2000, factor=1e-4)
+    for found in (fit_temperature(labels, logits), fit_platt(labels, logits)):
+        assert found.temperature == pytest.approx(TEMPERATURES[0], rel=1e-6)
+        assert found.note == "The temperature is held at 0.01; a lower one would fit better."
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_huge_and_tied_logits_make_no_noise(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = np.append([0, 1], rng.integers(0, 2, 20))
+    logits = rng.choice([-800.0, -3.0, 0.0, 3.0, 800.0], 22)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for found in (
+            fit_temperature(labels, logits),
+            fit_platt(labels, logits),
+            fit_platt(labels, logits, smoothing=False),
+        ):
+            assert np.isfinite(found.apply(logits)).all()
+            assert found.slope > 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_scaling_never_makes_the_loss_of_its_own_photos_worse(seed: int) -> None:
+    labels, logits = _draw(seed, 40, factor=0.3 + seed / 5, shift=seed / 10)
+
+    def loss(values: NDArray[np.float64]) -> float:
+        return float(np.logaddexp(0, np.where(labels == 1, -values, values)).mean())
+
+    by_temperature = loss(fit_temperature(labels, logits).apply(logits))
+    assert by_temperature <= loss(logits) + 1e-9
+    assert loss(fit_platt(labels, logits, smoothing=False).apply(logits)) <= by_temperature + 1e-9
