@@ -1,0 +1,183 @@
+"""What `cache` does: lists, verifies and purges the features and surveys that are kept between commands."""
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from anemia_lightning.errors import ConfigError
+from anemia_lightning.features.store import FeatureStore, StoredCollection
+from anemia_lightning.run_folder import RunFolder, write_json, write_text
+from anemia_lightning.terminal import progress_bar, quiet, say
+
+_CHOICES = {"action": ("list", "verify", "purge"), "what": ("all", "features", "surveys")}
+_HEADINGS = ("kind", "view", "trunk", "type", "photos", "size", "last used")
+_SHORT = 8
+_SECONDS_PER_DAY = 86400
+
+
+@dataclass(frozen=True)
+class _Survey:
+    path: Path
+    bytes: int
+    taken: float
+
+
+def manage_cache(cfg: DictConfig) -> dict[str, Any]:
+    """Does what `action` says, tells it, writes it into cache.json and returns it.
+
+    Raises:
+        ConfigError: If the settings are none that there are.
+    """
+    quiet()
+    _check(cfg)
+    folder = RunFolder(cfg.paths.run_dir)
+    write_text(folder.settings, OmegaConf.to_yaml(cfg, resolve=True))
+    store = FeatureStore(Path(cfg.features.dir), max_bytes=cfg.features.max_bytes)
+    surveys = Path(cfg.paths.cache) / "surveys"
+    if cfg.action == "list":
+        record, lines = _list(store, surveys)
+    elif cfg.action == "verify":
+        record, lines = _verify(store)
+    else:
+        record, lines = _purge(cfg, store, surveys)
+    write_json(folder.path / "cache.json", record)
+    folder.point_latest()
+    say(*lines)
+    return record
+
+
+def _check(cfg: DictConfig) -> None:
+    problems = [
+        f"{key} is one of {', '.join(values)}, not {cfg[key]}."
+        for key, values in _CHOICES.items()
+        if cfg[key] not in values
+    ]
+    days = cfg.older_than_days
+    if days is not None and (isinstance(days, bool) or not isinstance(days, int | float) or not days >= 0):
+        problems.append(f"older_than_days is a number of days, 0 or more, not {days}.")
+    if cfg.action != "purge" and (days is not None or cfg.what != "all"):
+        problems.append(f"what and older_than_days belong to action=purge, not to action={cfg.action}.")
+    if cfg.paths.cache is None:
+        problems.append("With paths.cache=null nothing is kept: name the folder to look into with paths.cache=FOLDER.")
+    if problems:
+        raise ConfigError(problems)
+
+
+def _find_surveys(folder: Path) -> list[_Survey]:
+    found = []
+    for path in sorted(folder.glob("*.npz")):
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            found.append(_Survey(path, status.st_size, status.st_mtime))
+    return found
+
+
+def _list(store: FeatureStore, folder: Path) -> tuple[dict[str, Any], list[str]]:
+    surveys = _find_surveys(folder)
+    stored = store.collections()
+    record = {
+        "features": {
+            "folder": str(store.folder),
+            "bytes": store.held_bytes,
+            "max_bytes": store.max_bytes,
+            "collections": [_as_record(collection) for collection in stored],
+        },
+        "surveys": {"number": len(surveys), "bytes": sum(survey.bytes for survey in surveys)},
+    }
+    lines = _table([_HEADINGS, *map(_row, stored)]) if stored else []
+    lines.append(f"Features: {_size(store.held_bytes)} of at most {_size(store.max_bytes)} in {store.folder}")
+    taken = _size(sum(survey.bytes for survey in surveys))
+    lines.append(f"Surveys of photographs: {len(surveys)}, {taken} in {folder}")
+    if stored or surveys:
+        lines.append("action=verify reads all features and removes what is damaged; action=purge removes them.")
+    return record, lines
+
+
+def _verify(store: FeatureStore) -> tuple[dict[str, Any], list[str]]:
+    # Surveys are left out: each is verified whenever it is read, and replaced if it is damaged.
+    with progress_bar("verifying features") as progress:
+        verified = store.verify(progress)
+    record = {
+        "shards": verified.shards,
+        "bytes": verified.bytes,
+        "damaged": {str(path): why for path, why in verified.damaged.items()},
+        "unreadable": {str(path): why for path, why in verified.unreadable.items()},
+    }
+    whole = verified.shards - len(verified.damaged) - len(verified.unreadable)
+    lines = [f"{whole} of {_count(verified.shards, 'file')} of features ({_size(verified.bytes)}) are whole."]
+    if verified.damaged:
+        lines.append("Removed, and computed again when it is needed:")
+        lines += [f"  {path}: {why}" for path, why in verified.damaged.items()]
+    if verified.unreadable:
+        lines.append("Not to be read, and left alone:")
+        lines += [f"  {path}: {why}" for path, why in verified.unreadable.items()]
+    return record, lines
+
+
+def _purge(cfg: DictConfig, store: FeatureStore, folder: Path) -> tuple[dict[str, Any], list[str]]:
+    since = None if cfg.older_than_days is None else time.time() - cfg.older_than_days * _SECONDS_PER_DAY
+    record: dict[str, Any] = {"collections": 0, "surveys": 0, "bytes": 0, "in_use": 0}
+    if cfg.what in ("all", "features"):
+        purged = store.purge(unused_since=since)
+        record |= {"collections": purged.collections, "bytes": purged.bytes, "in_use": purged.in_use}
+    if cfg.what in ("all", "surveys"):
+        old = [survey for survey in _find_surveys(folder) if since is None or survey.taken < since]
+        for survey in old:
+            survey.path.unlink(missing_ok=True)
+        record["surveys"] = len(old)
+        record["bytes"] += sum(survey.bytes for survey in old)
+    removed = f"{_count(record['collections'], 'collection')} of features and {_count(record['surveys'], 'survey')}"
+    lines = [f"Removed {removed}, {_size(record['bytes'])} in all."]
+    if record["in_use"]:
+        lines.append(f"{_count(record['in_use'], 'collection')} that a running command uses: left alone.")
+    return record, lines
+
+
+def _as_record(stored: StoredCollection) -> dict[str, Any]:
+    return {
+        "name": stored.folder.name,
+        "ingredients": stored.ingredients,
+        "rows": stored.rows,
+        "photos": stored.photos,
+        "bytes": stored.bytes,
+        "last_used": datetime.fromtimestamp(stored.last_used).astimezone().isoformat(timespec="seconds"),
+        "in_use": stored.in_use,
+    }
+
+
+def _row(stored: StoredCollection) -> tuple[str, ...]:
+    said = stored.ingredients
+    used = datetime.fromtimestamp(stored.last_used).astimezone().strftime("%Y-%m-%d %H:%M")
+    return (
+        str(said.get("kind", "unknown")),
+        _word(said.get("view")),
+        _word(said.get("trunk"))[:_SHORT],
+        ", ".join(sorted({dtype for _, dtype in stored.rows.values()})) or "-",
+        str(stored.photos),
+        _size(stored.bytes),
+        "in use" if stored.in_use else used,
+    )
+
+
+def _word(value: object) -> str:
+    return "-" if value is None else str(value)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _size(number: int) -> str:
+    return str(tqdm.format_sizeof(number, suffix="B"))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,154 @@
+"""The folder of a collection: who uses it, when it was last used, and how it is removed."""
+
+import fcntl
+import os
+import secrets
+import shutil
+import time
+import weakref
+from contextlib import suppress
+from pathlib import Path
+
+from anemia_lightning.features.shard import SUFFIX
+
+_LOCK = "lock"
+_GONE = ".gone-"
+_TRIES = 3
+
+
+class Lease:
+    """The use of a folder; it ends when nobody holds this any more, at the latest with the process, killed or not."""
+
+    def __init__(self, handle: int) -> None:
+        self.release = weakref.finalize(self, os.close, handle)
+        """Ends it at once."""
+
+
+def use_folder(folder: Path) -> Lease | None:
+    """Begins to use a folder together with others: nobody will remove it meanwhile.
+
+    Notes the time, and removes what writers have left behind that were killed, if nobody else is using the folder.
+
+    Returns:
+        None if there is no such folder, or none that can be locked.
+    """
+    handle = _open_lock(folder)
+    if handle is None:
+        return None
+    with suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _remove_stumps(folder)
+    with suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_SH)
+    if not _is_still_there(folder, handle):
+        os.close(handle)
+        return use_folder(folder)
+    with suppress(OSError):
+        os.utime(handle)
+    return Lease(handle)
+
+
+def make_folder(folder: Path) -> Lease | None:
+    """Makes a folder that only its owner can read, if it is not there, and begins to use it.
+
+    Raises:
+        OSError: If it cannot be made.
+    """
+    for _ in range(_TRIES):
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        # Here another process may have removed it already.
+        if lease := use_folder(folder):
+            return lease
+    return None
+
+
+def close_folder(folder: Path) -> Lease | None:
+    """Begins to use a folder alone; None if another process, or another part of this one, is using it."""
+    handle = _open_lock(folder)
+    if handle is None:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_ours = _is_still_there(folder, handle)
+    except OSError:
+        is_ours = False
+    if not is_ours:
+        os.close(handle)
+        return None
+    return Lease(handle)
+
+
+def is_used(folder: Path) -> bool:
+    """Returns whether somebody is using a folder."""
+    lease = close_folder(folder)
+    if lease is not None:
+        lease.release()
+    return lease is None
+
+
+def remove_folder(folder: Path) -> None:
+    """Removes a folder that was closed before: at once for all others, however long the deleting takes."""
+    gone = folder.with_name(f"{_GONE}{secrets.token_hex(8)}")
+    folder.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def finish_removals(store: Path) -> None:
+    """Removes folders whose deletion was interrupted."""
+    for gone in store.glob(f"{_GONE}*"):
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+def list_shards(folder: Path) -> list[Path]:
+    """Returns the files in a folder that bear the name of a shard, in a fixed order."""
+    return sorted(folder.glob(f"shard-*{SUFFIX}"))
+
+
+def new_shard(folder: Path) -> Path:
+    """Returns the path of a new shard, which no other process chooses."""
+    return folder / f"shard-{secrets.token_hex(16)}{SUFFIX}"
+
+
+def new_draft(folder: Path) -> Path:
+    """Returns the path of a file that is to get another name; if that never happens, it is removed."""
+    return folder / f".draft-{secrets.token_hex(16)}"
+
+
+def folder_bytes(folder: Path) -> int:
+    """Returns the size of the files in a folder, unfinished ones included."""
+    total = 0
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                total += entry.stat().st_size
+    return total
+
+
+def last_used(folder: Path) -> float:
+    """Returns when a folder was used last, in seconds since 1970; now if it has no lock yet."""
+    try:
+        return (folder / _LOCK).stat().st_mtime
+    except OSError:
+        return time.time()
+
+
+def _open_lock(folder: Path) -> int | None:
+    try:
+        return os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        return None
+
+
+def _remove_stumps(folder: Path) -> None:
+    for stump in folder.glob(".*"):
+        with suppress(OSError):
+            stump.unlink()
+
+
+def _is_still_there(folder: Path, handle: int) -> bool:
+    """Returns whether the lock is that of this folder, and not of one that was removed while we waited."""
+    try:
+        return os.path.samestat((folder / _LOCK).stat(), os.fstat(handle))
+    except OSError:
+        return False
