@@ -1,0 +1,33 @@
+"""BatchNorm folded into the convolutions before it: the same function in fewer steps, where nothing trains."""
+
+import copy
+
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision import models
+from torchvision.models.resnet import BasicBlock, Bottleneck
+
+
+def fold_batchnorm(backbone: models.ResNet) -> models.ResNet:
+    """Returns a copy in eval mode in which each BatchNorm is part of its convolution; it cannot be trained.
+
+    Equal to the original up to rounding: the weights are scaled by what BatchNorm scales by, its shift is the bias.
+    """
+    folded = copy.deepcopy(backbone).eval().requires_grad_(requires_grad=False)
+    _fold_pair(folded, "conv1", "bn1")
+    for module in folded.modules():
+        if isinstance(module, BasicBlock | Bottleneck):
+            for number in range(1, 4):
+                if hasattr(module, f"conv{number}"):
+                    _fold_pair(module, f"conv{number}", f"bn{number}")
+            if module.downsample is not None:
+                _fold_pair(module.downsample, "0", "1")
+    return folded
+
+
+def _fold_pair(parent: nn.Module, conv: str, norm: str) -> None:
+    before, after = parent.get_submodule(conv), parent.get_submodule(norm)
+    assert isinstance(before, nn.Conv2d)
+    assert isinstance(after, nn.BatchNorm2d)
+    setattr(parent, conv, fuse_conv_bn_eval(before, after))
+    setattr(parent, norm, nn.Identity())
