@@ -15,7 +15,7 @@ UNKNOWN_LABEL = -1
 
 
 class BatchRequest(NamedTuple):
-    """What a sampler asks of a data set: some photos, as one epoch sees them.
+    """What a sampler asks of a data set: some photos, in one version.
 
     A data set answers a request with a `Batch`. It keeps no state between requests, so worker
     processes, prefetching and resumption cannot change what a request returns.
@@ -23,8 +23,8 @@ class BatchRequest(NamedTuple):
 
     indices: tuple[int, ...]
     """Rows of the data set."""
-    epoch: int
-    """The epoch that asks; an augmenting data set derives the view from it."""
+    view: int
+    """Which version of the photos, from 0; data sets that do not augment have one."""
     step_label_counts: tuple[int, int]
     """Photos with label 0 and label 1 in the whole optimizer step: all ranks, all micro-batches."""
 

@@ -49,7 +49,7 @@ class TrainingPhotos(L.Callback):
     def _draw(self, server: PhotoServer, trainer: L.Trainer) -> None:
         dataset = server.photo_dataset("train", 0)
         count = min(_MOST_PHOTOS, len(dataset))  # type: ignore[arg-type]
-        batch = dataset[BatchRequest(tuple(range(count)), epoch=0, step_label_counts=(0, 0))]
+        batch = dataset[BatchRequest(tuple(range(count)), view=0, step_label_counts=(0, 0))]
         titles = [f"{photo}\n{_LABELS[int(label)]}" for photo, label in zip(batch.photo, batch.label, strict=True)]
         grid = draw_photo_grid(self._to_pixels(batch.values), titles)
         if self._path:

@@ -39,7 +39,7 @@ class PhotoRows:
 
 
 class PhotoDataset(Dataset[Batch]):
-    """Photographs as images; with an augmentation, each epoch sees its own view of them.
+    """Photographs as images; with an augmentation, each view is another version of them.
 
     Args:
         rows: The photographs.
@@ -63,23 +63,46 @@ class PhotoDataset(Dataset[Batch]):
                 raise
             raise WorkerError(str(error)) from None
 
+    @property
+    def photo(self) -> tuple[str, ...]:
+        """Photo ids, in the order of the rows."""
+        return self._rows.photo
+
+    @property
+    def label(self) -> tuple[int, ...]:
+        """Labels, in the order of the rows."""
+        return self._rows.label
+
+    def pixels(self, indices: Sequence[int]) -> Tensor:
+        """Reads and frames some photos, uint8 [B, 3, S, S]."""
+        return torch.stack([self._read(index) for index in indices])
+
+    def images(self, pixels: Tensor, indices: Sequence[int], view: int) -> Tensor:
+        """Augments or normalises framed photos, on the device where they are.
+
+        Args:
+            pixels: uint8 [B, 3, S, S], of the photos at `indices`.
+            indices: Rows of the data set.
+            view: Which version; without an augmentation all are alike.
+
+        Returns:
+            float32 [B, 3, S, S].
+        """
+        if self._augmentation is None:
+            return normalise(pixels)
+        photos = [self._rows.photo[index] for index in indices]
+        return augment(pixels, draw_views(self._augmentation, photos, view=view), self._augmentation)
+
     def _batch(self, request: BatchRequest) -> Batch:
-        photos = tuple(self._rows.photo[index] for index in request.indices)
         return Batch(
-            photo=photos,
+            photo=tuple(self._rows.photo[index] for index in request.indices),
             label=torch.tensor([self._rows.label[index] for index in request.indices]),
-            values=self._images(photos, request),
+            values=self.images(self.pixels(request.indices), request.indices, request.view),
             entry="image",
             step_label_counts=torch.tensor(request.step_label_counts),
         )
 
-    def _images(self, photos: Sequence[str], request: BatchRequest) -> Tensor:
-        pixels = torch.stack([self._pixels(index) for index in request.indices])
-        if self._augmentation is None:
-            return normalise(pixels)
-        return augment(pixels, draw_views(self._augmentation, photos, view=request.epoch), self._augmentation)
-
-    def _pixels(self, index: int) -> Tensor:
+    def _read(self, index: int) -> Tensor:
         mask = self._rows.mask[index]
         photo = read_photo(Path(self._rows.path[index]), mask=Path(mask) if mask else None)
         return torch.from_numpy(np.ascontiguousarray(self._framing.apply(photo).transpose(2, 0, 1)))

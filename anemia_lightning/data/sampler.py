@@ -21,6 +21,7 @@ class TrainingSampler(Sampler[BatchRequest]):
         labels: The label of each photo of the data set.
         batch_size: Photos per optimizer step, over all ranks and micro-batches.
         seed: The run's seed.
+        views: Versions of each photo that the epochs go through in turn; None gives each epoch its own.
         rank: This process, from 0.
         world_size: How many processes share the work.
         micro_batches: Into how many batches a rank cuts its part of a step (gradient accumulation).
@@ -35,6 +36,7 @@ class TrainingSampler(Sampler[BatchRequest]):
         *,
         batch_size: int,
         seed: int,
+        views: int | None = None,
         rank: int = 0,
         world_size: int = 1,
         micro_batches: int = 1,
@@ -42,6 +44,7 @@ class TrainingSampler(Sampler[BatchRequest]):
         self._labels = np.asarray(labels)
         self._batch_size = batch_size
         self._seed = seed
+        self._views = views
         self._rank = rank
         self._world_size = world_size
         self._micro_batches = micro_batches
@@ -59,11 +62,12 @@ class TrainingSampler(Sampler[BatchRequest]):
     def __iter__(self) -> Iterator[BatchRequest]:
         order = epoch_order(len(self._labels), self._seed, self._epoch)
         parts = self._world_size * self._micro_batches
+        view = self._epoch % self._views if self._views else self._epoch
         for step in np.split(order, np.cumsum(self._step_sizes())[:-1]):
             counts = _label_counts(self._labels[step])
             for micro_batch in range(self._micro_batches):
                 mine = step[micro_batch * self._world_size + self._rank :: parts]
-                yield BatchRequest(tuple(mine.tolist()), self._epoch, counts)
+                yield BatchRequest(tuple(mine.tolist()), view, counts)
 
     def _step_sizes(self) -> list[int]:
         full, rest = divmod(len(self._labels), self._batch_size)

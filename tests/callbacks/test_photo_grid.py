@@ -105,7 +105,7 @@ def test_it_draws_the_first_photos_as_epoch_0_has_them(
 
     assert data.asked == [("train", 0)]
     (request,) = data.photos.requests
-    assert (request.indices, request.epoch) == (tuple(range(32)), 0)
+    assert (request.indices, request.view) == (tuple(range(32)), 0)
     ((images, titles),) = drawn
     assert images.shape == (32, 4, 4, 3)
     np.testing.assert_array_equal(images[:, 0, 0], data.photos.levels[:32])

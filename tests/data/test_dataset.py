@@ -55,8 +55,8 @@ def rows(tmp_path: Path) -> PhotoRows:
     )
 
 
-def request(*indices: int, epoch: int = 0) -> BatchRequest:
-    return BatchRequest(indices, epoch, (3, 4))
+def request(*indices: int, view: int = 0) -> BatchRequest:
+    return BatchRequest(indices, view, (3, 4))
 
 
 def framed(rows: PhotoRows, index: int) -> Tensor:
@@ -83,9 +83,9 @@ def test_evaluation_is_the_framed_photo_normalised(rows: PhotoRows) -> None:
 def test_evaluation_has_no_randomness(rows: PhotoRows) -> None:
     dataset = PhotoDataset(rows, FRAMING, None)
     before = torch.get_rng_state()
-    first = dataset[request(0, 1, 2, epoch=0)].values
+    first = dataset[request(0, 1, 2, view=0)].values
     torch.manual_seed(7)
-    assert torch.equal(dataset[request(0, 1, 2, epoch=9)].values, first)
+    assert torch.equal(dataset[request(0, 1, 2, view=9)].values, first)
     torch.set_rng_state(before)
     dataset[request(0, 1, 2)]
     assert torch.equal(torch.get_rng_state(), before)
@@ -95,15 +95,15 @@ def test_training_is_the_view_of_the_epoch(rows: PhotoRows) -> None:
     dataset = PhotoDataset(rows, FRAMING, AUGMENTATION)
     pixels = torch.stack([framed(rows, 4), framed(rows, 2)])
     expected = augment(pixels, draw_views(AUGMENTATION, ["s/4.png", "s/2.png"], view=5), AUGMENTATION)
-    assert torch.equal(dataset[request(4, 2, epoch=5)].values, expected)
-    assert not torch.equal(dataset[request(4, 2, epoch=6)].values, expected)
+    assert torch.equal(dataset[request(4, 2, view=5)].values, expected)
+    assert not torch.equal(dataset[request(4, 2, view=6)].values, expected)
 
 
 @pytest.mark.parametrize("augmentation", [None, AUGMENTATION])
 def test_a_batch_is_its_photos_one_by_one(rows: PhotoRows, augmentation: Augmentation | None) -> None:
     dataset = PhotoDataset(rows, FRAMING, augmentation)
-    together = dataset[request(*range(6), epoch=2)].values
-    alone = torch.cat([dataset[request(index, epoch=2)].values for index in range(6)])
+    together = dataset[request(*range(6), view=2)].values
+    alone = torch.cat([dataset[request(index, view=2)].values for index in range(6)])
     assert torch.equal(together, alone)
 
 
@@ -126,7 +126,7 @@ def test_the_length_is_the_number_of_photos(rows: PhotoRows) -> None:
 def test_a_data_set_travels_to_a_worker_process(rows: PhotoRows) -> None:
     dataset = PhotoDataset(rows, FRAMING, AUGMENTATION)
     copy = pickle.loads(pickle.dumps(dataset))
-    assert torch.equal(copy[request(1, 4, epoch=3)].values, dataset[request(1, 4, epoch=3)].values)
+    assert torch.equal(copy[request(1, 4, view=3)].values, dataset[request(1, 4, view=3)].values)
 
 
 def test_a_photo_that_vanished_is_named(rows: PhotoRows) -> None:

@@ -72,7 +72,7 @@ def test_an_epoch_is_the_same_whatever_came_before() -> None:
         sampler.set_epoch(epoch)
         list(sampler)
     assert list(sampler) == requests(20, epoch=2)
-    assert {request.epoch for request in sampler} == {2}
+    assert {request.view for request in sampler} == {2}
 
 
 @pytest.mark.parametrize("count", [8, 16, 40, 44, 101])
@@ -154,7 +154,7 @@ def test_evaluation_covers_each_photo_once_and_no_rank_idles(count: int, world_s
 def test_one_process_evaluates_in_order_in_full_batches() -> None:
     found = list(EvaluationSampler(labels(20), batch_size=8))
     assert [request.indices for request in found] == [tuple(range(8)), tuple(range(8, 16)), tuple(range(16, 20))]
-    assert {request.epoch for request in found} == {0}
+    assert {request.view for request in found} == {0}
 
 
 def test_evaluation_counts_the_labels_of_its_batch_and_leaves_out_the_unknown() -> None:
