@@ -10,16 +10,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning import wiring
 from anemia_lightning.callbacks.checkpoint import read_checkpoint
-from anemia_lightning.data.datamodule import photo_loader
-from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.manifest import require_both_classes
 from anemia_lightning.data.overlap import find_overlap
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.errors import DataChangedError, OverlapError, RunNotFoundError
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.photos import prepare_photos, restore_datamodule
+from anemia_lightning.run_features import facts_of, predict_photos
 from anemia_lightning.run_folder import RunFolder, find_run, write_json, write_table
-from anemia_lightning.scoring import predict_logits, prediction_table, score_lines, score_table, warning_lines
+from anemia_lightning.scoring import prediction_table, score_lines, score_table, warning_lines
 from anemia_lightning.terminal import quiet, say
 
 
@@ -41,9 +40,10 @@ def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
         raise DataChangedError(run.path, str(trained.data.get("root")))
     precision = _precision(cfg, card["precision"])
     classifier = load_classifier(run.best)
-    scorer = wiring.build_scoring_trainer(cfg, precision=precision)
-    logits = predict_logits(classifier, datamodule.evaluation_loader("test"), scorer)
-    return _write(cfg, classifier, datamodule.rows("test"), logits, card["warnings"])
+    rows = datamodule.rows("test")
+    trained.paths.cache, trained.features = cfg.paths.cache, cfg.features
+    logits = predict_photos(trained, classifier, rows, facts_of(datamodule, rows), precision=precision)
+    return _write(cfg, classifier, rows, logits, card["warnings"])
 
 
 def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
@@ -52,12 +52,10 @@ def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     classifier = load_classifier(Path(cfg.ckpt))
     prepared = prepare_photos(cfg)
     rows, notes = _unmet_photos(cfg, prepared)
-    framing = Framing(**classifier.hparams["preprocessing"])
-    workers = wiring.resolve_workers(cfg.data.num_workers, cfg.trainer.accelerator)
-    loader = photo_loader(rows, framing, batch_size=cfg.data.batch_size, num_workers=workers)
-    scorer = wiring.build_scoring_trainer(cfg, precision=wiring.resolve_precision(cfg))
+    facts = prepared.facts.set_index("photo").loc[rows["photo"]].reset_index()
+    logits = predict_photos(cfg, classifier, rows, facts, precision=wiring.resolve_precision(cfg))
     cautions = [cfg.data.caution] if cfg.data.caution else []
-    return _write(cfg, classifier, rows, predict_logits(classifier, loader, scorer), [*cautions, *notes])
+    return _write(cfg, classifier, rows, logits, [*cautions, *notes])
 
 
 def _unmet_photos(cfg: DictConfig, prepared: Prepared) -> tuple[pd.DataFrame, list[str]]:

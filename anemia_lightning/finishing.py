@@ -22,8 +22,9 @@ from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.plots.curves import draw_confusion, draw_precision_recall, draw_roc, draw_training_curves
 from anemia_lightning.plots.style import to_pixels, to_png
 from anemia_lightning.report.html import write_report
+from anemia_lightning.run_features import facts_of, predict_photos
 from anemia_lightning.run_folder import RunFolder, write_json, write_table
-from anemia_lightning.scoring import NOTE, predict_logits, prediction_table, score_lines, score_table, warning_lines
+from anemia_lightning.scoring import NOTE, prediction_table, score_lines, score_table, warning_lines
 from anemia_lightning.terminal import say
 
 Scores = dict[str, dict[str, Any]]
@@ -92,11 +93,12 @@ def score_splits(
     cfg: DictConfig, folder: RunFolder, classifier: AnemiaClassifier, datamodule: AnemiaDataModule
 ) -> dict[str, pd.DataFrame]:
     """Predicts the validation and test splits on one device, each photo once, and writes the tables."""
-    scorer = wiring.build_scoring_trainer(cfg, precision=wiring.resolve_precision(cfg))
+    precision = wiring.resolve_precision(cfg)
     tables = {}
     for split in ("val", "test"):
-        logits = predict_logits(classifier, datamodule.evaluation_loader(split), scorer)
-        tables[split] = prediction_table(datamodule.rows(split), logits, threshold=cfg.evaluation.threshold)
+        rows = datamodule.rows(split)
+        logits = predict_photos(cfg, classifier, rows, facts_of(datamodule, rows), precision=precision)
+        tables[split] = prediction_table(rows, logits, threshold=cfg.evaluation.threshold)
         write_table(folder.predictions(split), tables[split])
     return tables
 

@@ -8,15 +8,13 @@ from omegaconf import DictConfig
 
 from anemia_lightning import wiring
 from anemia_lightning.contracts import UNKNOWN_LABEL
-from anemia_lightning.data.datamodule import photo_loader
-from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.manifest import photo_id
 from anemia_lightning.data.reading import check_photos
 from anemia_lightning.errors import CheckpointUnreadableError, NoPhotosError, UnreadablePhotosError
 from anemia_lightning.evaluation import load_classifier
-from anemia_lightning.model.classifier import AnemiaClassifier
+from anemia_lightning.run_features import predict_photos
 from anemia_lightning.run_folder import RunFolder, write_table
-from anemia_lightning.scoring import NOTE, predict_logits, prediction_table
+from anemia_lightning.scoring import NOTE, prediction_table
 from anemia_lightning.terminal import progress_bar, quiet, say
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif")
@@ -38,7 +36,8 @@ def predict_source(cfg: DictConfig) -> pd.DataFrame:
     if unreadable and (cfg.on_unreadable == "stop" or len(unreadable) == len(rows)):
         raise UnreadablePhotosError(unreadable)
     rows = rows[~rows["photo"].isin([photo.photo for photo in unreadable])].reset_index(drop=True)
-    each = [_predict(cfg, classifier, rows) for classifier in classifiers]
+    precision = wiring.resolve_precision(cfg)
+    each = [predict_photos(cfg, classifier, rows, None, precision=precision) for classifier in classifiers]
     logits = pd.concat(each, axis=1).mean(axis=1)
     carried = fmean(classifier.hparams["threshold"] for classifier in classifiers)
     threshold = carried if cfg.threshold is None else cfg.threshold
@@ -70,17 +69,6 @@ def find_checkpoints(named: Path) -> list[Path]:
         where = missing[0] if missing else named / "folds"
         raise CheckpointUnreadableError(where, FileNotFoundError())
     return [run.best for run in runs]
-
-
-def _predict(cfg: DictConfig, classifier: AnemiaClassifier, rows: pd.DataFrame) -> "pd.Series[float]":
-    loader = photo_loader(
-        rows,
-        Framing(**classifier.hparams["preprocessing"]),
-        batch_size=cfg.batch_size,
-        num_workers=wiring.resolve_workers(cfg.num_workers, cfg.trainer.accelerator),
-    )
-    scorer = wiring.build_scoring_trainer(cfg, precision=wiring.resolve_precision(cfg))
-    return predict_logits(classifier, loader, scorer)
 
 
 def find_photos(source: Path) -> pd.DataFrame:

@@ -25,7 +25,9 @@ _DATA_CHOICES = {
     "data.photo_groups": ("none", *GRAINS),
     "data.on_label_conflict": ("drop", "majority", "stop"),
     "evaluation.on_overlap": ("stop", "drop", "report"),
+    "features.dtype": ("auto", "uint8"),
 }
+_NUMBER_OR_WORD = ("features.views",)
 _MODEL_CHOICES = {
     "model.batchnorm": ("frozen", "train"),
     "model.frozen_batchnorm": ("eval", "train"),
@@ -85,6 +87,7 @@ def _wrong_types(cfg: DictConfig) -> list[str]:
         f"{key} must be a {_kind(default)}, not {values[key]!r}."
         for key, default in flat_settings(_defaults(cfg)).items()
         if isinstance(default, bool | int | float) and key in values and not _fits(default, values[key])
+        if key not in _NUMBER_OR_WORD
     ]
 
 
@@ -115,6 +118,8 @@ def _command_problems(cfg: DictConfig) -> Iterator[str]:
     if "split" in cfg:
         yield from _fractions(cfg)
     yield from _allowed(cfg, _DATA_CHOICES)
+    if "features" in cfg:
+        yield from _features(cfg)
     if cfg.verb == "crossval":
         yield from _crossval(cfg)
     if cfg.verb == "audit":
@@ -128,6 +133,14 @@ def _allowed(cfg: DictConfig, choices: Mapping[str, tuple[str | None, ...]]) -> 
         value = OmegaConf.select(cfg, key, default=values[0])
         if value not in values:
             yield f"{key} is one of {', '.join('null' if v is None else v for v in values)}, not {value}."
+
+
+def _features(cfg: DictConfig) -> Iterator[str]:
+    views, most = cfg.features.views, cfg.features.max_bytes
+    if views != "fresh" and (not isinstance(views, int) or isinstance(views, bool) or views < 1):
+        yield f"features.views is a whole number of 1 or more, or fresh, not {views}."
+    if most is not None and (not isinstance(most, int) or most < 0):
+        yield f"features.max_bytes is a number of bytes, or null, not {most}."
 
 
 def _crossval(cfg: DictConfig) -> Iterator[str]:

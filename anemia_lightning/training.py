@@ -25,6 +25,7 @@ from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.model.weights import WeightsRecord, load_weights
 from anemia_lightning.photos import photo_lines, prepare_photos, restore_datamodule
 from anemia_lightning.resuming import resume_checkpoint
+from anemia_lightning.run_features import FitFeatures
 from anemia_lightning.run_folder import RunFolder, write_table, write_text
 from anemia_lightning.scoring import warning_lines
 from anemia_lightning.settings import make_paths_absolute
@@ -64,7 +65,9 @@ def train_run(cfg: DictConfig, *, prepared: Prepared | None = None) -> TrainResu
     if is_first_process():
         write_text(folder.settings, OmegaConf.to_yaml(cfg, resolve=True))
         write_table(folder.splits, datamodule.split_table())
-    say(*_opening_lines(cfg, datamodule, notes))
+    features = FitFeatures(cfg, datamodule, classifier.network)
+    datamodule.dataset_factory = features
+    say(*_opening_lines(cfg, datamodule, notes), *features.lines())
 
     facts = _facts(cfg, datamodule, weights, notes)
     card = RunCard(folder.run_json, {**facts, **_origin(checkpoint)} if checkpoint else facts)
@@ -74,11 +77,15 @@ def train_run(cfg: DictConfig, *, prepared: Prepared | None = None) -> TrainResu
         grid = folder.plots / "training_photos.png"
         callbacks.append(TrainingPhotos(grid, mean=IMAGENET_MEAN, std=IMAGENET_STD))
     trainer = wiring.build_trainer(cfg, callbacks=callbacks, logger=wiring.build_logger(cfg))
-    _fit(trainer, classifier, datamodule, checkpoint, cfg)
+    try:
+        _fit(trainer, classifier, datamodule, checkpoint, cfg)
+    finally:
+        features.close()
     if not is_first_process():
         return TrainResult(folder.path, {}, None)
 
     _leave_process_group()
+    card.content["features"] = features.record()
     scores = finish_run(Fit(cfg, folder, trainer, classifier, datamodule, card, table))
     losses = [row["val/loss"] for row in table.rows if "val/loss" in row]
     return TrainResult(folder.path, scores, min(losses, default=None))

@@ -51,7 +51,7 @@ def build_preparation(cfg: DictConfig) -> Preparation:
         on_unreadable=cfg.data.on_unreadable,
         on_label_conflict=cfg.data.on_label_conflict,
         store=Path(cfg.paths.cache) / "surveys" if cfg.paths.cache else None,
-        threads=min(8, _usable_cores()),
+        threads=min(8, usable_cores()),
     )
 
 
@@ -93,6 +93,7 @@ def build_datamodule(cfg: DictConfig, prepared: Prepared, *, split_file: Path | 
         num_workers=resolve_workers(cfg.data.num_workers, cfg.trainer.accelerator),
         start_method=cfg.data.start_method,
         overfit_steps=cfg.trainer.overfit_batches,
+        views=None if cfg.features.views == "fresh" else cfg.features.views,
         phase_starts=[phase["epoch"] for phase in phases(cfg)],
     )
 
@@ -184,10 +185,11 @@ def resolve_workers(workers: int | str, accelerator: str) -> int:
         return int(workers)
     if accelerator == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         return 0
-    return min(8, _usable_cores() - 1)
+    return min(8, usable_cores() - 1)
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Returns how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -188,7 +188,7 @@ def test_predict_averages_the_logits_of_all_folds(finished: CrossvalResult, draw
     def predict(ckpt: Path, name: str) -> pd.DataFrame:
         cfg = compose(
             "predict",
-            [f"ckpt={ckpt}", f"source={drawn}", "trainer=cpu", "trainer.precision=32-true", "num_workers=0"],
+            [f"ckpt={ckpt}", f"source={drawn}", "trainer=cpu", "trainer.precision=32-true"],
             run_dir=tmp_path / name,
         )
         return predict_source(cfg)

@@ -21,8 +21,9 @@ from anemia_lightning.data.splits import SPLITS, assign_splits, check_separate
 from anemia_lightning.data.transforms import Augmentation
 from anemia_lightning.randomness import epoch_order
 
-DatasetFactory = Callable[[Stage, int], "Dataset[Batch]"]
-"""Answers (stage, epoch) with the data set to read from; asked anew when a phase begins."""
+DatasetFactory = Callable[[Stage, int], "Dataset[Batch] | None"]
+"""Answers (stage, epoch) with the data set to read from in the main process, or with None to read the photos; asked
+anew when a phase begins."""
 
 
 class AnemiaDataModule(L.LightningDataModule):
@@ -40,6 +41,7 @@ class AnemiaDataModule(L.LightningDataModule):
         num_workers: Worker processes per loader; 0 reads in the main process.
         overfit_steps: Trains on, and validates with, so many steps' worth of training photos; 0 takes all.
         start_method: How worker processes start: fork, spawn or forkserver; None for the platform's default.
+        views: Versions of each training photo that the epochs go through in turn; None gives each epoch its own.
         phase_starts: Epochs at which `dataset_factory` is asked anew.
         dataset_factory: Replaces the photo data sets, for a cache of features; None reads the photos.
     """
@@ -58,6 +60,7 @@ class AnemiaDataModule(L.LightningDataModule):
         num_workers: int = 0,
         start_method: str | None = None,
         overfit_steps: int = 0,
+        views: int | None = None,
         phase_starts: Sequence[int] = (),
         dataset_factory: DatasetFactory | None = None,
     ) -> None:
@@ -73,8 +76,10 @@ class AnemiaDataModule(L.LightningDataModule):
         self._num_workers = num_workers
         self._start_method = start_method
         self._overfit_photos = overfit_steps * batch_size
+        self._views = views
         self._phase_starts = sorted(phase_starts)
-        self._dataset_factory = dataset_factory
+        self.dataset_factory = dataset_factory
+        """Replaces the photo data sets; a command that knows the network sets it."""
         self._loaders: dict[Stage, tuple[int, DataLoader[Batch]]] = {}
         self.manifest = pd.DataFrame()
         """The photos that are used, with their split; filled by `setup`."""
@@ -164,16 +169,6 @@ class AnemiaDataModule(L.LightningDataModule):
         """Returns the loader of the current phase."""
         return self._loader("val")
 
-    def evaluation_loader(self, stage: Stage) -> DataLoader[Batch]:
-        """Returns a loader that visits each photo of a split once, un-augmented, for one process alone."""
-        return photo_loader(
-            self.rows(stage),
-            self.framing,
-            batch_size=self.batch_size,
-            num_workers=self._num_workers,
-            start_method=self._start_method,
-        )
-
     def _loader(self, stage: Stage) -> DataLoader[Batch]:
         epoch = self.trainer.current_epoch if self.trainer else 0
         phase = sum(start <= epoch for start in self._phase_starts)
@@ -181,8 +176,7 @@ class AnemiaDataModule(L.LightningDataModule):
         if known is None or known[0] != phase:
             if known is not None:
                 _stop_workers(known[1])
-            dataset = (self._dataset_factory or self.photo_dataset)(stage, epoch)
-            self._loaders[stage] = (phase, self._dataloader(dataset, self._sampler(stage)))
+            self._loaders[stage] = (phase, self._new_loader(stage, epoch))
         return self._loaders[stage][1]
 
     def _sampler(self, stage: Stage) -> TrainingSampler | EvaluationSampler:
@@ -196,15 +190,19 @@ class AnemiaDataModule(L.LightningDataModule):
                 labels,
                 batch_size=self.batch_size,
                 seed=self._seed,
+                views=self._views,
                 rank=rank,
                 world_size=world_size,
                 micro_batches=micro_batches,
             )
         return EvaluationSampler(labels, batch_size=self.batch_size, rank=rank, world_size=world_size)
 
-    def _dataloader(self, dataset: "Dataset[Batch]", sampler: "Sampler[BatchRequest]") -> DataLoader[Batch]:
+    def _new_loader(self, stage: Stage, epoch: int) -> DataLoader[Batch]:
+        sampler = self._sampler(stage)
+        if self.dataset_factory and (dataset := self.dataset_factory(stage, epoch)):
+            return _request_loader(dataset, sampler)
         return _request_loader(
-            dataset,
+            self.photo_dataset(stage, epoch),
             sampler,
             num_workers=self._num_workers,
             start_method=self._start_method,
@@ -212,22 +210,18 @@ class AnemiaDataModule(L.LightningDataModule):
         )
 
 
-def photo_loader(
-    rows: pd.DataFrame, framing: Framing, *, batch_size: int, num_workers: int, start_method: str | None = None
-) -> DataLoader[Batch]:
-    """Returns a loader that visits each photo once, in order, un-augmented."""
-    dataset = PhotoDataset(PhotoRows.of(rows), framing, None)
-    sampler = EvaluationSampler(rows["label"].tolist(), batch_size=batch_size)
-    return _request_loader(dataset, sampler, num_workers=num_workers, start_method=start_method, pin_memory=False)
+def evaluation_loader(dataset: "Dataset[Batch]", labels: Sequence[int], *, batch_size: int) -> DataLoader[Batch]:
+    """Returns a loader that visits each photo once, in order, in this process."""
+    return _request_loader(dataset, EvaluationSampler(labels, batch_size=batch_size))
 
 
 def _request_loader(
     dataset: "Dataset[Batch]",
     sampler: "Sampler[BatchRequest]",
     *,
-    num_workers: int,
-    start_method: str | None,
-    pin_memory: bool,
+    num_workers: int = 0,
+    start_method: str | None = None,
+    pin_memory: bool = False,
 ) -> DataLoader[Batch]:
     return DataLoader(
         dataset,

@@ -14,10 +14,11 @@ import torch
 from PIL import Image
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from anemia_lightning.contracts import SPLIT_COLUMNS, Batch, BatchRequest, Stage
-from anemia_lightning.data.datamodule import AnemiaDataModule, photo_loader
+from anemia_lightning.data.datamodule import AnemiaDataModule, evaluation_loader
+from anemia_lightning.data.dataset import PhotoDataset, PhotoRows
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.manifest import build_manifest
 from anemia_lightning.data.preparation import Preparation, Prepared
@@ -80,6 +81,11 @@ def ready(manifest: pd.DataFrame, **options: Any) -> AnemiaDataModule:
     data = datamodule(manifest, **options)
     data.setup()
     return data
+
+
+def evaluated(data: AnemiaDataModule, rows: pd.DataFrame) -> DataLoader[Batch]:
+    photos = PhotoDataset(PhotoRows.of(rows), data.framing, None)
+    return evaluation_loader(photos, photos.label, batch_size=data.batch_size)
 
 
 def as_plain(batch: Batch) -> tuple[Any, ...]:
@@ -170,7 +176,7 @@ def test_skip_leaves_them_out_and_lists_them(own: pd.DataFrame) -> None:
     assert table.loc["s/30.png", "reason"] == "IMG_MISSING: no file there"
     assert (table.drop(damaged)["reason"] == "").all()
     seen = [
-        photo for stage in ("train", "val", "test") for batch in data.evaluation_loader(stage) for photo in batch[0]
+        photo for stage in ("train", "val", "test") for batch in evaluated(data, data.rows(stage)) for photo in batch[0]
     ]
     assert not set(damaged) & set(seen)
 
@@ -274,12 +280,12 @@ def test_the_fingerprint_does_not_care_where_the_data_lie(own: pd.DataFrame, tmp
 def test_evaluation_visits_each_photo_once_in_order_and_unchanged(kept: pd.DataFrame) -> None:
     data = ready(kept, batch_size=3)
     for stage in ("train", "val", "test"):
-        batches = list(data.evaluation_loader(stage))
+        batches = list(evaluated(data, data.rows(stage)))
         assert [photo for batch in batches for photo in batch.photo] == data.rows(stage)["photo"].tolist()
-        again = list(data.evaluation_loader(stage))
+        again = list(evaluated(data, data.rows(stage)))
         assert [as_plain(batch) for batch in batches] == [as_plain(batch) for batch in again]
     assert [as_plain(batch) for batch in data.val_dataloader()] == [
-        as_plain(batch) for batch in data.evaluation_loader("val")
+        as_plain(batch) for batch in evaluated(data, data.rows("val"))
     ]
 
 
@@ -287,7 +293,7 @@ def test_training_is_augmented_and_validation_is_not(kept: pd.DataFrame) -> None
     data = ready(kept)
     plain = {
         photo: values
-        for batch in data.evaluation_loader("train")
+        for batch in evaluated(data, data.rows("train"))
         for photo, values in zip(batch[0], batch[2], strict=True)
     }
     augmented = {
@@ -307,9 +313,9 @@ def test_overfitting_trains_on_and_validates_with_the_same_few_photos(kept: pd.D
     assert sorted(everything) == data.rows("train")["photo"].tolist()
 
 
-def test_photo_loader_reads_any_rows(kept: pd.DataFrame) -> None:
+def test_evaluation_reads_any_rows(kept: pd.DataFrame) -> None:
     rows = kept.iloc[[5, 2, 9]]
-    (batch,) = photo_loader(rows, FRAMING, batch_size=8, num_workers=0)
+    (batch,) = evaluated(ready(kept), rows)
     assert batch.photo == tuple(rows["photo"])
     assert batch.label.tolist() == rows["label"].tolist()
 

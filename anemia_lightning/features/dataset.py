@@ -1,0 +1,49 @@
+"""From a request for some photos to a batch that enters the network above its frozen stages."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from anemia_lightning.contracts import Batch, BatchRequest, Entry
+
+
+class Named(Protocol):
+    """What is asked of the photos: who they are."""
+
+    @property
+    def photo(self) -> tuple[str, ...]:
+        """Photo ids."""
+
+    @property
+    def label(self) -> tuple[int, ...]:
+        """Labels."""
+
+
+class FeatureDataset(Dataset[Batch]):
+    """Photos as layer3 maps or pooled vectors. Read it in the main process: values may come from an accelerator.
+
+    Args:
+        photos: Ids and labels.
+        values: Returns the features of (rows, view), [B, …].
+        entry: Where they enter the network.
+    """
+
+    def __init__(self, photos: Named, values: Callable[[Sequence[int], int], Tensor], entry: Entry) -> None:
+        self._photos = photos
+        self._values = values
+        self._entry: Entry = entry
+
+    def __len__(self) -> int:
+        return len(self._photos.photo)
+
+    def __getitem__(self, request: BatchRequest) -> Batch:
+        return Batch(
+            photo=tuple(self._photos.photo[index] for index in request.indices),
+            label=torch.tensor([self._photos.label[index] for index in request.indices]),
+            values=self._values(request.indices, request.view),
+            entry=self._entry,
+            step_label_counts=torch.tensor(request.step_label_counts),
+        )

@@ -1,0 +1,184 @@
+"""The features of a run: which of them each phase needs, and how a finished model meets photos through them."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from omegaconf import DictConfig
+
+from anemia_lightning import wiring
+from anemia_lightning.contracts import Entry, Stage
+from anemia_lightning.data.datamodule import AnemiaDataModule, evaluation_loader
+from anemia_lightning.data.dataset import PhotoDataset, PhotoRows
+from anemia_lightning.data.framing import Framing
+from anemia_lightning.features.dataset import FeatureDataset
+from anemia_lightning.features.store import FeatureStore
+from anemia_lightning.frozen_features import FeatureSettings, FrozenFeatures
+from anemia_lightning.model.backbone import AnemiaNetwork
+from anemia_lightning.model.classifier import AnemiaClassifier
+from anemia_lightning.scoring import predict_logits
+from anemia_lightning.terminal import say
+
+_DTYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16, "64": torch.float64}
+
+
+class FitFeatures:
+    """Answers a datamodule that asks what to read in each phase of a fit.
+
+    While the head alone trains, that is the pooled vector; when layer4 trains, layer3's map; when more trains, or
+    frozen BatchNorm does not stand still, the photographs themselves.
+
+    Args:
+        cfg: The settings of `train`.
+        datamodule: The photos of the fit.
+        network: What is trained; its frozen stages are copied when the fit begins.
+    """
+
+    def __init__(self, cfg: DictConfig, datamodule: AnemiaDataModule, network: AnemiaNetwork) -> None:
+        self._cfg = cfg
+        self._phases = wiring.phases(cfg)
+        self._datamodule = datamodule
+        self._network = network
+        self._settings = feature_settings(cfg, precision=wiring.resolve_precision(cfg), framing=datamodule.framing)
+        self._features: FrozenFeatures | None = None
+
+    def __call__(self, stage: Stage, epoch: int) -> FeatureDataset | None:
+        """Returns what the phase of `epoch` reads; None for the photographs."""
+        entry = self._entry(epoch)
+        if entry == "image":
+            return None
+        features = self._begin()
+        photos = self._datamodule.photo_dataset(stage, epoch)
+        facts = self._facts(stage)
+        keep_maps = "layer3" in {self._entry(later) for later in range(self._cfg.trainer.max_epochs)}
+        return features.dataset(photos, facts, entry=entry, augmented=stage == "train", keep_maps=keep_maps)
+
+    def lines(self) -> list[str]:
+        """Returns what a person should know before the fit begins."""
+        epochs = range(self._cfg.trainer.max_epochs)
+        through = [epoch for epoch in epochs if self._entry(epoch) == "image"]
+        if len(through) == len(epochs):
+            return [f"Every epoch computes the whole network: {self._why_images()}."]
+        lines = []
+        store = self._settings.store
+        if store is None:
+            lines.append(f"Frozen layers are computed anew in each epoch: {self._settings.off_because}.")
+        elif self._settings.views is None and not self._settings.keep_fresh:
+            lines.append("Frozen layers are computed for a new view of each training photo in every epoch.")
+        else:
+            views = f"{self._settings.views} views" if self._settings.views else "the view of every epoch"
+            lines.append(
+                f"Frozen layers are computed once for {views} of each training photo and kept in {store.folder}, "
+                f"which may grow to {store.max_bytes / 1e9:.1f} GB; features.store=false keeps nothing."
+            )
+        if through:
+            lines.append(f"From epoch {through[0]} on the whole network is computed: {self._why_images()}.")
+        return lines
+
+    def record(self) -> dict[str, Any]:
+        """Returns what run.json says of the features."""
+        return self._features.record() if self._features else {"store": False, "off_because": self._why_images()}
+
+    def close(self) -> None:
+        """Writes what still waits in memory."""
+        if self._features:
+            self._features.close()
+
+    def _entry(self, epoch: int) -> Entry:
+        if self._cfg.model.frozen_batchnorm == "train":
+            return "image"
+        stages = [phase["train_from"] for phase in self._phases if phase["epoch"] <= epoch]
+        entries: dict[str, Entry] = {"head": "pooled", "layer4": "layer3"}
+        return entries.get(stages[-1] if stages else "head", "image")
+
+    def _why_images(self) -> str:
+        if self._cfg.model.frozen_batchnorm == "train":
+            return "with model.frozen_batchnorm=train what frozen layers give depends on the batch"
+        return f"{self._phases[-1]['train_from']} trains too"
+
+    def _begin(self) -> FrozenFeatures:
+        # Not before the fit: a resumed one finds its weights, and every one its device, only then.
+        if self._features is None:
+            device = self._datamodule.trainer.strategy.root_device  # type: ignore[union-attr]
+            self._features = FrozenFeatures(self._network, self._settings, device=device, say=say)
+            self._features.make_room(self._rows_to_come(self._features))
+        return self._features
+
+    def _rows_to_come(self, features: FrozenFeatures) -> Counter[str]:
+        """Returns how many rows of each kind this fit will add to the store."""
+        rows: Counter[str] = Counter()
+        for stage in ("train", "val"):
+            augmented = stage == "train"
+            wanted = {("pixels", 0)}
+            for epoch in range(self._cfg.trainer.max_epochs):
+                view = 0 if not augmented else epoch % self._settings.views if self._settings.views else epoch
+                if (entry := self._entry(epoch)) != "image":
+                    wanted.add((entry, view))
+            if any(kind == "layer3" for kind, _ in wanted):
+                wanted |= {("layer3", view) for _, view in wanted}
+            photos = self._datamodule.photo_dataset(stage, 0)
+            for kind, view in wanted:
+                rows[kind] += features.missing(photos, self._facts(stage), kind=kind, augmented=augmented, view=view)
+        return rows
+
+    def _facts(self, stage: Stage) -> pd.DataFrame:
+        return facts_of(self._datamodule, self._datamodule.fit_rows(stage))
+
+
+def facts_of(datamodule: AnemiaDataModule, rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns what the survey found out about some photos, in their order."""
+    assert datamodule.prepared is not None, "the datamodule has been set up"
+    return datamodule.prepared.facts.set_index("photo").loc[rows["photo"]].reset_index()
+
+
+def feature_settings(cfg: DictConfig, *, precision: str, framing: Framing) -> FeatureSettings:
+    """Returns how the features of a command are computed and kept."""
+    chosen = wiring.plain(cfg.features)
+    off = None
+    if not chosen["store"]:
+        off = "features.store=false"
+    elif not cfg.paths.cache:
+        off = "paths.cache=null"
+    return FeatureSettings(
+        store=None if off else FeatureStore(Path(chosen["dir"]), max_bytes=chosen["max_bytes"]),
+        off_because=off,
+        views=None if chosen["views"] == "fresh" else chosen["views"],
+        keep_fresh=chosen["keep_fresh"],
+        codec=chosen["dtype"],
+        dtype=_DTYPES[precision.split("-", maxsplit=1)[0]],
+        framing=framing.to_dict(),
+        augmentation=wiring.build_augmentation(cfg).to_dict() if "data" in cfg else {},
+        size=framing.size,
+        threads=min(8, max(1, wiring.usable_cores() - 1)),
+    )
+
+
+def predict_photos(
+    cfg: DictConfig, classifier: AnemiaClassifier, rows: pd.DataFrame, facts: pd.DataFrame | None, *, precision: str
+) -> "pd.Series[float]":
+    """Returns the logit of each photo, by photo id, from a finished model: on one device, in this process.
+
+    Args:
+        cfg: The settings of a command, with `features` and `trainer`.
+        classifier: The model; it says how photographs become images.
+        rows: Rows of a manifest.
+        facts: What the survey found out about them, in their order; None where there was none, and nothing is kept.
+        precision: Of the Trainer.
+    """
+    scorer = wiring.build_scoring_trainer(cfg, precision=precision)
+    framing = Framing(**classifier.hparams["preprocessing"])
+    photos = PhotoDataset(PhotoRows.of(rows), framing, None)
+    settings = feature_settings(cfg, precision=precision, framing=framing)
+    # A store that fails costs a scoring next to nothing, so nobody is told.
+    features = FrozenFeatures(classifier.network, settings, device=scorer.strategy.root_device, say=lambda _: None)
+    if facts is not None:
+        kinds = ("pixels", "layer3")
+        missing = {kind: features.missing(photos, facts, kind=kind, augmented=False, view=0) for kind in kinds}
+        features.make_room(missing)
+    dataset = features.dataset(photos, facts, entry="layer3", augmented=False)
+    batch_size = cfg.data.batch_size if "data" in cfg else cfg.batch_size
+    logits = predict_logits(classifier, evaluation_loader(dataset, photos.label, batch_size=batch_size), scorer)
+    features.close()
+    return logits

@@ -1,0 +1,339 @@
+"""What the cache of frozen layers promises: it changes nothing but time, and it is on unless it is switched off."""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from omegaconf import DictConfig
+from PIL import Image
+
+from anemia_lightning import train, training, wiring
+from anemia_lightning.errors import ConfigError, DiskFullError
+from anemia_lightning.features import shard_collection
+from anemia_lightning.finishing import Fit
+from anemia_lightning.model.trunk_pass import TrunkPass
+from anemia_lightning.settings import compose
+from anemia_lightning.settings_check import check_settings
+
+ComposeTiny = Callable[..., DictConfig]
+Run = Callable[..., dict[str, Any]]
+
+# Fewer views than epochs, so that the head phase and layer4's both read a view that an epoch before has seen.
+SHORT = ("trainer.max_epochs=5", "features.views=2")
+DEEPER = "callbacks.unfreeze.phases=[{epoch: 1, train_from: layer4}, {epoch: 3, train_from: layer3}]"
+
+
+class Losses(L.Callback):
+    """Notes the loss of every step."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *_: Any) -> None:
+        self.values.append(float(outputs["loss"]))
+
+
+@pytest.fixture
+def trunk_images(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of images in each call of the trunk."""
+    counts: list[int] = []
+    original = TrunkPass.trunk
+
+    def count(self: TrunkPass, images: torch.Tensor) -> torch.Tensor:
+        counts.append(len(images))
+        return original(self, images)
+
+    monkeypatch.setattr(TrunkPass, "trunk", count)
+    return counts
+
+
+@pytest.fixture
+def run(tiny_cfg: ComposeTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Fits in a folder and returns the loss of every step and what the run wrote; scores it too if told to."""
+
+    def run_in(name: str, *overrides: str, source: Sequence[str] = (), score: bool = False) -> dict[str, Any]:
+        overrides = (f"paths.cache={tmp_path}/cache", *SHORT, *overrides)
+        if source:
+            cfg = compose("train", [*source, *overrides], run_dir=tmp_path / name)
+        else:
+            cfg = tiny_cfg(tmp_path / name, *overrides)
+        return run_one(cfg, monkeypatch, score=score)
+
+    return run_in
+
+
+def run_one(cfg: DictConfig, monkeypatch: pytest.MonkeyPatch, *, score: bool) -> dict[str, Any]:
+    losses = Losses()
+    build = wiring.build_callbacks
+    kept: list[Fit] = []
+
+    def keep(fit: Fit) -> dict[str, Any]:
+        kept.append(fit)
+        return {}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(wiring, "build_callbacks", lambda cfg: [*build(cfg), losses])
+        if not score:
+            patch.setattr(training, "finish_run", keep)
+        folder = training.train_run(cfg).folder
+    files = ["metrics.csv"] + ["metrics.json", "predictions_val.csv", "predictions_test.csv"] * score
+    card = json.loads((folder / "run.json").read_text()) if score else kept[0].card.content
+    written = {file: (folder / file).read_bytes() for file in files}
+    return {"losses": losses.values, **written, "features": card["features"]}
+
+
+def results(ran: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in ran.items() if name != "features"}
+
+
+# --- on by default ---
+
+
+def test_a_plain_train_computes_each_view_of_a_photo_once(
+    tiny_overrides: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trunk_images: list[int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["anemia-train", *tiny_overrides, "trainer.max_epochs=6"])
+    train.main()
+    # 32 training photos in 4 views, 8 for validation and 8 to test, although there were 6 epochs and a final scoring.
+    assert sum(trunk_images) == 32 * 4 + 8 + 8
+    said = capsys.readouterr().out
+    assert f"Frozen layers are computed once for 4 views of each training photo and kept in {tmp_path}" in said
+    assert "features.store=false keeps nothing" in said
+
+
+@pytest.mark.parametrize("choice", ["features.views=fresh", "features.views=1", "features.max_bytes=1000"])
+def test_choices_are_taken(choice: str) -> None:
+    for verb in ("train", "crossval"):
+        check_settings(compose(verb, [choice]))
+
+
+@pytest.mark.parametrize(
+    ("choice", "sentence"),
+    [
+        ("features.views=0", "features.views is a whole number of 1 or more, or fresh, not 0."),
+        ("features.views=many", "features.views is a whole number of 1 or more, or fresh, not many."),
+        ("features.views=2.5", "features.views is a whole number of 1 or more, or fresh, not 2.5."),
+        ("features.dtype=int4", "features.dtype is one of auto, uint8, not int4."),
+        ("features.max_bytes=-1", "features.max_bytes is a number of bytes, or null, not -1."),
+        ("features.max_bytes=20GB", "features.max_bytes is a number of bytes, or null, not 20GB."),
+        ("features.store=sometimes", "features.store must be a true or false, not 'sometimes'."),
+    ],
+)
+def test_choices_that_cannot_be_are_refused(choice: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        check_settings(compose("train", [choice]))
+
+
+# --- it changes nothing but time ---
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("trainer.precision=32-true",),
+        ("trainer.precision=32-true", "features.views=fresh"),
+        ("trainer.precision=bf16-mixed",),
+        ("trainer.precision=bf16-mixed", "features.dtype=uint8"),
+    ],
+    ids=str,
+)
+def test_kept_or_not_cold_or_warm_every_loss_is_the_same(
+    run: Run, settings: tuple[str, ...], trunk_images: list[int]
+) -> None:
+    computed = []
+    ran = []
+    for name, store in (("off", "false"), ("cold", "true"), ("warm", "true")):
+        trunk_images.clear()
+        ran.append(results(run(name, *settings, f"features.store={store}", score=True)))
+        computed.append(sum(trunk_images))
+    assert ran[0] == ran[1] == ran[2]
+    assert len(ran[0]["losses"]) == 10
+    # Five epochs and a final scoring of 32, 8 and 8 photos; two views kept of training photos, or none of fresh ones.
+    assert computed == ([216, 176, 160] if "features.views=fresh" in settings else [216, 80, 0])
+
+
+def test_fresh_views_are_what_no_cache_at_all_gives(run: Run, trunk_images: list[int]) -> None:
+    fresh = run("fresh", "features.views=fresh")
+    as_many = run("as_many", "features.views=5")
+    assert results(fresh) == results(as_many), "five views for five epochs are fresh ones"
+    computed = sum(trunk_images)
+    kept = run("kept", "features.views=fresh", "features.keep_fresh=true")
+    assert results(kept) == results(fresh)
+    assert sum(trunk_images) == computed, "a fresh view and a stored one are the same view"
+    assert results(run("few", "features.views=1")) != results(fresh)
+
+
+def test_a_resumed_run_reads_on(run: Run, trunk_images: list[int], tmp_path: Path) -> None:
+    whole = run("whole", score=True)
+    run("part", "trainer.max_epochs=3")
+    computed = sum(trunk_images)
+    resumed = run("resumed", f"resume={tmp_path}/part/checkpoints/last.ckpt", score=True)
+    assert resumed["metrics.json"] == whole["metrics.json"]
+    assert resumed["predictions_test.csv"] == whole["predictions_test.csv"]
+    assert resumed["losses"] == whole["losses"][-len(resumed["losses"]) :]
+    assert sum(trunk_images) == computed
+
+
+# --- what shares it, and what does not ---
+
+
+def test_other_seeds_splits_and_rates_share_it(run: Run, trunk_images: list[int]) -> None:
+    run("first", "features.views=1")
+    first = sum(trunk_images)
+    run("second", "features.views=1", "seed=1", "optimizer.lr=0.01", "model.hidden=16", "model.init_seed=0")
+    assert sum(trunk_images) == first
+    run("third", "features.views=1", "split.seed=1")
+    # A photo that was never trained on has no training view yet, one that was never tested no plain one.
+    assert first < sum(trunk_images) < 2 * first
+
+
+@pytest.fixture(scope="module")
+def filled(tiny_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Settings of a run that has filled a cache with one view."""
+    folder = tmp_path_factory.mktemp("filled")
+    settings = [*tiny_overrides, f"paths.cache={folder}/cache", "features.views=1", "trainer.max_epochs=3"]
+    with pytest.MonkeyPatch.context() as patch:
+        run_one(compose("train", settings, run_dir=folder / "run"), patch, score=False)
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("change", "computed"),
+    [
+        ("seed=0", 0),
+        # Augmentation changes training views alone.
+        ("data.augmentation_seed=1", 32),
+        ("data.augmentation.brightness=0.3", 32),
+        ("model.init_seed=1", 32 + 8),
+        ("data.background=[0,0,0]", 32 + 8),
+        ("data.resize=letterbox", 32 + 8),
+        ("data.image_size=48", 32 + 8),
+        ("trainer.precision=bf16-mixed", 32 + 8),
+        ("features.dtype=uint8", 32 + 8),
+        ("model.backbone=resnet34", 32 + 8),
+    ],
+)
+def test_another_ingredient_is_a_miss(
+    filled: list[str],
+    change: str,
+    computed: int,
+    trunk_images: list[int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_one(compose("train", [*filled, change], run_dir=tmp_path / "run"), monkeypatch, score=False)
+    assert sum(trunk_images) == computed
+
+
+def test_another_pixel_and_another_name_are_misses(run: Run, trunk_images: list[int], tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    numbers = np.random.default_rng(0)
+    for split, count in (("train", 8), ("val", 4), ("test", 4)):
+        for number in range(count):
+            path = root / split / ("ill" if number % 2 else "well") / f"{split}{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(numbers.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(path)
+    source = (
+        "data=folder",
+        f"data.root={root}",
+        "data.positive_class=ill",
+        "data.batch_size=8",
+        "experiment=quick",
+        "trainer=cpu",
+        "trainer.precision=32-true",
+    )
+    run("first", "features.views=1", source=source)
+    trunk_images.clear()
+    changed = root / "train" / "ill" / "train1.png"
+    pixels = np.array(Image.open(changed))
+    pixels[0, 0] ^= 1
+    Image.fromarray(pixels).save(changed)
+    run("second", "features.views=1", source=source)
+    assert sum(trunk_images) == 1
+    (root / "train" / "ill" / "train3.png").rename(root / "train" / "ill" / "other.png")
+    (root / "val" / "ill" / "val1.png").rename(root / "val" / "ill" / "another.png")
+    run("third", "features.views=1", source=source)
+    # The view of a training photo depends on its id; an image that is not augmented does not.
+    assert sum(trunk_images) == 2
+
+
+# --- when it cannot be ---
+
+
+def test_a_full_disk_is_said_once_and_the_run_goes_on(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual = run("usual", "features.store=false")
+
+    def refuse(path: Path, *args: object, **kwargs: object) -> None:
+        raise DiskFullError(path)
+
+    monkeypatch.setattr(shard_collection, "write_shard", refuse)
+    capsys.readouterr()
+    full = run("full")
+    assert results(full) == results(usual)
+    assert full["features"]["store"] is False
+    assert "no room" in full["features"]["off_because"] or "full" in full["features"]["off_because"]
+    assert capsys.readouterr().out.count("computed anew in each epoch, since nothing can be kept") >= 1
+
+
+def test_a_budget_that_is_too_small_is_said_and_the_run_goes_on(
+    run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    usual = run("usual", "features.store=false")
+    small = run("small", "features.max_bytes=1000")
+    assert results(small) == results(usual)
+    said = capsys.readouterr().out
+    assert "may take 0.0 GB in all (features.max_bytes); fewer features.views or features.dtype=uint8 need less" in said
+    assert not list((tmp_path / "cache" / "features").rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (("features.store=false",), "Frozen layers are computed anew in each epoch: features.store=false."),
+        (("paths.cache=null",), "Frozen layers are computed anew in each epoch: paths.cache=null."),
+        (
+            ("features.views=fresh",),
+            "Frozen layers are computed for a new view of each training photo in every epoch.",
+        ),
+        (
+            ("model.frozen_batchnorm=train",),
+            "Every epoch computes the whole network: with model.frozen_batchnorm=train what frozen layers give depends "
+            "on the batch.",
+        ),
+        ((DEEPER,), "From epoch 3 on the whole network is computed: layer3 trains too."),
+    ],
+    ids=str,
+)
+def test_a_run_says_what_becomes_of_its_frozen_layers(
+    run: Run,
+    overrides: Sequence[str],
+    sentence: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run("run", *overrides)
+    assert sentence in capsys.readouterr().out
+
+
+def test_what_trains_deeper_reads_the_same_views(run: Run) -> None:
+    kept, unkept = run("kept", DEEPER), run("unkept", DEEPER, "features.store=false")
+    assert results(kept) == results(unkept)
+    shallow = run("shallow", "callbacks.unfreeze.phases=[{epoch: 1, train_from: layer4}]")
+    steps = 3 * len(kept["losses"]) // 5
+    assert kept["losses"][:steps] == shallow["losses"][:steps]
+    # Where the whole network begins to train, its images are those of the view whose map was read before.
+    assert kept["losses"][steps] == pytest.approx(shallow["losses"][steps], rel=1e-4)
