@@ -1,0 +1,27 @@
+"""Command: how much faster than a plain PyTorch loop, on this machine and these photographs."""
+
+from omegaconf import DictConfig
+
+from anemia_lightning.cli import run_command
+
+
+def main() -> None:
+    """Entry point of `anemia-benchmark` and `python -m anemia_lightning.benchmark`."""
+    run_command("benchmark", benchmark, prepare=_prepare)
+
+
+def benchmark(cfg: DictConfig) -> "object":
+    """Measures as the settings say and returns the `BenchmarkResult`."""
+    from anemia_lightning.benchmarking import compare_arms
+
+    return compare_arms(cfg)
+
+
+def _prepare(overrides: list[str]) -> list[str]:
+    from anemia_lightning.resuming import continue_overrides
+
+    return continue_overrides(overrides, verb="benchmark")
+
+
+if __name__ == "__main__":
+    main()

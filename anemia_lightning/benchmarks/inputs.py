@@ -1,0 +1,65 @@
+"""What all arms of the speed comparison are given: the same split and the same weights, made outside of every clock."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from anemia_lightning import wiring
+from anemia_lightning.model.backbone import AnemiaNetwork
+from anemia_lightning.model.weights import load_weights
+from anemia_lightning.photos import prepare_photos
+from anemia_lightning.run_folder import write_text
+from anemia_lightning.whole_file import whole_file
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files that all arms are given, in one folder."""
+
+    folder: Path
+
+    @property
+    def weights(self) -> Path:
+        """The backbone's weights, which torch.save wrote."""
+        return self.folder / "weights.pth"
+
+    @property
+    def photos(self) -> Path:
+        """Path, label and split of each photo that is used."""
+        return self.folder / "photos.csv"
+
+    @property
+    def splits(self) -> Path:
+        """The same split for `split.file`."""
+        return self.folder / "splits.csv"
+
+
+def make_inputs(cfg: DictConfig, inputs: Inputs) -> dict[str, Any]:
+    """Surveys and splits the photos, writes the files, and returns what that was.
+
+    Raises:
+        AnemiaError: If the photos or the weights cannot be used.
+    """
+    started = time.perf_counter()
+    prepared = prepare_photos(cfg)
+    datamodule = wiring.build_datamodule(cfg, prepared)
+    datamodule.setup()
+    network = AnemiaNetwork(backbone=cfg.model.backbone, init_seed=cfg.model.init_seed)
+    weights = load_weights(network, cfg.model.weights)
+    spent = time.perf_counter() - started
+    write_text(inputs.photos, datamodule.manifest[["path", "label", "split"]].to_csv(index=False))
+    write_text(inputs.splits, datamodule.split_table().to_csv(index=False))
+    if not inputs.weights.is_file():
+        with whole_file(inputs.weights) as file:
+            torch.save(network.backbone.state_dict(), file)
+    counts = datamodule.manifest["split"].value_counts()
+    return {
+        "preparation_s": spent,
+        "photos": {split: int(counts[split]) for split in ("train", "val", "test")},
+        "data": cfg.data.name,
+        "weights": {"source": weights.source, "file": weights.file_name, "sha256": weights.sha256},
+    }

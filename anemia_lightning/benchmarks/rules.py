@@ -1,0 +1,64 @@
+"""What a speed comparison must keep to: settings that are fair, and the same from its start to its end."""
+
+from omegaconf import DictConfig, OmegaConf
+
+from anemia_lightning import wiring
+from anemia_lightning.benchmarks.arms import GRID
+from anemia_lightning.benchmarks.orders import ARMS
+from anemia_lightning.errors import ConfigError
+from anemia_lightning.run_folder import RunFolder, write_text
+from anemia_lightning.settings import flat_settings
+
+_MAY_CHANGE = ("resume", "arms", "repeats", "whole_runs", "prove")
+"""Settings that may change from one start of a comparison to the next: they add pieces, and spoil none."""
+
+_RANGES = {"repeats": (1, 99), "whole_runs": (1, 99), "folds": (2, 99), "trials": (1, len(GRID))}
+
+
+def check_benchmark(cfg: DictConfig) -> None:
+    """Asserts that the settings of a comparison can be.
+
+    Raises:
+        ConfigError: With every problem found.
+    """
+    problems = [f"arms may hold {', '.join(ARMS)}, not {arm}." for arm in cfg.arms if arm not in ARMS]
+    for key, (least, most) in _RANGES.items():
+        if not least <= cfg[key] <= most:
+            problems.append(f"{key} must be between {least} and {most}, not {cfg[key]}.")
+    if cfg.threads is not None and cfg.threads < 1:
+        problems.append(f"threads must be at least 1, not {cfg.threads}.")
+    if cfg.trainer.devices not in (1, "1", "auto"):
+        problems.append("Every arm runs on one device: leave trainer.devices=1.")
+    if not cfg.arms:
+        problems.append("arms must name at least one.")
+    if cfg.prove and "plain" not in cfg.arms:
+        problems.append("prove=true runs the plain loop whole: put plain among the arms.")
+    if cfg.callbacks.early_stopping:
+        problems.append("Every arm must train as many epochs: leave callbacks.early_stopping=null.")
+    if [phase["train_from"] for phase in wiring.phases(cfg)] not in ([], ["layer4"]):
+        problems.append("The plain loop knows one release, that of layer4: leave callbacks.unfreeze.phases so.")
+    if problems:
+        raise ConfigError(problems)
+
+
+def keep_settings(cfg: DictConfig, folder: RunFolder) -> None:
+    """Writes the settings, or asserts that what was measured already was measured with the same.
+
+    Raises:
+        ConfigError: If it was not.
+    """
+    text = OmegaConf.to_yaml(cfg, resolve=True)
+    if folder.settings.is_file():
+        then, now = (_flat(each) for each in (folder.settings.read_text(encoding="utf-8"), text))
+        changed = [key for key in {**then, **now} if then.get(key) != now.get(key) and key not in _MAY_CHANGE]
+        if changed:
+            raise ConfigError(
+                [f"{folder.path} was begun with another {key}: start a new comparison." for key in changed]
+            )
+    write_text(folder.settings, text)
+
+
+def _flat(text: str) -> dict[str, object]:
+    settings = OmegaConf.create(text)
+    assert isinstance(settings, DictConfig)
+    return {key: value for key, value in flat_settings(settings).items() if not isinstance(value, dict)}

@@ -1,0 +1,89 @@
+"""What the speed comparison says in words: under which conditions it was made, and what it found beside the table."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from anemia_lightning import wiring
+from anemia_lightning.benchmarks.comparison import Row, seconds_in_words
+from anemia_lightning.benchmarks.orders import device_of, worker_choices
+
+
+def conditions(
+    cfg: DictConfig, begun: Mapping[str, Any], *, threads: int, epochs: tuple[int, int], workers: Mapping[str, int]
+) -> list[str]:
+    """Returns what a reader must know before the table.
+
+    Args:
+        cfg: The settings of `benchmark`.
+        begun: What `make_inputs` returned, and load_before.
+        threads: Of torch in each arm.
+        epochs: Those that train the head alone, and those that train layer4 too.
+        workers: The number of loader workers of each plain loop.
+    """
+    photos, weights = begun["photos"], begun["weights"]
+    device = device_of(cfg)
+    name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
+    kind = "random weights" if weights["source"] == "random" else f"weights {weights['file']}"
+    lines = [
+        f"{name}, threads={threads}, torch {torch.__version__}; ours and the tuned loop compute in "
+        f"{wiring.resolve_precision(cfg)}, the plain loop in fp32",
+        f"{begun['data']}: {photos['train']} photos train, {photos['val']} validate, {photos['test']} test; "
+        f"{cfg.model.backbone} at {cfg.data.image_size} px, batches of {cfg.data.batch_size}, "
+        f"{epochs[0]} + {epochs[1]} epochs in every arm, no early stopping",
+        f"{kind} (SHA-256 {weights['sha256'][:12]}…) in every arm; the scores say nothing about other weights",
+        f"preparing the photos took {begun['preparation_s']:.1f} s and is in no arm's clock; their files are in the "
+        "page cache; each arm is a fresh process, measured from its start to its end, ours with an empty cache",
+    ]
+    for arm, number in workers.items():
+        choices = worker_choices(arm, device)
+        measured = f", the quickest of {', '.join(map(str, choices))}" if len(choices) > 1 else ""
+        lines.append(f"{arm} loop: {number} loader workers{measured}")
+    return [*lines, *load_warnings(begun["load_before"], threads)]
+
+
+def findings(rows: Sequence[Row], trunk: Mapping[str, Any], *, epochs: tuple[int, int], repeats: int) -> list[str]:
+    """Returns what there is to say behind the table."""
+    lines = []
+    if any(row["is_multiplied_out"] for row in rows):
+        lines.append(
+            f"\\* multiplied out: start and end + {epochs[0]} head epochs + {epochs[1]} layer4 epochs, medians over "
+            f"repeats={repeats} of a few epochs each, in turns with the other arms. Ours is never extrapolated."
+        )
+    lines += [
+        f"{row['words']}: {seconds_in_words(low)} to {seconds_in_words(high)} by each of its {row['measured']} "
+        "measurements alone."
+        for row in rows
+        for low, high in [row["wall_range_s"]]
+        if high > low
+    ]
+    lines += [f"{row['words']}: no cache: {row['cache_off_because']}" for row in rows if row.get("cache_off_because")]
+    reached, possible = 2e-12 * trunk["pass_macs_per_s"], 2e-12 * trunk["matmul_macs_per_s"]
+    lines.append(
+        f"The trunk pass reaches {trunk['share']:.0%} of the machine's own rate of matrix products, measured in turns "
+        f"({reached:.3g} of {possible:.3g} TFLOP/s, {trunk['images_per_s']:.1f} images/s)."
+    )
+    return lines
+
+
+def prove(plain: Row, whole: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns how well the multiplication predicted a whole run of the plain loop."""
+    clocks = {clock: {"predicted_s": plain[clock], "measured_s": whole[clock]} for clock in ("wall_s", "cpu_s")}
+    wall, cpu = (
+        f"{seconds_in_words(each['measured_s'])} (multiplied out {seconds_in_words(each['predicted_s'])}, "
+        f"{each['predicted_s'] / each['measured_s'] - 1:+.1%})"
+        for each in clocks.values()
+    )
+    return {**clocks, "words": f"One whole plain loop took {wall}, and {cpu} of CPU time."}
+
+
+def load_warnings(load: float, threads: int) -> list[str]:
+    """Returns what to say when more processes wanted to run before the start than we have threads."""
+    if load <= threads:
+        return []
+    return [
+        f"WARNING: the machine was busy before the start (load {load:.1f}, threads={threads}): trust the CPU times "
+        "rather than the wall times"
+    ]

@@ -1,0 +1,30 @@
+"""The trunk pass as a run would make it, beside the machine's matrix products."""
+
+import torch
+from omegaconf import DictConfig
+
+from anemia_lightning import wiring
+from anemia_lightning.benchmarks.matmul import TrunkRate, count_macs, measure_trunk
+from anemia_lightning.benchmarks.orders import device_of
+from anemia_lightning.model.backbone import AnemiaNetwork
+from anemia_lightning.model.trunk_pass import TrunkPass
+from anemia_lightning.model.weights import load_weights
+
+
+def rate_trunk(cfg: DictConfig) -> TrunkRate:
+    """Times the trunk pass of a run's network, precision and batch size in turns with matrix products."""
+    device = torch.device(device_of(cfg))
+    dtype = torch.bfloat16 if wiring.resolve_precision(cfg) == "bf16-mixed" else torch.float32
+    network = AnemiaNetwork(backbone=cfg.model.backbone)
+    load_weights(network, cfg.model.weights)
+    trunk_pass = TrunkPass(network, device=device, dtype=dtype)
+    size = cfg.data.image_size
+    images = torch.randn(cfg.data.batch_size, 3, size, size, device=device)
+    return measure_trunk(trunk_pass.trunk, images, macs_per_image=trunk_macs(network, size), dtype=dtype)
+
+
+def trunk_macs(network: AnemiaNetwork, size: int) -> int:
+    """Returns the multiply-accumulates of the trunk for one image; 3.278e9 for ResNet-50 at 224 px."""
+    with torch.device("meta"):
+        shapes = AnemiaNetwork(backbone=network.backbone_name)
+    return count_macs(shapes.trunk, size)
