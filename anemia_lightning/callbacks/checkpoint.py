@@ -77,7 +77,12 @@ class DurableCheckpointIO(TorchCheckpointIO):
             DiskFullError: If there is no room; the previous file is untouched.
         """
         with whole_file(Path(path)) as file:
-            torch.save(checkpoint, file)
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:
+                if interruption := _interruption(error):
+                    raise interruption from None
+                raise
 
     @override
     def load_checkpoint(
@@ -89,6 +94,13 @@ class DurableCheckpointIO(TorchCheckpointIO):
             CheckpointUnreadableError: If the file is missing, torn or holds more than plain values.
         """
         return read_checkpoint(Path(path))
+
+
+def _interruption(error: BaseException | None) -> BaseException | None:
+    """Returns the interruption that torch's writer hides behind a complaint about its own state, if there is one."""
+    while isinstance(error, Exception):
+        error = error.__context__
+    return error
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The best and the last model of a run, on the disk."""
 
+import io
 import math
 import os
 import pickle
@@ -114,6 +115,26 @@ def test_a_full_disk_leaves_the_good_checkpoint(numbers: int, good: Path, monkey
 def test_a_failure_while_serialising_leaves_the_good_checkpoint(good: Path) -> None:
     with pytest.raises((pickle.PicklingError, AttributeError)):
         DurableCheckpointIO().save_checkpoint({"state_dict": {}, "cannot be pickled": lambda: None}, good)
+    assert torch.equal(read_checkpoint(good)["state_dict"]["weight"], torch.arange(4.0))
+    assert list(good.parent.iterdir()) == [good]
+
+
+@pytest.mark.parametrize("writes", [0, 3])
+def test_an_interruption_during_a_write_is_one_and_leaves_the_good_checkpoint(
+    writes: int, good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(io.FileIO):
+        left = writes
+
+        def write(self, data: Any, /) -> int | None:
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+            return super().write(data)
+
+    monkeypatch.setattr(os, "fdopen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        DurableCheckpointIO().save_checkpoint({"state_dict": {"weight": torch.zeros(3_000_000)}}, good)
     assert torch.equal(read_checkpoint(good)["state_dict"]["weight"], torch.arange(4.0))
     assert list(good.parent.iterdir()) == [good]
 
