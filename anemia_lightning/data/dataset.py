@@ -104,7 +104,8 @@ class PhotoDataset(Dataset[Batch]):
 
     def _read(self, index: int) -> Tensor:
         mask = self._rows.mask[index]
-        photo = read_photo(Path(self._rows.path[index]), mask=Path(mask) if mask else None)
+        path, least_side = Path(self._rows.path[index]), self._framing.least_side
+        photo = read_photo(path, mask=Path(mask) if mask else None, least_side=least_side)
         return torch.from_numpy(np.ascontiguousarray(self._framing.apply(photo).transpose(2, 0, 1)))
 
 

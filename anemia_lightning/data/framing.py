@@ -52,6 +52,12 @@ class Framing:
         """Returns what `Framing(**...)` takes, as plain values."""
         return asdict(self)
 
+    @property
+    def least_side(self) -> int:
+        """Pixels that each side of a photograph must have to lose nothing by framing; 0 where it needs all it has."""
+        # Antialiased by a factor of two and more, what a decoder averaged before makes no difference to be seen.
+        return 2 * self.size if self.region == "full" else 0
+
     def apply(self, rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Frames a photograph, uint8 [H, W, 4] to [size, size, 3]."""
         return frame_photo(rgba, size=self.size, region=self.region, resize=self.resize, background=self.background)

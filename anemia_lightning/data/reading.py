@@ -72,7 +72,7 @@ class Photograph:
     """What is out of the ordinary and was dealt with, for the record."""
 
 
-def open_photo(path: str | Path, *, mask: str | Path | None = None) -> Photograph:
+def open_photo(path: str | Path, *, mask: str | Path | None = None, least_side: int = 0) -> Photograph:
     """Reads a photograph: decoded to its last byte, upright as its EXIF orientation says, in sRGB.
 
     JPEG, PNG and WebP are told by their content, HEIC too where pillow-heif is installed. Of a file with several
@@ -85,13 +85,15 @@ def open_photo(path: str | Path, *, mask: str | Path | None = None) -> Photograp
         path: The file.
         mask: A picture of the same size whose pixels of 128 and more (of its alpha channel if it has one that
             is not opaque, else of its brightest channel) are tissue. It replaces the photograph's own alpha.
+        least_side: Where not 0, a JPEG without a mask may be decoded at a smaller size, with both sides of at least so
+            many pixels.
 
     Raises:
         PhotoUnreadable: If the file cannot be decoded whole, holds no colour photograph, or does not fit its mask.
     """
     path = Path(path)
     try:
-        photograph = _decode(path, is_mask=False)
+        photograph = _decode(path, is_mask=False, least_side=0 if mask else least_side)
     except PhotoFault as fault:
         raise PhotoUnreadable(path, fault.code, fault.reason) from fault
     if mask is not None:
@@ -104,9 +106,9 @@ def open_photo(path: str | Path, *, mask: str | Path | None = None) -> Photograp
     return photograph
 
 
-def read_photo(path: str | Path, *, mask: str | Path | None = None) -> NDArray[np.uint8]:
+def read_photo(path: str | Path, *, mask: str | Path | None = None, least_side: int = 0) -> NDArray[np.uint8]:
     """Reads the pixels of a photograph, uint8 [H, W, 4], as `open_photo` does."""
-    return open_photo(path, mask=mask).rgba
+    return open_photo(path, mask=mask, least_side=least_side).rgba
 
 
 def check_photos(
@@ -142,7 +144,7 @@ def _check_photo(row: tuple[str, str, str]) -> Unreadable | None:
     return None
 
 
-def _decode(path: Path, *, is_mask: bool) -> Photograph:
+def _decode(path: Path, *, is_mask: bool, least_side: int = 0) -> Photograph:
     data = read_bytes(path)
     container = _FORMATS[sniff_format(data)].read_header(data)
     _check_header(container, is_mask=is_mask)
@@ -151,7 +153,8 @@ def _decode(path: Path, *, is_mask: bool) -> Photograph:
         orientation = read_orientation(container.exif)
     except ValueError as fault:
         orientation, notes = 1, (*notes, f"damaged EXIF data ({fault}), taken as upright")
-    rgba = _FORMATS[container.format].decode(container)
+    decoder = _FORMATS[container.format]
+    rgba = jpeg.decode(container, least_side) if decoder is jpeg else decoder.decode(container)
     # CMYK has been converted by its profile already, and the values of a mask are no colours.
     if container.profile is not None and container.mode != "CMYK" and not is_mask:
         note = convert_to_srgb(rgba, container.profile)

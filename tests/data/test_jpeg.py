@@ -162,3 +162,37 @@ def test_a_progressive_file_of_endless_scans_is_refused_before_it_is_decoded() -
     scan = data.rindex(b"\xff\xda")
     fault = refusal(data[:scan] + data[scan:-2] * 500 + data[-2:])
     assert (fault.code, fault.reason) == ("IMG_TOO_LARGE", "a progressive JPEG of too many scans for its size")
+
+
+@pytest.mark.parametrize(
+    ("size", "least_side", "expected"),
+    [
+        ((1600, 1200), 400, (600, 450)),
+        ((1600, 1200), 150, (200, 150)),
+        ((1600, 1200), 601, (1600, 1200)),
+        ((1600, 1200), 0, (1600, 1200)),
+        ((300, 200), 448, (300, 200)),
+        ((3000, 450), 448, (3000, 450)),
+    ],
+)
+def test_a_picture_comes_no_smaller_than_it_must(
+    size: tuple[int, int], least_side: int, expected: tuple[int, int]
+) -> None:
+    decoded = jpeg.decode(jpeg.read_header(encode(picture(size))), least_side)
+    assert decoded.shape == (expected[1], expected[0], 4)
+
+
+def test_a_smaller_picture_is_the_average_of_the_whole() -> None:
+    data = encode(picture((1600, 1200)), quality=95)
+    whole, small = Image.fromarray(decode(data)), Image.fromarray(jpeg.decode(jpeg.read_header(data), 448))
+    assert small.size < whole.size
+    framed = [np.asarray(image.resize((224, 224), Image.Resampling.BILINEAR)).astype(int) for image in (whole, small)]
+    assert np.abs(framed[0] - framed[1]).mean() < 0.5
+    assert np.abs(framed[0] - framed[1]).max() <= 4
+
+
+@pytest.mark.parametrize("share", [0.3, 0.99])
+def test_a_smaller_picture_of_a_truncated_file_is_refused(share: float) -> None:
+    data = encode(picture((1600, 1200)))
+    with pytest.raises(PhotoFault):
+        jpeg.decode(jpeg.read_header(data[: int(share * len(data))]), 448)

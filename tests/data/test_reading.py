@@ -320,3 +320,16 @@ def test_the_report_names_all_with_their_reasons(tmp_path: Path) -> None:
         f"  3.png: MASK_EMPTY, an empty file, at its mask {tmp_path / '1.png'} ({tmp_path / '3.png'})",
         f"  4.png: IMG_MISSING, no file there ({tmp_path / '4.png'})",
     ]
+
+
+def test_only_a_jpeg_without_a_mask_is_read_smaller(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (900, 1000, 3), dtype=np.uint8)
+    mask = np.zeros((900, 1000), dtype=np.uint8)
+    mask[:500] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    for suffix in ("jpg", "png"):
+        Image.fromarray(pixels).save(tmp_path / f"a.{suffix}")
+    assert read_photo(tmp_path / "a.jpg", least_side=448).shape == (450, 500, 4)
+    assert read_photo(tmp_path / "a.jpg").shape == (900, 1000, 4)
+    assert read_photo(tmp_path / "a.png", least_side=448).shape == (900, 1000, 4)
+    assert read_photo(tmp_path / "a.jpg", mask=tmp_path / "mask.png", least_side=448).shape == (900, 1000, 4)
