@@ -18,8 +18,9 @@ from anemia_lightning.errors import DiskFullError, StoreUnwritableError
 from anemia_lightning.features.codec import AsTheyAre, BytesPerChannel, Codec
 from anemia_lightning.features.dataset import FeatureDataset
 from anemia_lightning.features.keys import row_key
+from anemia_lightning.features.on_device import OnDevice, half_of_free_memory
 from anemia_lightning.features.store import Collection, FeatureStore
-from anemia_lightning.features.stored import Stored, Tally
+from anemia_lightning.features.stored import Compute, Stored, Tally
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.trunk_pass import TrunkPass
 
@@ -109,14 +110,14 @@ class FrozenFeatures:
         if keep_maps:
             maps = self._stored(maps, keys, kind="layer3", augmented=augmented).values
         if entry == "layer3":
-            return FeatureDataset(photos, maps, entry)
+            return FeatureDataset(photos, self._near(maps, len(photos)), entry)
         pooled = self._stored(
             lambda indices, view: self._pass.pool(maps(indices, view).to(self._pass.device)),
             keys,
             kind="pooled",
             augmented=augmented,
         )
-        return FeatureDataset(photos, pooled.values, entry)
+        return FeatureDataset(photos, self._near(pooled.values, len(photos)), entry)
 
     def make_room(self, rows: Mapping[str, int]) -> None:
         """Makes room in the store for so many rows of each kind, or does without the store.
@@ -163,7 +164,16 @@ class FrozenFeatures:
         collection = self._open(kind, augmented=augmented and kind != "pixels", view=view)
         return len(collection.missing(keys)) if collection is not None else 0
 
-    def _trunk(self, images: Callable[[Sequence[int], int], Tensor], indices: Sequence[int], view: int) -> Tensor:
+    def _near(self, values: Compute, rows: int) -> Compute:
+        """Returns values that live on the GPU where there is one for this process alone and they fit."""
+        device = self._pass.device
+        is_shared = torch.distributed.is_available() and torch.distributed.is_initialized()
+        # Each process of several would compute all photos, where it needs only its share of them.
+        if device.type != "cuda" or is_shared:
+            return values
+        return OnDevice(values, rows=rows, device=device, budget=lambda: half_of_free_memory(device))
+
+    def _trunk(self, images: Compute, indices: Sequence[int], view: int) -> Tensor:
         start = time.perf_counter()
         size = self._pass.batch_size
         parts = [indices[at : at + size] for at in range(0, len(indices), size)]
@@ -174,9 +184,7 @@ class FrozenFeatures:
         self._trunk_s += time.perf_counter() - start
         return torch.cat(maps)
 
-    def _stored(
-        self, compute: Callable[[Sequence[int], int], Tensor], keys: Sequence[str], *, kind: str, augmented: bool
-    ) -> Stored:
+    def _stored(self, compute: Compute, keys: Sequence[str], *, kind: str, augmented: bool) -> Stored:
         return Stored(
             compute,
             keys=keys,

@@ -126,7 +126,7 @@ def test_an_interruption_during_a_write_is_one_and_leaves_the_good_checkpoint(
     class Interrupted(io.FileIO):
         left = writes
 
-        def write(self, data: Any, /) -> int | None:
+        def write(self, data: Any, /) -> int:
             self.left -= 1
             if self.left < 0:
                 raise KeyboardInterrupt

@@ -1,0 +1,62 @@
+"""What lives on a device is what was asked for, as far as it fits."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from anemia_lightning.features.on_device import OnDevice
+
+CPU = torch.device("cpu")
+ROWS = 10
+ROW_BYTES = 3 * 4
+
+
+class Source:
+    """Values that say where they are from, and what was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[list[int], int]] = []
+
+    def __call__(self, indices: Sequence[int], view: int) -> Tensor:
+        self.asked.append((list(indices), view))
+        return torch.tensor([[view, index, 7] for index in indices], dtype=torch.float32)
+
+
+def on_device(source: Source, views: float, chunk: int = 4) -> OnDevice:
+    return OnDevice(source, rows=ROWS, device=CPU, budget=lambda: int(views * ROWS * ROW_BYTES), chunk=chunk)
+
+
+@pytest.mark.parametrize("views", [0, 0.5, 1, 2, 9])
+@pytest.mark.parametrize("chunk", [1, 4, 10, 99])
+def test_values_are_the_same_whatever_fits(views: float, chunk: int) -> None:
+    kept = on_device(Source(), views, chunk)
+    for view in (0, 1, 2, 0, 1, 2):
+        for indices in ([3, 1, 3], [9], [0, 5]):
+            assert torch.equal(kept(indices, view), Source()(indices, view))
+
+
+def test_a_view_is_brought_once() -> None:
+    source = Source()
+    kept = on_device(source, 2)
+    for view in (0, 1, 0, 1):
+        kept([2, 4], view)
+    chunks = [[*range(4)], [*range(4, 8)], [8, 9]]
+    assert source.asked == [(chunk, view) for view in (0, 1) for chunk in chunks]
+
+
+def test_the_oldest_view_gives_way() -> None:
+    source = Source()
+    kept = on_device(source, 2, chunk=ROWS)
+    for view in (0, 1, 2, 1, 0):
+        kept([0], view)
+    assert [view for _, view in source.asked] == [0, 1, 2, 0]
+
+
+def test_what_does_not_fit_is_passed_on() -> None:
+    source = Source()
+    kept = on_device(source, 0.9)
+    for _ in range(3):
+        kept([2, 4], 0)
+    assert source.asked == [([*range(4)], 0), *[([2, 4], 0)] * 3]
