@@ -16,9 +16,9 @@ from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.errors import DataChangedError, OverlapError, RunNotFoundError
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.photos import prepare_photos, restore_datamodule
-from anemia_lightning.run_features import facts_of, predict_photos
+from anemia_lightning.run_features import facts_of
 from anemia_lightning.run_folder import RunFolder, find_run, write_json, write_table
-from anemia_lightning.scoring import prediction_table, score_lines, score_table, warning_lines
+from anemia_lightning.scoring import predict_photos, prediction_table, score_lines, score_table, warning_lines
 from anemia_lightning.terminal import quiet, say
 
 

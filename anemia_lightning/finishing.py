@@ -22,9 +22,9 @@ from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.plots.curves import draw_confusion, draw_precision_recall, draw_roc, draw_training_curves
 from anemia_lightning.plots.style import to_pixels, to_png
 from anemia_lightning.report.html import write_report
-from anemia_lightning.run_features import facts_of, predict_photos
+from anemia_lightning.run_features import facts_of
 from anemia_lightning.run_folder import RunFolder, write_json, write_table
-from anemia_lightning.scoring import NOTE, prediction_table, score_lines, score_table, warning_lines
+from anemia_lightning.scoring import NOTE, predict_photos, prediction_table, score_lines, score_table, warning_lines
 from anemia_lightning.terminal import say
 
 Scores = dict[str, dict[str, Any]]

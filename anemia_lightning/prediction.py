@@ -12,9 +12,8 @@ from anemia_lightning.data.manifest import photo_id
 from anemia_lightning.data.reading import check_photos
 from anemia_lightning.errors import CheckpointUnreadableError, NoPhotosError, UnreadablePhotosError
 from anemia_lightning.evaluation import load_classifier
-from anemia_lightning.run_features import predict_photos
 from anemia_lightning.run_folder import RunFolder, write_table
-from anemia_lightning.scoring import NOTE, prediction_table
+from anemia_lightning.scoring import NOTE, predict_together, prediction_table
 from anemia_lightning.terminal import progress_bar, quiet, say
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif")
@@ -36,9 +35,7 @@ def predict_source(cfg: DictConfig) -> pd.DataFrame:
     if unreadable and (cfg.on_unreadable == "stop" or len(unreadable) == len(rows)):
         raise UnreadablePhotosError(unreadable)
     rows = rows[~rows["photo"].isin([photo.photo for photo in unreadable])].reset_index(drop=True)
-    precision = wiring.resolve_precision(cfg)
-    each = [predict_photos(cfg, classifier, rows, None, precision=precision) for classifier in classifiers]
-    logits = pd.concat(each, axis=1).mean(axis=1)
+    logits = predict_together(cfg, classifiers, rows, precision=wiring.resolve_precision(cfg))
     carried = fmean(classifier.hparams["threshold"] for classifier in classifiers)
     threshold = carried if cfg.threshold is None else cfg.threshold
     table = prediction_table(rows, logits, threshold=threshold)

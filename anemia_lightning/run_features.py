@@ -1,4 +1,4 @@
-"""The features of a run: which of them each phase needs, and how a finished model meets photos through them."""
+"""The features of a run: which of them each phase of a fit needs, and how they are kept."""
 
 from collections import Counter
 from pathlib import Path
@@ -10,15 +10,12 @@ from omegaconf import DictConfig
 
 from anemia_lightning import wiring
 from anemia_lightning.contracts import Entry, Stage
-from anemia_lightning.data.datamodule import AnemiaDataModule, evaluation_loader
-from anemia_lightning.data.dataset import PhotoDataset, PhotoRows
+from anemia_lightning.data.datamodule import AnemiaDataModule
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.features.dataset import FeatureDataset
 from anemia_lightning.features.store import FeatureStore
 from anemia_lightning.frozen_features import FeatureSettings, FrozenFeatures
 from anemia_lightning.model.backbone import AnemiaNetwork
-from anemia_lightning.model.classifier import AnemiaClassifier
-from anemia_lightning.scoring import predict_logits
 from anemia_lightning.terminal import say
 
 _DTYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16, "64": torch.float64}
@@ -153,32 +150,3 @@ def feature_settings(cfg: DictConfig, *, precision: str, framing: Framing) -> Fe
         size=framing.size,
         threads=min(8, max(1, wiring.usable_cores() - 1)),
     )
-
-
-def predict_photos(
-    cfg: DictConfig, classifier: AnemiaClassifier, rows: pd.DataFrame, facts: pd.DataFrame | None, *, precision: str
-) -> "pd.Series[float]":
-    """Returns the logit of each photo, by photo id, from a finished model: on one device, in this process.
-
-    Args:
-        cfg: The settings of a command, with `features` and `trainer`.
-        classifier: The model; it says how photographs become images.
-        rows: Rows of a manifest.
-        facts: What the survey found out about them, in their order; None where there was none, and nothing is kept.
-        precision: Of the Trainer.
-    """
-    scorer = wiring.build_scoring_trainer(cfg, precision=precision)
-    framing = Framing(**classifier.hparams["preprocessing"])
-    photos = PhotoDataset(PhotoRows.of(rows), framing, None)
-    settings = feature_settings(cfg, precision=precision, framing=framing)
-    # A store that fails costs a scoring next to nothing, so nobody is told.
-    features = FrozenFeatures(classifier.network, settings, device=scorer.strategy.root_device, say=lambda _: None)
-    if facts is not None:
-        kinds = ("pixels", "layer3")
-        missing = {kind: features.missing(photos, facts, kind=kind, augmented=False, view=0) for kind in kinds}
-        features.make_room(missing)
-    dataset = features.dataset(photos, facts, entry="layer3", augmented=False)
-    batch_size = cfg.data.batch_size if "data" in cfg else cfg.batch_size
-    logits = predict_logits(classifier, evaluation_loader(dataset, photos.label, batch_size=batch_size), scorer)
-    features.close()
-    return logits

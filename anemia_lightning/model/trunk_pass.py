@@ -40,12 +40,7 @@ class TrunkPass:
         self.device = device
         self.dtype = dtype
         self.batch_size = batch_size or _BATCH_SIZES.get(device.type, 32)
-        state = network.backbone.state_dict()
-        # The counter of seen batches changes no value, and not every weights file has it.
-        weights = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
-        top = {key: value for key, value in weights.items() if key.startswith("layer4.")}
-        self.trunk_sha256 = tensors_sha256({key: value for key, value in weights.items() if key not in top})
-        self.top_sha256 = tensors_sha256(top)
+        self.trunk_sha256, self.top_sha256 = frozen_sha256(network)
 
     def trunk(self, images: Tensor) -> Tensor:
         """Returns layer3's output, [B, C, h, w], for images, float [B, 3, S, S]."""
@@ -72,3 +67,12 @@ class TrunkPass:
         padded = padded.contiguous(memory_format=torch.channels_last)
         padded[: len(part)] = part
         return stages(padded)[: len(part)]
+
+
+def frozen_sha256(network: AnemiaNetwork) -> tuple[str, str]:
+    """Returns the SHA-256 of the weights of stem to layer3, and of those of layer4."""
+    state = network.backbone.state_dict()
+    # The counter of seen batches changes no value, and not every weights file has it.
+    weights = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    top = {key: value for key, value in weights.items() if key.startswith("layer4.")}
+    return tensors_sha256({key: value for key, value in weights.items() if key not in top}), tensors_sha256(top)
