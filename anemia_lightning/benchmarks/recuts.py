@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from pathlib import Path
@@ -123,7 +123,7 @@ def measure_growth(sizes: Sequence[int], *, threads: int) -> list[dict[str, floa
     return rows
 
 
-def fit_exponent(rows: Sequence[dict[str, float]], key: str) -> float:
+def fit_exponent(rows: Sequence[Mapping[str, Any]], key: str) -> float:
     """Returns the slope of log time over log photos: 1 where the time grows as their number, 2 as its square."""
     photos, seconds = ([np.log(row[each]) for row in rows] for each in ("photos", key))
     return float(np.polyfit(photos, seconds, 1)[0])
