@@ -92,8 +92,10 @@ def open_photo(path: str | Path, *, mask: str | Path | None = None, least_side: 
         PhotoUnreadable: If the file cannot be decoded whole, holds no colour photograph, or does not fit its mask.
     """
     path = Path(path)
+    if least_side and mask is None and (smaller := _open_smaller(path, least_side)):
+        return smaller
     try:
-        photograph = _decode(path, is_mask=False, least_side=0 if mask else least_side)
+        photograph = _decode(path, is_mask=False)
     except PhotoFault as fault:
         raise PhotoUnreadable(path, fault.code, fault.reason) from fault
     if mask is not None:
@@ -104,6 +106,16 @@ def open_photo(path: str | Path, *, mask: str | Path | None = None, least_side: 
         photograph = replace(photograph, rgba=cleared, notes=notes)
     _check_content(photograph.rgba, path)
     return photograph
+
+
+def _open_smaller(path: Path, least_side: int) -> Photograph | None:
+    """Reads a photograph at a smaller size; None where only the whole can tell what it shows."""
+    try:
+        photograph = _decode(path, is_mask=False, least_side=least_side)
+        _check_content(photograph.rgba, path)
+    except (PhotoFault, PhotoUnreadable):
+        return None
+    return photograph if clear_white_background(photograph.rgba) is photograph.rgba else None
 
 
 def read_photo(path: str | Path, *, mask: str | Path | None = None, least_side: int = 0) -> NDArray[np.uint8]:

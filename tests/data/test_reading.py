@@ -333,3 +333,16 @@ def test_only_a_jpeg_without_a_mask_is_read_smaller(tmp_path: Path) -> None:
     assert read_photo(tmp_path / "a.jpg").shape == (900, 1000, 4)
     assert read_photo(tmp_path / "a.png", least_side=448).shape == (900, 1000, 4)
     assert read_photo(tmp_path / "a.jpg", mask=tmp_path / "mask.png", least_side=448).shape == (900, 1000, 4)
+
+
+def test_what_only_the_whole_photo_can_tell_is_not_guessed_from_a_smaller_one(tmp_path: Path) -> None:
+    tissue = np.full((900, 1000, 3), 255, dtype=np.uint8)
+    tissue[300:600, 200:800] = np.random.default_rng(0).integers(80, 200, (300, 600, 3))
+    Image.fromarray(tissue).save(tmp_path / "white.jpg", quality=95)
+    whole, asked_smaller = read_photo(tmp_path / "white.jpg"), read_photo(tmp_path / "white.jpg", least_side=448)
+    assert (whole[..., 3] == 0).any(), "a white background becomes transparent"
+    assert np.array_equal(whole, asked_smaller)
+    grey = np.full((900, 1000, 3), 128, dtype=np.uint8)
+    grey[::2, ::2] = (140, 120, 120)
+    Image.fromarray(grey).save(tmp_path / "fine.jpg", quality=95, subsampling=0)
+    assert read_photo(tmp_path / "fine.jpg", least_side=448).shape[2] == 4
