@@ -430,6 +430,17 @@ class DataChangedError(AnemiaError):
         )
 
 
+class PhotoChangedError(AnemiaError):
+    """A photograph whose file is no longer what it was when the command began."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"the photograph {path} as it was when this command began",
+            "another file in its place",
+            "Leave photographs alone while a command uses them; start the command again, and it reads them anew.",
+        )
+
+
 class NoPhotosError(AnemiaError):
     """A place to predict from that holds no photograph."""
 

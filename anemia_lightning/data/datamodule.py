@@ -154,7 +154,9 @@ class AnemiaDataModule(L.LightningDataModule):
         """Returns the photos that a fit reads, as images; augmented for training, alike in every epoch."""
         del epoch
         augmentation = self.augmentation if stage == "train" else None
-        return PhotoDataset(PhotoRows.of(self.fit_rows(stage)), self.framing, augmentation)
+        assert self.prepared is not None, "setup comes first"
+        rows = PhotoRows.of(self.fit_rows(stage), self.prepared.facts)
+        return PhotoDataset(rows, self.framing, augmentation)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Returns the loader of the current phase.

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,9 @@ from torch.utils.data import Dataset, get_worker_info
 
 from anemia_lightning.contracts import Batch, BatchRequest
 from anemia_lightning.data.framing import Framing
-from anemia_lightning.data.reading import read_photo
+from anemia_lightning.data.reading import open_photo
 from anemia_lightning.data.transforms import Augmentation, augment, draw_views, normalise
-from anemia_lightning.errors import AnemiaError, WorkerError
+from anemia_lightning.errors import AnemiaError, PhotoChangedError, WorkerError
 
 
 @dataclass(frozen=True)
@@ -26,15 +25,24 @@ class PhotoRows:
     path: tuple[str, ...]
     mask: tuple[str, ...]
     label: tuple[int, ...]
+    file_sha256: tuple[str, ...] | None = None
+    """What the files must still be; None where nobody has looked at them before."""
 
     @classmethod
-    def of(cls, manifest: pd.DataFrame) -> "PhotoRows":
-        """Takes the rows of a manifest, in their order."""
+    def of(cls, manifest: pd.DataFrame, facts: pd.DataFrame | None = None) -> "PhotoRows":
+        """Takes the rows of a manifest, in their order.
+
+        Args:
+            manifest: The photos.
+            facts: What the survey found out about them, in any order, with more photos if need be.
+        """
+        known = None if facts is None else facts.set_index("photo")["file_sha256"].loc[manifest["photo"]]
         return cls(
             photo=tuple(manifest["photo"]),
             path=tuple(manifest["path"]),
             mask=tuple(manifest["mask"]),
             label=tuple(int(label) for label in manifest["label"]),
+            file_sha256=None if known is None else tuple(known),
         )
 
 
@@ -104,9 +112,12 @@ class PhotoDataset(Dataset[Batch]):
 
     def _read(self, index: int) -> Tensor:
         mask = self._rows.mask[index]
-        path, least_side = Path(self._rows.path[index]), self._framing.least_side
-        photo = read_photo(path, mask=Path(mask) if mask else None, least_side=least_side)
-        return torch.from_numpy(np.ascontiguousarray(self._framing.apply(photo).transpose(2, 0, 1)))
+        path, least_side = self._rows.path[index], self._framing.least_side
+        photograph = open_photo(path, mask=mask or None, least_side=least_side)
+        # What is computed from a photograph is kept under the hash that the survey found.
+        if self._rows.file_sha256 and photograph.sha256 != self._rows.file_sha256[index]:
+            raise PhotoChangedError(path)
+        return torch.from_numpy(np.ascontiguousarray(self._framing.apply(photograph.rgba).transpose(2, 0, 1)))
 
 
 def as_it_is(batch: Any) -> Any:  # noqa: ANN401  what the loader calls a list is a whole batch here
