@@ -17,6 +17,6 @@ def free_bytes(folder: Path) -> int:
     for place in (folder, *folder.absolute().parents):
         try:
             return shutil.disk_usage(place).free
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:  # not there, or not for us to look into
             continue
     return 0

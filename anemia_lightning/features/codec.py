@@ -8,7 +8,6 @@ from torch import Tensor
 
 from anemia_lightning.features.shard import RowLayout
 
-_MAP_DIMS = 4
 _LEVELS = 255
 
 
@@ -48,12 +47,12 @@ class AsTheyAre:
 
 
 class BytesPerChannel:
-    """Stores values of 0 and more as 255 levels between 0 and the largest of their photo and channel.
+    """Stores maps of values of 0 and more as 255 levels between 0 and the largest of their photo and channel.
 
     Half the size of bfloat16; off by at most 1/510 of that largest value. What leaves a ReLU is never negative.
 
     Args:
-        shape: Of a row: (C, h, w) or (C,).
+        shape: Of a row: (C, h, w).
         dtype: Of the values that are read back.
     """
 
@@ -63,23 +62,19 @@ class BytesPerChannel:
         self._dtype = dtype
         self.layout: RowLayout = {
             "values": (_channels_last(shape), torch.uint8),
-            "scale": ((shape[0],) if len(shape) > 1 else (1,), torch.float32),
+            "scale": ((shape[0],), torch.float32),
         }
 
     def encode(self, values: Tensor) -> dict[str, Tensor]:
-        """Returns the levels and the size of one level."""
+        """Returns the levels, and the size of a level of each photo and channel."""
         rows = _to_rows(values).float()
-        # A vector has one value per channel, so there a photo has one scale.
-        within = tuple(range(1, rows.dim() - 1)) if rows.dim() == _MAP_DIMS else (1,)
-        scale = rows.amax(dim=within, keepdim=True) / _LEVELS
+        scale = rows.amax(dim=(1, 2), keepdim=True) / _LEVELS
         levels = (rows / scale.clamp_min(torch.finfo(torch.float32).tiny)).round().clamp_(0, _LEVELS)
-        return {"values": levels.to(torch.uint8), "scale": scale.reshape(len(rows), -1)}
+        return {"values": levels.to(torch.uint8), "scale": scale.flatten(1)}
 
     def decode(self, rows: Mapping[str, Tensor]) -> Tensor:
-        """Returns the values, [B, C, h, w] in memory format channels_last, or [B, C]."""
-        levels, scale = rows["values"], rows["scale"]
-        spread = scale.view(len(levels), *[1] * (levels.dim() - 2), -1)
-        return _from_rows((levels * spread).to(self._dtype))
+        """Returns the values, [B, C, h, w] in memory format channels_last."""
+        return _from_rows((rows["values"] * rows["scale"][:, None, None]).to(self._dtype))
 
 
 def _channels_last(shape: tuple[int, ...]) -> tuple[int, ...]:

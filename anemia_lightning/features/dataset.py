@@ -1,13 +1,13 @@
 """From a request for some photos to a batch that enters the network above its frozen stages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from anemia_lightning.contracts import Batch, BatchRequest, Entry
+from anemia_lightning.features.stored import Compute
 
 
 class Named(Protocol):
@@ -31,13 +31,17 @@ class FeatureDataset(Dataset[Batch]):
         entry: Where they enter the network.
     """
 
-    def __init__(self, photos: Named, values: Callable[[Sequence[int], int], Tensor], entry: Entry) -> None:
+    def __init__(self, photos: Named, values: Compute, entry: Entry) -> None:
         self._photos = photos
         self._values = values
         self._entry: Entry = entry
 
     def __len__(self) -> int:
         return len(self._photos.photo)
+
+    def through(self, wrap: Callable[[Compute], Compute]) -> "FeatureDataset":
+        """Returns the same photos with values that pass through something on their way."""
+        return FeatureDataset(self._photos, wrap(self._values), self._entry)
 
     def __getitem__(self, request: BatchRequest) -> Batch:
         return Batch(

@@ -11,56 +11,66 @@ from anemia_lightning.features.stored import Compute
 class OnDevice:
     """Brings all values of a view to a device when the first of them is asked for, and keeps them there.
 
-    Views that do not fit beside those that are there push the oldest out; one that does not fit at all is passed on
-    as it is asked for.
+    Views for which there is no room beside those that are there are passed on as they are asked for.
 
     Args:
         values: Where the values come from.
         rows: Rows of the data set.
         device: Where they are to live.
-        budget: Returns how many bytes they may take there, asked once, when the first view is there.
+        budget: Returns how many bytes they may take there; asked once, when the first view is there.
+        one_at_a_time: Whether no view is asked for again after the next one.
         chunk: Rows that are brought at a time.
     """
 
     def __init__(
-        self, values: Compute, *, rows: int, device: torch.device, budget: Callable[[], int], chunk: int = 256
+        self,
+        values: Compute,
+        *,
+        rows: int,
+        device: torch.device,
+        budget: Callable[[], int],
+        one_at_a_time: bool = False,
+        chunk: int = 256,
     ) -> None:
         self._values = values
         self._rows = rows
         self._device = device
         self._budget = budget
+        self._one_at_a_time = one_at_a_time
         self._chunk = chunk
-        self._room: int | None = None
-        self._is_too_large = False
+        self._most_views: int | None = None
         self._held: dict[int, Tensor] = {}
 
     def __call__(self, indices: Sequence[int], view: int) -> Tensor:
         """Returns the values of some rows in one view, on the device."""
-        if view not in self._held and not self._bring(view):
+        if view not in self._held and self._has_room():
+            self._held[view] = self._bring(view)
+        if view not in self._held:
             return self._values(indices, view).to(self._device)
         return self._held[view][torch.tensor(list(indices), device=self._device)]
 
-    def _bring(self, view: int) -> bool:
-        if self._is_too_large:
-            return False
-        first = self._values(range(min(self._chunk, self._rows)), view)
-        needed = first[0].numel() * first.element_size() * self._rows
-        if self._room is None:
-            self._room = self._budget()
-        self._is_too_large = needed > self._room
-        if self._is_too_large:
-            return False
-        while self._held and needed * (len(self._held) + 1) > self._room:
-            del self._held[next(iter(self._held))]
-        parts = [first.to(self._device)]
-        for start in range(len(first), self._rows, self._chunk):
-            rows = range(start, min(start + self._chunk, self._rows))
-            parts.append(self._values(rows, view).to(self._device))
-        self._held[view] = torch.cat(parts)
-        return True
+    def _has_room(self) -> bool:
+        if self._one_at_a_time:
+            self._held.clear()
+        if self._most_views is None:
+            row = self._values([0], 0)
+            self._most_views = self._budget() // (row.numel() * row.element_size() * self._rows)
+        return len(self._held) < self._most_views
+
+    def _bring(self, view: int) -> Tensor:
+        held: Tensor | None = None
+        for start in range(0, self._rows, self._chunk):
+            part = self._values(range(start, min(start + self._chunk, self._rows)), view)
+            if held is None:
+                # Filled in place: parts put together at the end would take twice the room.
+                held = torch.empty((self._rows, *part.shape[1:]), dtype=part.dtype, device=self._device)
+            held[start : start + len(part)] = part
+        assert held is not None, "a data set has photos"
+        return held
 
 
 def half_of_free_memory(device: torch.device) -> int:
-    """Returns half of the memory of a CUDA device that nobody uses; the rest is for the network."""
+    """Returns half of the memory of a CUDA device that is free to us; the rest is for the network."""
     free, _ = torch.cuda.mem_get_info(device)
-    return free // 2
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return (free + kept) // 2

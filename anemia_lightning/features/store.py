@@ -89,6 +89,11 @@ class FeatureStore:
         return default_budget(self.folder, self.held_bytes) if self._max_bytes is None else self._max_bytes
 
     @property
+    def free_bytes(self) -> int:
+        """How much is free on its disk."""
+        return free_bytes(self.folder)
+
+    @property
     def held_bytes(self) -> int:
         """How much it holds."""
         return sum(shard_folder.folder_bytes(folder) for folder in self._folders())

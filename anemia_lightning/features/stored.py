@@ -1,6 +1,8 @@
 """Values of photos that are computed once, kept, and read from then on."""
 
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import RLock
 
@@ -16,6 +18,9 @@ Compute = Callable[[Sequence[int], int], Tensor]
 OpenView = Callable[[int], Collection | None]
 """Returns where the rows of a view are kept; None if they are not."""
 
+_FLUSH_S = 30.0
+"""What has been computed waits no longer than this to be written: so much a kill can lose."""
+
 
 @dataclass
 class Tally:
@@ -29,93 +34,101 @@ class Tally:
 class Stored:
     """Values that are read where they are kept, and computed and kept where they are not.
 
-    A store that fails changes nothing but the time: from then on everything is computed.
+    A store that fails changes nothing but the time: from then on nothing is added to it.
 
     Args:
         compute: Computes values that are not kept.
-        keys: The key of each row of the data set, in hexadecimal: all that a row alone depends on.
+        keys: The key of each row of the data set, in hexadecimal: all that a row alone depends on. None where rows
+            have none; then nothing is kept.
         codec: How values are written down. Values that are not kept pass through it too, so that keeping changes
             nothing.
         open_view: Finds what is kept of a view.
         tally: Counts.
-        on_failure: Told in words when the store fails.
+        may_add: Whether there is room for more; what is kept already is read in any case.
+        on_failure: Told when the store fails.
     """
 
     def __init__(
         self,
         compute: Compute,
         *,
-        keys: Sequence[str],
+        keys: Sequence[str] | None,
         codec: Codec,
         open_view: OpenView,
         tally: Tally,
-        on_failure: Callable[[str], None],
+        may_add: Callable[[], bool],
+        on_failure: Callable[[DiskFullError | StoreUnwritableError], None],
     ) -> None:
         self._compute = compute
         self._keys = keys
         self._codec = codec
         self._open_view = open_view
         self._tally = tally
+        self._may_add = may_add
         self._on_failure = on_failure
-        self._open: dict[int, Collection | None] = {}
         self._has_failed = False
+        self._open: dict[int, Collection | None] = {}
+        self._flushed_at = time.monotonic()
         # Photographs are read by several threads.
         self._lock = RLock()
 
     def values(self, indices: Sequence[int], view: int) -> Tensor:
         """Returns the values of some rows in one view."""
         collection = self._collection(view)
-        if collection is not None:
+        if collection is not None and self._keys is not None:
             try:
-                return self._kept(collection, indices, view)
+                return self._kept(collection, [self._keys[index] for index in indices], indices, view)
             except (DiskFullError, StoreUnwritableError) as error:
                 self._give_up(error)
             except StoredRowsLost:
-                # Lost twice: this disk cannot be relied on for them now.
+                # Lost twice, or the store takes no more: compute them for this once.
                 pass
         return self._codec.decode(self._codec.encode(self._compute(indices, view)))
 
     def flush(self) -> None:
         """Writes what waits in memory, so that other processes can read it."""
+        self._flushed_at = time.monotonic()
         try:
-            for collection in self._open.values():
+            for collection in list(self._open.values()):
                 if collection is not None:
                     collection.flush()
         except (DiskFullError, StoreUnwritableError) as error:
             self._give_up(error)
 
-    def _kept(self, collection: Collection, indices: Sequence[int], view: int) -> Tensor:
-        keys = [self._keys[index] for index in indices]
-        self._complete(collection, indices, view)
-        try:
-            rows = collection.read(keys)
-        except StoredRowsLost:
-            self._complete(collection, indices, view)
-            rows = collection.read(keys)
-        return self._codec.decode(rows)
+    def _kept(self, collection: Collection, keys: Sequence[str], indices: Sequence[int], view: int) -> Tensor:
+        for _ in range(2):
+            self._complete(collection, dict(zip(keys, indices, strict=True)), view)
+            with suppress(StoredRowsLost):
+                return self._codec.decode(collection.read(keys))
+        raise StoredRowsLost(keys)
 
-    def _complete(self, collection: Collection, indices: Sequence[int], view: int) -> None:
-        row_of = {self._keys[index]: index for index in indices}
+    def _complete(self, collection: Collection, row_of: dict[str, int], view: int) -> None:
         missing = collection.missing(list(row_of))
         if missing:
+            # Another process may have computed them since.
+            collection.refresh()
+            missing = collection.missing(missing)
+        if missing:
+            if self._has_failed or not self._may_add():
+                raise StoredRowsLost(missing)
             values = self._compute([row_of[key] for key in missing], view)
             collection.add(missing, self._codec.encode(values))
         with self._lock:
             self._tally.read += len(row_of) - len(missing)
             self._tally.written_bytes += len(missing) * collection.row_bytes
+            if time.monotonic() - self._flushed_at > _FLUSH_S:
+                self.flush()
 
     def _collection(self, view: int) -> Collection | None:
         with self._lock:
-            if self._has_failed:
-                return None
             if view not in self._open:
                 # What waits of other views may be what another process waits for.
                 self.flush()
-                self._open[view] = None if self._has_failed else self._open_view(view)
+                self._open[view] = self._open_view(view)
             return self._open[view]
 
     def _give_up(self, error: DiskFullError | StoreUnwritableError) -> None:
         with self._lock:
-            self._has_failed = True
-            self._open.clear()
-        self._on_failure(f"{error.sought}: found {error.found}")
+            is_news, self._has_failed = not self._has_failed, True
+        if is_news:
+            self._on_failure(error)

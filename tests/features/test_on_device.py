@@ -24,14 +24,22 @@ class Source:
         return torch.tensor([[view, index, 7] for index in indices], dtype=torch.float32)
 
 
-def on_device(source: Source, views: float, chunk: int = 4) -> OnDevice:
-    return OnDevice(source, rows=ROWS, device=CPU, budget=lambda: int(views * ROWS * ROW_BYTES), chunk=chunk)
+def on_device(source: Source, views: float, chunk: int = 4, *, one_at_a_time: bool = False) -> OnDevice:
+    return OnDevice(
+        source,
+        rows=ROWS,
+        device=CPU,
+        budget=lambda: int(views * ROWS * ROW_BYTES),
+        one_at_a_time=one_at_a_time,
+        chunk=chunk,
+    )
 
 
 @pytest.mark.parametrize("views", [0, 0.5, 1, 2, 9])
 @pytest.mark.parametrize("chunk", [1, 4, 10, 99])
-def test_values_are_the_same_whatever_fits(views: float, chunk: int) -> None:
-    kept = on_device(Source(), views, chunk)
+@pytest.mark.parametrize("one_at_a_time", [False, True])
+def test_values_are_the_same_whatever_fits(views: float, chunk: int, one_at_a_time: bool) -> None:
+    kept = on_device(Source(), views, chunk, one_at_a_time=one_at_a_time)
     for view in (0, 1, 2, 0, 1, 2):
         for indices in ([3, 1, 3], [9], [0, 5]):
             assert torch.equal(kept(indices, view), Source()(indices, view))
@@ -43,15 +51,25 @@ def test_a_view_is_brought_once() -> None:
     for view in (0, 1, 0, 1):
         kept([2, 4], view)
     chunks = [[*range(4)], [*range(4, 8)], [8, 9]]
-    assert source.asked == [(chunk, view) for view in (0, 1) for chunk in chunks]
+    assert source.asked == [([0], 0), *((chunk, view) for view in (0, 1) for chunk in chunks)]
 
 
-def test_the_oldest_view_gives_way() -> None:
+def test_views_that_go_round_stay_as_far_as_there_is_room() -> None:
     source = Source()
     kept = on_device(source, 2, chunk=ROWS)
-    for view in (0, 1, 2, 1, 0):
-        kept([0], view)
-    assert [view for _, view in source.asked] == [0, 1, 2, 0]
+    for view in (0, 1, 2, 0, 1, 2):
+        kept([5], view)
+    whole = list(range(ROWS))
+    assert source.asked == [([0], 0), (whole, 0), (whole, 1), ([5], 2), ([5], 2)]
+
+
+def test_a_view_that_is_never_asked_for_again_makes_room_for_the_next() -> None:
+    source = Source()
+    kept = on_device(source, 1, chunk=ROWS, one_at_a_time=True)
+    for view in (0, 0, 1, 1, 2):
+        kept([5], view)
+    whole = list(range(ROWS))
+    assert source.asked == [([0], 0), (whole, 0), (whole, 1), (whole, 2)]
 
 
 def test_what_does_not_fit_is_passed_on() -> None:
@@ -59,4 +77,4 @@ def test_what_does_not_fit_is_passed_on() -> None:
     kept = on_device(source, 0.9)
     for _ in range(3):
         kept([2, 4], 0)
-    assert source.asked == [([*range(4)], 0), *[([2, 4], 0)] * 3]
+    assert source.asked == [([0], 0), *[([2, 4], 0)] * 3]

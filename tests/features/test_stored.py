@@ -1,6 +1,6 @@
 """Values are computed once, and are the same whether they are kept, lost or never kept."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -37,10 +37,23 @@ CODEC = AsTheyAre((2,), torch.float32)
 
 
 def stored(
-    compute: Computer, open_view: OpenView, *, keys: Sequence[str] = KEYS, told: list[str] | None = None
+    compute: Computer,
+    open_view: OpenView,
+    *,
+    keys: Sequence[str] | None = KEYS,
+    told: list[str] | None = None,
+    may_add: Callable[[], bool] = lambda: True,
 ) -> Stored:
     told = [] if told is None else told
-    return Stored(compute, keys=keys, codec=CODEC, open_view=open_view, tally=Tally(), on_failure=told.append)
+    return Stored(
+        compute,
+        keys=keys,
+        codec=CODEC,
+        open_view=open_view,
+        tally=Tally(),
+        may_add=may_add,
+        on_failure=lambda error: told.append(str(error)),
+    )
 
 
 def test_each_row_of_a_view_is_computed_once(tmp_path: Path) -> None:
@@ -100,6 +113,43 @@ def test_a_full_disk_costs_time_and_is_told_once(tmp_path: Path, monkeypatch: py
     assert str(tmp_path) in told[0]
 
 
+def test_what_is_kept_is_read_where_no_more_may_be_added(tmp_path: Path) -> None:
+    stored(Computer(), keep_in(tmp_path)).values(range(6), 0)
+    compute = Computer()
+    full = stored(compute, keep_in(tmp_path), may_add=lambda: False)
+    for _ in range(2):
+        assert torch.equal(full.values([1, 2], 0), Computer()([1, 2], 0))
+        assert torch.equal(full.values([1, 8], 0), Computer()([1, 8], 0))
+    assert compute.asked == [([1, 8], 0)] * 2
+
+
+def test_rows_without_keys_are_not_kept(tmp_path: Path) -> None:
+    values = stored(Computer(), keep_in(tmp_path), keys=None)
+    assert torch.equal(values.values([1, 2], 0), Computer()([1, 2], 0))
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_another_process_has_computed_meanwhile_is_read(tmp_path: Path) -> None:
+    compute = Computer()
+    values = stored(compute, keep_in(tmp_path))
+    values.values([0], 0)
+    stored(Computer(), keep_in(tmp_path)).values([1, 2, 3], 0)
+    values.values([1, 2, 3], 0)
+    assert compute.asked == [([0], 0)]
+
+
+def test_what_is_computed_is_written_before_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("anemia_lightning.features.stored.time.monotonic", lambda: now[0])
+    values = stored(Computer(), keep_in(tmp_path, shard_bytes=10**6))
+    values.values([0, 1], 0)
+    now[0] = 31.0
+    values.values([2], 0)
+    compute = Computer()
+    stored(compute, keep_in(tmp_path)).values([0, 1, 2], 0)
+    assert compute.asked == []
+
+
 def test_a_lost_row_is_computed_again(tmp_path: Path) -> None:
     values = stored(Computer(), keep_in(tmp_path))
     values.values(range(10), 0)
@@ -124,7 +174,13 @@ def test_a_disk_that_loses_everything_is_not_asked_for_ever(tmp_path: Path, monk
 def test_the_tally_counts_rows_and_bytes(tmp_path: Path) -> None:
     tally = Tally()
     values = Stored(
-        Computer(), keys=KEYS, codec=CODEC, open_view=keep_in(tmp_path), tally=tally, on_failure=pytest.fail
+        Computer(),
+        keys=KEYS,
+        codec=CODEC,
+        open_view=keep_in(tmp_path),
+        tally=tally,
+        may_add=lambda: True,
+        on_failure=lambda error: pytest.fail(str(error)),
     )
     values.values([0, 1, 2], 0)
     values.values([1, 2, 3], 0)
