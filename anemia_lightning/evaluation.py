@@ -34,14 +34,16 @@ def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
     trained = OmegaConf.load(run.settings)
     assert isinstance(trained, DictConfig)
     card = json.loads(run.run_json.read_text(encoding="utf-8"))
-    trained.trainer = cfg.trainer
+    trained.trainer, trained.paths.cache = cfg.trainer, cfg.paths.cache
+    # Where features are kept is for now to say; what they are, for the run.
+    where = {key: cfg.features[key] for key in ("store", "dir", "max_bytes")}
+    trained.features = {**cfg.features, **trained.get("features", {}), **where}
     datamodule = restore_datamodule(trained, prepare_photos(trained), run)
     if datamodule.fingerprint() != card["data"]["sha256"]:
         raise DataChangedError(run.path, str(trained.data.get("root")))
     precision = _precision(cfg, card["precision"])
     classifier = load_classifier(run.best)
     rows = datamodule.rows("test")
-    trained.paths.cache, trained.features = cfg.paths.cache, cfg.features
     logits = predict_photos(trained, classifier, rows, facts_of(datamodule, rows), precision=precision)
     return _write(cfg, classifier, rows, logits, card["warnings"])
 

@@ -1,55 +1,28 @@
 """Photos, frozen trunk and store put together: what enters the network in place of images while its trunk is frozen."""
 
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Literal
+from threading import Lock
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
-from anemia_lightning import __version__
 from anemia_lightning.contracts import Entry
 from anemia_lightning.data.dataset import PhotoDataset
 from anemia_lightning.errors import DiskFullError, StoreUnwritableError
+from anemia_lightning.feature_identity import FeatureSettings, collection_ingredients
 from anemia_lightning.features.codec import AsTheyAre, BytesPerChannel, Codec
 from anemia_lightning.features.dataset import FeatureDataset
 from anemia_lightning.features.keys import row_key
 from anemia_lightning.features.on_device import OnDevice, half_of_free_memory
-from anemia_lightning.features.store import Collection, FeatureStore
+from anemia_lightning.features.store import Collection
 from anemia_lightning.features.stored import Compute, Stored, Tally
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.trunk_pass import TrunkPass
-
-FEATURES_VERSION = 1
-"""Raised whenever the same photo, augmentation and weights would give other features."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FeatureSettings:
-    """How features are computed and kept."""
-
-    store: FeatureStore | None
-    """None keeps nothing."""
-    off_because: str | None
-    """Why nothing is kept."""
-    views: int | None
-    """Augmented versions of each training photo; None for a new one in each epoch."""
-    keep_fresh: bool
-    codec: Literal["auto", "uint8"]
-    dtype: torch.dtype
-    """In which the trunk computes."""
-    framing: Mapping[str, Any]
-    """How photographs become squares of pixels, in plain values."""
-    augmentation: Mapping[str, Any]
-    """How training views differ, in plain values."""
-    size: int
-    """Side of an image in pixels."""
-    threads: int
-    """Readers of photographs at work beside the network."""
 
 
 class FrozenFeatures:
@@ -77,6 +50,7 @@ class FrozenFeatures:
         self._tallies = {kind: Tally() for kind in ("pixels", "layer3", "pooled")}
         self._trunk_images = 0
         self._trunk_s = 0.0
+        self._lock = Lock()
         self.off_because = settings.off_because
         """Why nothing is kept, or not any more; None while it is."""
 
@@ -94,30 +68,48 @@ class FrozenFeatures:
         """
         keys = self._keys(photos, facts, augmented=augmented)
         # Pixels and what is not augmented depend on no photo id.
-        pixels = self._stored(
-            lambda indices, _: photos.pixels(indices),
-            self._keys(photos, facts, augmented=False),
-            kind="pixels",
-            augmented=False,
-        )
+        plain_keys = self._keys(photos, facts, augmented=False)
+        pixels = self._stored(lambda indices, _: photos.pixels(indices), plain_keys, kind="pixels", augmented=False)
 
         def images(indices: Sequence[int], view: int) -> Tensor:
-            return photos.images(pixels.values(indices, 0).to(self._pass.device), indices, view)
+            levels = pixels.values(indices, 0)
+            # Other accelerators lack the double precision that augmentation is drawn in.
+            if self._pass.device.type == "cuda":
+                levels = levels.to(self._pass.device)
+            return photos.images(levels, indices, view)
 
-        def maps(indices: Sequence[int], view: int) -> Tensor:
-            return self._trunk(images, indices, view)
-
-        if keep_maps:
-            maps = self._stored(maps, keys, kind="layer3", augmented=augmented).values
+        maps = self._stored(
+            lambda indices, view: self._trunk(images, indices, view),
+            keys if keep_maps else None,
+            kind="layer3",
+            augmented=augmented,
+        )
         if entry == "layer3":
-            return FeatureDataset(photos, self._near(maps, len(photos)), entry)
+            return FeatureDataset(photos, maps.values, entry)
         pooled = self._stored(
-            lambda indices, view: self._pass.pool(maps(indices, view).to(self._pass.device)),
+            lambda indices, view: self._pass.pool(maps.values(indices, view)),
             keys,
             kind="pooled",
             augmented=augmented,
         )
-        return FeatureDataset(photos, self._near(pooled.values, len(photos)), entry)
+        return FeatureDataset(photos, pooled.values, entry)
+
+    def near(self, dataset: FeatureDataset) -> FeatureDataset:
+        """Returns a data set whose values live on the GPU, where there is one for this process alone and they fit."""
+        device = self._pass.device
+        is_shared = torch.distributed.is_available() and torch.distributed.is_initialized()
+        # Each process of several would compute all photos, where it needs only its share of them.
+        if device.type != "cuda" or is_shared:
+            return dataset
+        return dataset.through(
+            lambda values: OnDevice(
+                values,
+                rows=len(dataset),
+                device=device,
+                budget=lambda: half_of_free_memory(device),
+                one_at_a_time=self._settings.views is None,
+            )
+        )
 
     def make_room(self, rows: Mapping[str, int]) -> None:
         """Makes room in the store for so many rows of each kind, or does without the store.
@@ -129,10 +121,18 @@ class FrozenFeatures:
         if store is None:
             return
         needed = sum(count * self._row_bytes(kind) for kind, count in rows.items())
-        if not store.make_room(needed):
+        if not needed:
+            return
+        try:
+            has_room = store.make_room(needed)
+        except OSError as error:
+            self._do_without(f"{store.folder} cannot be used ({error.strerror or error})")
+            return
+        if not has_room:
             self._do_without(
-                f"{_gigabytes(needed)} would be needed, and {store.folder} may take {_gigabytes(store.max_bytes)} in "
-                "all (features.max_bytes); fewer features.views or features.dtype=uint8 need less"
+                f"{_size(needed)} more would be needed; {store.folder} may take {_size(store.max_bytes)} in all "
+                f"(features.max_bytes), commands that are running use some of it, and {_size(store.free_bytes)} are "
+                "free on its disk. Fewer features.views or features.dtype=uint8 need less"
             )
 
     def record(self) -> dict[str, Any]:
@@ -141,7 +141,7 @@ class FrozenFeatures:
             "store": self.off_because is None,
             "off_because": self.off_because,
             "views": self._settings.views or "fresh",
-            "dtype": self._codec("layer3").name,
+            "stored_as": self._codec("layer3").name,
             "trunk_sha256": self._pass.trunk_sha256,
             "trunk_images": self._trunk_images,
             "trunk_s": round(self._trunk_s, 3),
@@ -151,27 +151,19 @@ class FrozenFeatures:
 
     def close(self) -> None:
         """Writes what still waits in memory, and leaves the store to others."""
-        try:
-            for collection in self._opened.values():
+        for collection in self._opened.values():
+            try:
                 collection.flush()
+            except (DiskFullError, StoreUnwritableError) as error:
+                self._fail(error)
+            finally:
                 collection.close()
-        except (DiskFullError, StoreUnwritableError) as error:
-            self._do_without(f"{error.sought}: found {error.found}")
 
     def missing(self, photos: PhotoDataset, facts: pd.DataFrame, *, kind: str, augmented: bool, view: int) -> int:
         """Returns how many rows of a kind are not kept yet."""
         keys = self._keys(photos, facts, augmented=augmented and kind != "pixels")
         collection = self._open(kind, augmented=augmented and kind != "pixels", view=view)
-        return len(collection.missing(keys)) if collection is not None else 0
-
-    def _near(self, values: Compute, rows: int) -> Compute:
-        """Returns values that live on the GPU where there is one for this process alone and they fit."""
-        device = self._pass.device
-        is_shared = torch.distributed.is_available() and torch.distributed.is_initialized()
-        # Each process of several would compute all photos, where it needs only its share of them.
-        if device.type != "cuda" or is_shared:
-            return values
-        return OnDevice(values, rows=rows, device=device, budget=lambda: half_of_free_memory(device))
+        return len(collection.missing(keys)) if collection is not None and keys else 0
 
     def _trunk(self, images: Compute, indices: Sequence[int], view: int) -> Tensor:
         start = time.perf_counter()
@@ -184,82 +176,60 @@ class FrozenFeatures:
         self._trunk_s += time.perf_counter() - start
         return torch.cat(maps)
 
-    def _stored(self, compute: Compute, keys: Sequence[str], *, kind: str, augmented: bool) -> Stored:
+    def _stored(self, compute: Compute, keys: Sequence[str] | None, *, kind: str, augmented: bool) -> Stored:
         return Stored(
             compute,
             keys=keys,
             codec=self._codec(kind),
             open_view=lambda view: self._open(kind, augmented=augmented, view=view) if keys else None,
             tally=self._tallies[kind],
-            on_failure=self._do_without,
+            may_add=lambda: self.off_because is None,
+            on_failure=self._fail,
         )
 
     def _open(self, kind: str, *, augmented: bool, view: int) -> Collection | None:
         """Returns the collection of a view; None where it is not kept."""
         settings = self._settings
         is_passing = augmented and settings.views is None and not settings.keep_fresh
-        if settings.store is None or self.off_because or is_passing:
+        if settings.store is None or is_passing:
             return None
-        ingredients = self._ingredients(kind, augmented=augmented, view=view)
+        ingredients = collection_ingredients(
+            kind, settings, self._pass, backbone=self._backbone, augmented=augmented, view=view
+        )
         name = repr(ingredients)
         if name not in self._opened:
             self._opened[name] = settings.store.open(ingredients, self._codec(kind).layout)
         return self._opened[name]
 
-    def _ingredients(self, kind: str, *, augmented: bool, view: int) -> dict[str, str | int | None]:
-        """Returns all that the rows of a collection depend on beside their photos."""
-        ingredients: dict[str, str | int | None] = {
-            "kind": kind,
-            "version": f"{__version__} {FEATURES_VERSION}",
-            "framing": repr(sorted(self._settings.framing.items())),
-        }
-        if kind == "pixels":
-            return ingredients
-        ingredients |= {
-            "augmentation": repr(sorted(self._settings.augmentation.items())) if augmented else None,
-            "view": view if augmented else None,
-            "backbone": self._backbone,
-            "trunk": self._pass.trunk_sha256,
-            "precision": str(self._settings.dtype).removeprefix("torch."),
-            "stored as": self._codec(kind).name,
-            "computed by": f"torch {torch.__version__}, {_device_words(self._pass)}",
-        }
-        if kind == "pooled":
-            ingredients["layer4"] = self._pass.top_sha256
-        return ingredients
-
     def _codec(self, kind: str) -> Codec:
         if kind == "pixels":
             return AsTheyAre((3, self._settings.size, self._settings.size), torch.uint8)
-        shape = self._map_shape if kind == "layer3" else self._pooled_shape
+        if kind == "pooled":
+            return AsTheyAre(self._pooled_shape, self._settings.dtype)
         written = BytesPerChannel if self._settings.codec == "uint8" else AsTheyAre
-        return written(shape, self._settings.dtype)
+        return written(self._map_shape, self._settings.dtype)
 
     def _row_bytes(self, kind: str) -> int:
         layout = self._codec(kind).layout
         return sum(torch.Size(shape).numel() * dtype.itemsize for shape, dtype in layout.values())
 
     @staticmethod
-    def _keys(photos: PhotoDataset, facts: pd.DataFrame | None, *, augmented: bool) -> list[str]:
+    def _keys(photos: PhotoDataset, facts: pd.DataFrame | None, *, augmented: bool) -> list[str] | None:
         if facts is None:
-            return []
+            return None
         contents = zip(facts["file_sha256"], facts["pixels_sha256"], strict=True)
         ids = photos.photo if augmented else [""] * len(facts)
         return [row_key(file, pixels, photo) for (file, pixels), photo in zip(contents, ids, strict=True)]
 
+    def _fail(self, error: DiskFullError | StoreUnwritableError) -> None:
+        self._do_without(f"looked for {error.sought}, found {error.found}")
+
     def _do_without(self, why: str) -> None:
-        if self.off_because is None:
-            self.off_because = why
-            self._say(f"Note: the frozen layers are computed anew in each epoch, since nothing can be kept: {why}")
+        with self._lock:
+            is_news, self.off_because = self.off_because is None, self.off_because or why
+        if is_news:
+            self._say(f"Note: no more features can be kept, so this run will take longer, with the same result: {why}.")
 
 
-def _device_words(trunk: TrunkPass) -> str:
-    """Returns what the rounding of a pass depends on."""
-    shape = f"{trunk.batch_size} images a pass"
-    if trunk.device.type == "cuda":
-        return f"{torch.cuda.get_device_name(trunk.device)}, {shape}"
-    return f"{trunk.device.type} {platform.machine()}, {torch.get_num_threads()} threads, {shape}"
-
-
-def _gigabytes(count: int) -> str:
-    return f"{count / 1e9:.1f} GB"
+def _size(count: int) -> str:
+    return str(tqdm.format_sizeof(count, suffix="B"))

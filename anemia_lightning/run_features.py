@@ -12,12 +12,14 @@ from anemia_lightning import wiring
 from anemia_lightning.contracts import Entry, Stage
 from anemia_lightning.data.datamodule import AnemiaDataModule
 from anemia_lightning.data.framing import Framing
+from anemia_lightning.feature_identity import FeatureSettings
 from anemia_lightning.features.dataset import FeatureDataset
 from anemia_lightning.features.store import FeatureStore
-from anemia_lightning.frozen_features import FeatureSettings, FrozenFeatures
+from anemia_lightning.frozen_features import FrozenFeatures
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.terminal import say
 
+STAGES: tuple[Stage, ...] = ("train", "val", "test")
 _DTYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16, "64": torch.float64}
 
 
@@ -50,7 +52,9 @@ class FitFeatures:
         photos = self._datamodule.photo_dataset(stage, epoch)
         facts = self._facts(stage)
         keep_maps = "layer3" in {self._entry(later) for later in range(self._cfg.trainer.max_epochs)}
-        return features.dataset(photos, facts, entry=entry, augmented=stage == "train", keep_maps=keep_maps)
+        return features.near(
+            features.dataset(photos, facts, entry=entry, augmented=stage == "train", keep_maps=keep_maps)
+        )
 
     def lines(self) -> list[str]:
         """Returns what a person should know before the fit begins."""
@@ -106,9 +110,11 @@ class FitFeatures:
     def _rows_to_come(self, features: FrozenFeatures) -> Counter[str]:
         """Returns how many rows of each kind this fit will add to the store."""
         rows: Counter[str] = Counter()
-        for stage in ("train", "val"):
+        for stage in STAGES:
             augmented = stage == "train"
             wanted = {("pixels", 0)}
+            # Which the final scoring needs.
+            wanted |= {("layer3", 0)} if not augmented else set()
             for epoch in range(self._cfg.trainer.max_epochs):
                 view = 0 if not augmented else epoch % self._settings.views if self._settings.views else epoch
                 if (entry := self._entry(epoch)) != "image":
@@ -144,7 +150,7 @@ def feature_settings(cfg: DictConfig, *, precision: str, framing: Framing) -> Fe
         views=None if chosen["views"] == "fresh" else chosen["views"],
         keep_fresh=chosen["keep_fresh"],
         codec=chosen["dtype"],
-        dtype=_DTYPES[precision.split("-", maxsplit=1)[0]],
+        dtype=_DTYPES.get(precision.split("-", maxsplit=1)[0], torch.float32),
         framing=framing.to_dict(),
         augmentation=wiring.build_augmentation(cfg).to_dict() if "data" in cfg else {},
         size=framing.size,

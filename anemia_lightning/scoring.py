@@ -46,7 +46,7 @@ def predict_photos(
     """
     scorer = wiring.build_scoring_trainer(cfg, precision=precision)
     framing = Framing(**classifier.hparams["preprocessing"])
-    photos = PhotoDataset(PhotoRows.of(rows), framing, None)
+    photos = PhotoDataset(PhotoRows.of(rows, facts), framing, None)
     settings = feature_settings(cfg, precision=precision, framing=framing)
     # A store that fails costs a scoring next to nothing, so nobody is told.
     features = FrozenFeatures(classifier.network, settings, device=scorer.strategy.root_device, say=lambda _: None)
@@ -57,9 +57,10 @@ def predict_photos(
     dataset = features.dataset(photos, facts, entry="layer3", augmented=False)
     batch_size = cfg.data.batch_size if "data" in cfg else cfg.batch_size
     loader = evaluation_loader(dataset, photos.label, batch_size=batch_size)
-    logits = _predict_logits(model or classifier, loader, scorer)
-    features.close()
-    return logits
+    try:
+        return _predict_logits(model or classifier, loader, scorer)
+    finally:
+        features.close()
 
 
 def predict_together(

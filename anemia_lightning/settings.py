@@ -79,6 +79,8 @@ def _cache_dir() -> str:
 def make_paths_absolute(cfg: DictConfig) -> None:
     """Anchors relative folders at the current one, so that a run can be continued and scored from elsewhere."""
     cfg.paths.root = str(Path(cfg.paths.root).absolute())
+    if cfg.get("features") and cfg.paths.cache:
+        cfg.features.dir = str(Path(cfg.features.dir).absolute())
     if cfg.data.get("root"):
         cfg.data.root = str(Path(cfg.data.root).absolute())
     for name, root in cfg.data.get("roots", {}).items():

@@ -139,6 +139,8 @@ def _features(cfg: DictConfig) -> Iterator[str]:
     views, most = cfg.features.views, cfg.features.max_bytes
     if views != "fresh" and (not isinstance(views, int) or isinstance(views, bool) or views < 1):
         yield f"features.views is a whole number of 1 or more, or fresh, not {views}."
+    if cfg.features.dir is None:
+        yield "features.dir is a folder; features.store=false keeps nothing."
     if most is not None and (not isinstance(most, int) or most < 0):
         yield f"features.max_bytes is a number of bytes, or null, not {most}."
 

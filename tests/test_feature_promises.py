@@ -14,11 +14,12 @@ import torch
 from omegaconf import DictConfig
 from PIL import Image
 
-from anemia_lightning import train, training, wiring
-from anemia_lightning.errors import ConfigError, DiskFullError
+from anemia_lightning import feature_identity, train, training, wiring
+from anemia_lightning.errors import ConfigError, DiskFullError, PhotoChangedError
 from anemia_lightning.features import shard_collection
 from anemia_lightning.finishing import Fit
 from anemia_lightning.model.trunk_pass import TrunkPass
+from anemia_lightning.photos import prepare_photos
 from anemia_lightning.settings import compose
 from anemia_lightning.settings_check import check_settings
 
@@ -201,24 +202,28 @@ def test_other_seeds_splits_and_rates_share_it(run: Run, trunk_images: list[int]
 
 
 @pytest.fixture(scope="module")
-def filled(tiny_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Settings of a run that has filled a cache with one view."""
+def filled(tiny_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
+    """Settings of a run that has filled a cache with one view, and its last checkpoint."""
     folder = tmp_path_factory.mktemp("filled")
-    settings = [*tiny_overrides, f"paths.cache={folder}/cache", "features.views=1", "trainer.max_epochs=3"]
+    # One epoch of the head and one that changes layer4 much.
+    settings = [*tiny_overrides, "features.views=1", "trainer.max_epochs=2", "optimizer.lr=0.01"]
+    settings += ["callbacks.unfreeze.phases=[{epoch: 1, train_from: layer4}]", f"paths.cache={folder}/cache"]
     with pytest.MonkeyPatch.context() as patch:
         run_one(compose("train", settings, run_dir=folder / "run"), patch, score=False)
-    return settings
+    return settings, folder / "run" / "checkpoints" / "last.ckpt"
 
 
 @pytest.mark.parametrize(
     ("change", "computed"),
     [
-        ("seed=0", 0),
-        # Augmentation changes training views alone.
+        ("seed=1", 0),
+        # Augmentation changes training views alone, layer4 pooled vectors alone.
         ("data.augmentation_seed=1", 32),
         ("data.augmentation.brightness=0.3", 32),
+        ("init_from=", 0),
         ("model.init_seed=1", 32 + 8),
         ("data.background=[0,0,0]", 32 + 8),
+        ("data.region=mask_crop", 32 + 8),
         ("data.resize=letterbox", 32 + 8),
         ("data.image_size=48", 32 + 8),
         ("trainer.precision=bf16-mixed", 32 + 8),
@@ -226,16 +231,63 @@ def filled(tiny_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) 
         ("model.backbone=resnet34", 32 + 8),
     ],
 )
-def test_another_ingredient_is_a_miss(
-    filled: list[str],
+def test_another_ingredient_is_a_miss_and_changes_what_enters(
+    filled: tuple[list[str], Path],
     change: str,
     computed: int,
     trunk_images: list[int],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run_one(compose("train", [*filled, change], run_dir=tmp_path / "run"), monkeypatch, score=False)
+    settings, checkpoint = filled
+    changed = [*settings, f"init_from={checkpoint}" if change == "init_from=" else change]
+    kept = run_one(compose("train", changed, run_dir=tmp_path / "kept"), monkeypatch, score=False)
     assert sum(trunk_images) == computed
+    changed.append("features.store=false")
+    unkept = run_one(compose("train", changed, run_dir=tmp_path / "unkept"), monkeypatch, score=False)
+    assert results(kept) == results(unkept)
+
+
+@pytest.mark.parametrize("ingredient", ["version", "device"])
+def test_another_program_or_processor_is_a_miss(
+    filled: tuple[list[str], Path],
+    ingredient: str,
+    trunk_images: list[int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if ingredient == "version":
+        monkeypatch.setattr(feature_identity, "FEATURES_VERSION", 0)
+    else:
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "another")
+    run_one(compose("train", filled[0], run_dir=tmp_path / "run"), monkeypatch, score=False)
+    assert sum(trunk_images) == 32 + 8
+
+
+def test_maps_in_bytes_give_the_same_vectors_whether_they_are_kept_or_not(run: Run) -> None:
+    head_alone = ("features.dtype=uint8", "callbacks.unfreeze.phases=[]")
+    unkept = run("unkept", *head_alone, "features.store=false")
+    run("with_maps", "features.dtype=uint8")
+    assert results(run("kept", *head_alone)) == results(unkept)
+
+
+def test_a_full_store_is_read_all_the_same(run: Run, trunk_images: list[int]) -> None:
+    cold = run("cold")
+    trunk_images.clear()
+    assert results(run("warm", "features.max_bytes=1")) == results(cold)
+    assert sum(trunk_images) == 0
+
+
+def test_a_photograph_that_changes_while_it_is_used_stops_the_run(
+    tiny_cfg: ComposeTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "photos"
+    cfg = tiny_cfg(tmp_path / "run", f"data.root={folder}", f"paths.cache={tmp_path}/cache")
+    prepared = prepare_photos(cfg)
+    path = Path(prepared.manifest["path"].iloc[0])
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(path)
+    with pytest.raises(PhotoChangedError, match="as it was when this command began; found another file in its place"):
+        training.train_run(cfg, prepared=prepared)
 
 
 def test_another_pixel_and_another_name_are_misses(run: Run, trunk_images: list[int], tmp_path: Path) -> None:
@@ -286,8 +338,10 @@ def test_a_full_disk_is_said_once_and_the_run_goes_on(
     full = run("full")
     assert results(full) == results(usual)
     assert full["features"]["store"] is False
-    assert "no room" in full["features"]["off_because"] or "full" in full["features"]["off_because"]
-    assert capsys.readouterr().out.count("computed anew in each epoch, since nothing can be kept") >= 1
+    assert full["features"]["off_because"].startswith("looked for room to write shard-")
+    assert full["features"]["off_because"].endswith("found a full disk")
+    said = capsys.readouterr().out
+    assert said.count("Note: no more features can be kept, so this run will take longer, with the same result: ") == 1
 
 
 def test_a_budget_that_is_too_small_is_said_and_the_run_goes_on(
@@ -297,7 +351,8 @@ def test_a_budget_that_is_too_small_is_said_and_the_run_goes_on(
     small = run("small", "features.max_bytes=1000")
     assert results(small) == results(usual)
     said = capsys.readouterr().out
-    assert "may take 0.0 GB in all (features.max_bytes); fewer features.views or features.dtype=uint8 need less" in said
+    assert "may take 1.00kB in all (features.max_bytes), commands that are running use some of it, and" in said
+    assert "are free on its disk. Fewer features.views or features.dtype=uint8 need less." in said
     assert not list((tmp_path / "cache" / "features").rglob("*.safetensors"))
 
 

@@ -2,6 +2,7 @@
 
 import copy
 
+import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision import models
@@ -14,6 +15,8 @@ def fold_batchnorm(backbone: models.ResNet) -> models.ResNet:
     Equal to the original up to rounding: the weights are scaled by what BatchNorm scales by, its shift is the bias.
     """
     folded = copy.deepcopy(backbone).eval().requires_grad_(requires_grad=False)
+    # In full precision at least, whatever the original has been cast to.
+    folded.to(torch.promote_types(folded.conv1.weight.dtype, torch.float32))
     _fold_pair(folded, "conv1", "bn1")
     for module in folded.modules():
         if isinstance(module, BasicBlock | Bottleneck):

@@ -73,6 +73,10 @@ def frozen_sha256(network: AnemiaNetwork) -> tuple[str, str]:
     """Returns the SHA-256 of the weights of stem to layer3, and of those of layer4."""
     state = network.backbone.state_dict()
     # The counter of seen batches changes no value, and not every weights file has it.
-    weights = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    weights = {
+        key: value.to(torch.promote_types(value.dtype, torch.float32))
+        for key, value in state.items()
+        if not key.endswith("num_batches_tracked")
+    }
     top = {key: value for key, value in weights.items() if key.startswith("layer4.")}
     return tensors_sha256({key: value for key, value in weights.items() if key not in top}), tensors_sha256(top)

@@ -1,0 +1,85 @@
+"""What features depend on: the settings that they are made with, and all that tells one collection from another."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Literal
+
+import cv2
+import torch
+
+from anemia_lightning import __version__
+from anemia_lightning.features.store import FeatureStore
+from anemia_lightning.model.trunk_pass import TrunkPass
+
+FEATURES_VERSION = 2
+"""Raised whenever the same photo, augmentation and weights would give other features."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureSettings:
+    """How features are computed and kept."""
+
+    store: FeatureStore | None
+    """None keeps nothing."""
+    off_because: str | None
+    """Why nothing is kept."""
+    views: int | None
+    """Augmented versions of each training photo; None for a new one in each epoch."""
+    keep_fresh: bool
+    codec: Literal["auto", "uint8"]
+    dtype: torch.dtype
+    """In which the trunk computes."""
+    framing: Mapping[str, Any]
+    """How photographs become squares of pixels, in plain values."""
+    augmentation: Mapping[str, Any]
+    """How training views differ, in plain values."""
+    size: int
+    """Side of an image in pixels."""
+    threads: int
+    """Readers of photographs at work beside the network."""
+
+
+def collection_ingredients(
+    kind: str, settings: FeatureSettings, trunk: TrunkPass, *, backbone: str, augmented: bool, view: int
+) -> dict[str, str | int | None]:
+    """Returns all that the rows of a collection depend on beside their photos, in plain values.
+
+    Args:
+        kind: pixels, layer3 or pooled.
+        settings: How features are computed and kept.
+        trunk: What computes them.
+        backbone: The name of its network.
+        augmented: Whether the views of a photo differ.
+        view: Which it is.
+    """
+    ingredients: dict[str, str | int | None] = {
+        "kind": kind,
+        "version": f"{__version__} {FEATURES_VERSION}",
+        "decoded by": f"pillow {version('pillow')}, simplejpeg {version('simplejpeg')}, opencv {cv2.__version__}",
+        "framing": repr(sorted(settings.framing.items())),
+    }
+    if kind == "pixels":
+        return ingredients
+    ingredients |= {
+        "augmentation": repr(sorted(settings.augmentation.items())) if augmented else None,
+        "view": view if augmented else None,
+        "backbone": backbone,
+        "trunk": trunk.trunk_sha256,
+        "precision": str(settings.dtype).removeprefix("torch."),
+        "maps stored as": settings.codec,
+        "computed by": f"torch {torch.__version__}, {_device_words(trunk)}",
+    }
+    if kind == "pooled":
+        ingredients["layer4"] = trunk.top_sha256
+    return ingredients
+
+
+def _device_words(trunk: TrunkPass) -> str:
+    """Returns what the rounding of a pass depends on."""
+    shape = f"{trunk.batch_size} images a pass"
+    if trunk.device.type == "cuda":
+        return f"{torch.cuda.get_device_name(trunk.device)}, {torch.get_float32_matmul_precision()}, {shape}"
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return f"{trunk.device.type} {platform.machine()} {instructions}, {torch.get_num_threads()} threads, {shape}"
