@@ -217,7 +217,9 @@ def test_each_source_of_the_settings_says_what_it_lacks(
     tmp_path: Path, drawn_photos: Path, source: str, sentence: str
 ) -> None:
     overrides = ["data=union", f"data.sources=[{source},synthetic]", f"data.roots.{source}={tmp_path / 'gone'}"]
-    read_source = build_source(compose("train", [*overrides, f"data.roots.synthetic={drawn_photos}"]))
+    # As many as are drawn there already: tests that count on them share the folder.
+    overrides += [f"data.roots.synthetic={drawn_photos}", "data.parts.synthetic.patients=24"]
+    read_source = build_source(compose("train", [*overrides, "data.parts.synthetic.photos=48"]))
     with pytest.raises(AnemiaError) as caught:
         read_source()
     assert str(caught.value).startswith(sentence)
