@@ -39,6 +39,11 @@ def epoch_order(size: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return stream("order", seed, epoch).permutation(size)
 
 
+def view_of_epoch(epoch: int, views: int | None) -> int:
+    """Returns which view of each training photo an epoch sees: `views` of them in turn, or, if None, one of its own."""
+    return epoch if views is None else epoch % views
+
+
 def dropout_keep(photos: Sequence[str], width: int, probability: float, seed: int, epoch: int) -> NDArray[np.bool_]:
     """Returns which hidden units of each photo survive dropout in one epoch.
 

@@ -17,6 +17,7 @@ from anemia_lightning.features.dataset import FeatureDataset
 from anemia_lightning.features.store import FeatureStore
 from anemia_lightning.frozen_features import FrozenFeatures
 from anemia_lightning.model.backbone import AnemiaNetwork
+from anemia_lightning.randomness import view_of_epoch
 from anemia_lightning.terminal import say
 
 STAGES: tuple[Stage, ...] = ("train", "val", "test")
@@ -116,7 +117,7 @@ class FitFeatures:
             # Which the final scoring needs.
             wanted |= {("layer3", 0)} if not augmented else set()
             for epoch in range(self._cfg.trainer.max_epochs):
-                view = 0 if not augmented else epoch % self._settings.views if self._settings.views else epoch
+                view = view_of_epoch(epoch, self._settings.views) if augmented else 0
                 if (entry := self._entry(epoch)) != "image":
                     wanted.add((entry, view))
             if any(kind == "layer3" for kind, _ in wanted):

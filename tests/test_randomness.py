@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from anemia_lightning.randomness import dropout_keep, epoch_order, stream
+from anemia_lightning.randomness import dropout_keep, epoch_order, stream, view_of_epoch
 
 PHOTOS = [f"folder/Anemic/{number}.png" for number in range(200)]
 
@@ -141,3 +141,9 @@ def test_without_dropout_every_unit_stays() -> None:
 def test_a_wider_layer_keeps_the_mask_of_the_first_units() -> None:
     narrow, wide = (dropout_keep(["a"], width, 0.5, seed=0, epoch=0) for width in (64, 128))
     assert np.array_equal(wide[:, :64], narrow)
+
+
+def test_epochs_go_through_the_views_in_turn_or_have_their_own() -> None:
+    assert [view_of_epoch(epoch, 3) for epoch in range(7)] == [0, 1, 2, 0, 1, 2, 0]
+    assert [view_of_epoch(epoch, 1) for epoch in range(3)] == [0, 0, 0]
+    assert [view_of_epoch(epoch, None) for epoch in range(7)] == list(range(7))

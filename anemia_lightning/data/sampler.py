@@ -8,7 +8,7 @@ from torch.utils.data import Sampler
 
 from anemia_lightning.contracts import UNKNOWN_LABEL, BatchRequest
 from anemia_lightning.errors import TooManyPartsError
-from anemia_lightning.randomness import epoch_order
+from anemia_lightning.randomness import epoch_order, view_of_epoch
 
 
 class TrainingSampler(Sampler[BatchRequest]):
@@ -62,7 +62,7 @@ class TrainingSampler(Sampler[BatchRequest]):
     def __iter__(self) -> Iterator[BatchRequest]:
         order = epoch_order(len(self._labels), self._seed, self._epoch)
         parts = self._world_size * self._micro_batches
-        view = self._epoch % self._views if self._views else self._epoch
+        view = view_of_epoch(self._epoch, self._views)
         for step in np.split(order, np.cumsum(self._step_sizes())[:-1]):
             counts = _label_counts(self._labels[step])
             for micro_batch in range(self._micro_batches):
