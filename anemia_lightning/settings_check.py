@@ -33,6 +33,7 @@ _MODEL_CHOICES = {
     "model.frozen_batchnorm": ("eval", "train"),
     "model.epoch_loss": ("dataset", "batch_mean"),
     "model.class_weights": ("balanced", None),
+    "model.compile": (None, "default", "reduce-overhead", "max-autotune"),
 }
 
 

@@ -22,6 +22,7 @@ from anemia_lightning.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from anemia_lightning.errors import MemoryExhaustedError, WeightsUnavailableError
 from anemia_lightning.finishing import Fit, finish_run
 from anemia_lightning.model.classifier import AnemiaClassifier
+from anemia_lightning.model.compiling import compile_network
 from anemia_lightning.model.weights import WeightsRecord, load_weights
 from anemia_lightning.photos import photo_lines, prepare_photos, restore_datamodule
 from anemia_lightning.resuming import resume_checkpoint
@@ -62,6 +63,8 @@ def train_run(cfg: DictConfig, *, prepared: Prepared | None = None) -> TrainResu
         datamodule = wiring.build_datamodule(cfg, prepared)
         datamodule.setup()
     classifier, weights, notes = _start(cfg, datamodule, checkpoint)
+    if cfg.model.compile:
+        compile_network(classifier.network, cfg.model.compile)
     if is_first_process():
         write_text(folder.settings, OmegaConf.to_yaml(cfg, resolve=True))
         write_table(folder.splits, datamodule.split_table())

@@ -103,7 +103,7 @@ def build_classifier(cfg: DictConfig, *, class_weights: list[float]) -> AnemiaCl
     settings = plain(cfg.model)
     schedule = plain(cfg.scheduler)
     monitor = schedule.pop("monitor")
-    for elsewhere in ("weights", "class_weights"):
+    for elsewhere in ("weights", "class_weights", "compile"):
         settings.pop(elsewhere)
     return AnemiaClassifier(
         **settings,
