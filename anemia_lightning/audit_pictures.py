@@ -12,7 +12,7 @@ from anemia_lightning.contracts import GRAINS
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.data.reading import read_photo
 from anemia_lightning.data.recuts import SAME_PHOTO_SCORE
-from anemia_lightning.report.audit import Album, Picture, PictureGroup
+from anemia_lightning.report.sections import Album, Picture, PictureGroup
 
 MOST_PICTURES = 300
 """Thumbnails of copies in one page, so that it stays below 10 MB."""

@@ -30,8 +30,9 @@ from anemia_lightning.errors import (
     UnsoundDataError,
 )
 from anemia_lightning.leakage import SHORTCUTS, compare_grains
-from anemia_lightning.report.audit import Album, write_audit_html, write_audit_markdown
+from anemia_lightning.report.audit import write_audit_html, write_audit_markdown
 from anemia_lightning.report.audit_lines import audit_lines
+from anemia_lightning.report.sections import Album
 from anemia_lightning.run_folder import RunFolder, write_json, write_table, write_text
 from anemia_lightning.settings import make_paths_absolute
 from anemia_lightning.terminal import progress_bar, quiet, say

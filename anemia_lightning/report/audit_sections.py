@@ -1,7 +1,9 @@
 """The audit's tables, made of the plain values of audit.json: for the page and for Markdown alike."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+from anemia_lightning.report.sections import Section, Table
 
 GRAIN_WORDS = {
     "random": "none: each photo alone",
@@ -14,22 +16,6 @@ GRAIN_WORDS = {
 """What counts as copies of one photograph, in words."""
 
 _MOST_ROWS = 30
-
-
-class Table(NamedTuple):
-    """A table of texts; the first cell of a row is its head."""
-
-    caption: str
-    columns: list[str]
-    rows: list[list[str]]
-
-
-class Section(NamedTuple):
-    """A chapter: sentences, then tables."""
-
-    title: str
-    says: list[str]
-    tables: list[Table]
 
 
 def audit_summary(audit: Mapping[str, Any]) -> list[str]:

@@ -25,7 +25,8 @@ def write_page(path: Path, template: str, **content: object) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template(template).render(notice=NOTICE, **content)
+    environment.globals.update(notice=NOTICE, data_uri=data_uri)
+    page = environment.get_template(template).render(**content)
     # A file name that is not UTF-8 reaches us with letters that UTF-8 cannot write.
     with whole_file(path) as file:
         file.write(page.encode("utf-8", errors="backslashreplace"))

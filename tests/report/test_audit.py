@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from anemia_lightning.contracts import GRAINS
-from anemia_lightning.report.audit import Album, Picture, PictureGroup, write_audit_html, write_audit_markdown
+from anemia_lightning.report.audit import write_audit_html, write_audit_markdown
 from anemia_lightning.report.audit_lines import audit_lines
+from anemia_lightning.report.sections import Album, Picture, PictureGroup
 
 ATTACK = "<script>alert(1)</script>"
 TRICKY = "a|b *c* [d](e) `f`"
