@@ -31,11 +31,11 @@ def table_lines(table: Table) -> Iterator[str]:
 
 
 def literal(text: str) -> str:
-    """Returns text in which Markdown finds nothing to interpret: names of files and sites come from anywhere.
+    r"""Returns text in which Markdown finds nothing to interpret: names of files and sites come from anywhere.
 
     Example:
         >>> print(literal("a|b [c](d)"))
-        a\\|b \\[c\\](d)
+        a\|b \[c\](d)
     """
     return re.sub(r"([\\`*\[\]<>|&])", r"\\\1", " ".join(text.split()))
 

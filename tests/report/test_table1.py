@@ -1,0 +1,127 @@
+"""Table 1: what it counts, what it leaves out, and that its differences are those of the metrics."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from anemia_lightning.metrics.balance import categories_differ, numbers_differ
+from anemia_lightning.report.sections import Table
+from anemia_lightning.report.table1 import describe_people, write_table1
+
+
+def photos(people: int = 60, *, parts: tuple[str, ...] = ("train", "val", "test")) -> pd.DataFrame:
+    draw = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "patient": [f"p{number}" for number in range(people)],
+            "label": draw.integers(0, 2, people),
+            "split": [parts[number % len(parts)] for number in range(people)],
+            "age_months": draw.uniform(6, 60, people),
+            "hemoglobin_g_dl": draw.normal(10.5, 1.5, people),
+            "sex": draw.choice(["female", "male"], people),
+            "severity": draw.choice(["none", "mild", "severe"], people),
+            "site": draw.choice(["Accra", "Kumasi"], people),
+            "source": "one",
+        }
+    )
+
+
+def row(table: Table, head: str) -> dict[str, str]:
+    (found,) = [cells for cells in table.rows if cells[0] == head]
+    return dict(zip(table.columns, found, strict=True))
+
+
+def heads(table: Table) -> list[str]:
+    return [cells[0] for cells in table.rows]
+
+
+def test_each_part_is_described_and_compared_with_the_first() -> None:
+    rows = photos()
+    table = describe_people(rows, order=["train", "val", "test"]).tables[0]
+    assert table.columns == ["characteristic", "train", "val", "test", "SMD train / val", "SMD train / test"]
+    assert row(table, "patients")["val"] == "20"
+    train, test = rows[rows["split"] == "train"], rows[rows["split"] == "test"]
+    age = row(table, "age, months")
+    assert age["train"] == f"{train['age_months'].mean():.1f} ({train['age_months'].std():.1f})"
+    assert age["SMD train / test"] == f"{numbers_differ(train['age_months'], test['age_months']):.2f}"
+    women = int((train["sex"] == "female").sum())
+    assert row(table, "sex: female")["train"] == f"{women} ({women / 20:.0%})"
+    severities = [
+        [int((part["severity"] == name).sum()) for name in ("none", "mild", "severe")] for part in (train, test)
+    ]
+    (first, *others) = [cells for cells in table.rows if cells[0].startswith("severity: ")]
+    assert first[-1] == f"{categories_differ(*severities):.2f}"
+    assert all(cells[-2:] == ["", ""] for cells in others), "the difference of a whole distribution stands once"
+    assert not any(head.startswith("source") for head in heads(table)), "what all share tells nothing"
+
+
+def test_a_patient_counts_once() -> None:
+    rows = photos(6)
+    again = rows.iloc[[0, 0]].assign(age_months=[10.0, np.nan], sex=["", "male"], label=1)
+    rows = pd.concat([again, rows.iloc[1:]], ignore_index=True)
+    table = describe_people(rows).tables[0]
+    assert row(table, "patients")["train"] == "2"
+    assert row(table, "photos")["train"] == "3"
+    ages = [10.0, rows.loc[rows["patient"] == "p3", "age_months"].item()]
+    assert row(table, "age, months")["train"] == f"{np.mean(ages):.1f} ({np.std(ages, ddof=1):.1f})"
+    assert not any("unknown" in head for head in heads(table))
+
+
+def test_what_is_unknown_is_counted_apart() -> None:
+    rows = photos()
+    rows.loc[rows["split"] == "val", ["age_months"]] = np.nan
+    rows.loc[:2, "sex"] = ""
+    table = describe_people(rows).tables[0]
+    assert row(table, "age, months")["val"] == "-"
+    assert row(table, "age, months")["SMD train / val"] == "undefined"
+    assert row(table, "age, months: unknown")["val"] == "20 (100%)"
+    assert row(table, "sex: unknown")["train"] == "1 (5%)"
+
+
+def test_classes_are_compared_too_without_their_own_name() -> None:
+    rows = photos()
+    table = describe_people(rows).tables[1]
+    assert table.columns == ["characteristic", "anaemic", "not anaemic", "SMD anaemic / not anaemic"]
+    assert row(table, "patients")["anaemic"] == str(rows["label"].sum())
+    anaemic, others = (rows[rows["label"] == label]["hemoglobin_g_dl"] for label in (1, 0))
+    shown = row(table, "haemoglobin, g/dL")["SMD anaemic / not anaemic"]
+    assert shown == f"{numbers_differ(anaemic, others):.2f}"
+    assert not any(head.startswith("anaemic") for head in heads(table))
+
+
+def test_of_many_parts_the_largest_difference_is_shown() -> None:
+    names = ("fold-0", "fold-1", "fold-2", "fold-3", "fold-4")
+    rows = photos(parts=names)
+    table = describe_people(rows).tables[0]
+    assert table.columns == ["characteristic", *names, "largest SMD"]
+    ages = [rows[rows["split"] == name]["age_months"] for name in names]
+    pairs = [numbers_differ(one, other) for place, one in enumerate(ages) for other in ages[place + 1 :]]
+    largest = max((pair for pair in pairs if pair is not None), key=abs)
+    assert row(table, "age, months")["largest SMD"] == f"{largest:.2f}"
+
+
+def test_of_many_values_the_commonest_are_named() -> None:
+    rows = photos(200).assign(site=[f"site {number % 40}" for number in range(200)])
+    table = describe_people(rows).tables[0]
+    sites = [head for head in heads(table) if head.startswith("site: ")]
+    assert len(sites) == 16
+    assert sites[-1] == "site: 25 others"
+
+
+def test_a_table_of_labels_alone_is_enough() -> None:
+    table = describe_people(photos()[["patient", "label", "split"]]).tables[0]
+    assert sorted(heads(table)) == ["anaemic: no", "anaemic: yes", "patients", "photos"]
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_it_lies_in_a_file_with_names_taken_literally(tmp_path: Path, part: str) -> None:
+    rows = photos().assign(site="a|b")
+    rows.loc[rows["split"] == part, "site"] = "<i>"
+    write_table1(tmp_path / "table1.md", describe_people(rows))
+    text = (tmp_path / "table1.md").read_text(encoding="utf-8")
+    assert text.startswith("# Who is in the data (Table 1)\n")
+    assert "not a diagnosis" in text
+    assert r"| site: a\|b |" in text
+    assert r"| site: \<i\> |" in text
