@@ -47,6 +47,8 @@ class Box(NamedTuple):
     width: int
     height: int
     lines: Sequence[str]
+    names: int
+    """How many of the lines are its name."""
     is_excluded: bool
 
 
@@ -65,9 +67,9 @@ def participant_flow(splits: pd.DataFrame, *, order: Sequence[str] = ("train", "
     parts = {name: used[used["split"] == name] for name in order}
     assert sum(map(len, parts.values())) == len(used), "every photo that is used belongs to one of the parts"
     return Flow(
-        _count("found", splits)._replace(anaemic=None),
+        _count("photos found", splits)._replace(anaemic=None),
         sorted((reason._replace(anaemic=None) for reason in reasons), key=lambda reason: -reason.photos),
-        _count("used", used),
+        _count("photos used", used),
         [_count(_PART_WORDS.get(name, name), rows) for name, rows in parts.items() if len(rows)],
     )
 
@@ -86,8 +88,9 @@ def flow_boxes(flow: Flow) -> list[Box]:
         x = _INDENT if is_inner else _MARGIN
         y = boxes[-1].y + boxes[-1].height + _GAP if boxes else _MARGIN
         name, rest = _words(count, kind)
-        lines = [line for text in (name, rest) for line in textwrap.wrap(text, _LETTERS_PER_LINE[is_inner])]
-        boxes.append(Box(x, y, _WIDTH - _MARGIN - x, len(lines) * _LINE + 2 * _PADDING, lines, kind == "excluded"))
+        names, numbers = (textwrap.wrap(text, _LETTERS_PER_LINE[is_inner]) for text in (name, rest))
+        height = len(names + numbers) * _LINE + 2 * _PADDING
+        boxes.append(Box(x, y, _WIDTH - _MARGIN - x, height, names + numbers, len(names), kind == "excluded"))
     return boxes
 
 

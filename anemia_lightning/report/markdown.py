@@ -24,9 +24,9 @@ def section_lines(section: Section) -> Iterator[str]:
 
 
 def table_lines(table: Table) -> Iterator[str]:
-    """Yields a table below its caption, the first column to the left and the others to the right."""
+    """Yields a table below its caption, numbers to the right."""
     yield from (f"{literal(table.caption)}:", "", _row(table.columns))
-    yield "|" + " --- |" + " ---: |" * (len(table.columns) - 1)
+    yield "|" + " --- |" + (" --- |" if table.is_prose else " ---: |") * (len(table.columns) - 1)
     yield from (*(_row(cells) for cells in table.rows), "")
 
 

@@ -10,6 +10,8 @@ class Table(NamedTuple):
     caption: str
     columns: list[str]
     rows: list[list[str]]
+    is_prose: bool = False
+    """Whether the cells are sentences rather than numbers."""
 
 
 class Figure(NamedTuple):

@@ -101,7 +101,7 @@ def test_lines_lead_from_found_to_used_and_branch_to_each_other_box() -> None:
 
 def test_nothing_excluded_leaves_no_gap() -> None:
     flow = participant_flow(splits(("a", "p", 1, "scored", "")), order=["scored"])
-    assert [box.lines[0] for box in flow_boxes(flow)] == ["found", "used", "scored"]
+    assert [box.lines[0] for box in flow_boxes(flow)] == ["photos found", "photos used", "scored"]
 
 
 def test_the_file_holds_diagram_and_words_with_names_taken_literally(tmp_path: Path) -> None:

@@ -1,0 +1,174 @@
+"""The chapters on whom a model works for, how sure it is, and what it looks at."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from anemia_lightning.report.estimates import estimate_text, number_text, percent, percent_estimate, score_words
+from anemia_lightning.report.sections import Section, Table
+
+_MOST_GROUPS = 40
+_GROUP_SCORES = ("auroc", "sensitivity", "specificity", "observed_expected")
+_SETS = {
+    "anaemic": "anaemic",
+    "not anaemic": "not anaemic",
+    "either": "may be either: abstains",
+    "neither": "fits neither: abstains",
+}
+
+
+def subgroups(assessment: Mapping[str, Any]) -> Section | None:
+    """Returns the scores of each group of people at the same threshold; None where there is no column."""
+    found = assessment["subgroups"]
+    if not found or not (found["columns"] or found["absent"]):
+        return None
+    says = ["All groups are judged at the same threshold. No p-values: with many groups, some differ by chance."]
+    says += [
+        f"The lowest {score_words(score)} of a group that is large enough to judge: {each['column'].replace('_', ' ')} "
+        f"{each['group']}, {estimate_text(each['estimate'])}."
+        for score, each in found["worst"].items()
+        if each
+    ]
+    if found["absent"]:
+        says.append(f"Asked for, but not in the data: {', '.join(found['absent'])}.")
+    says += _across_sites(found["across_sites"])
+    says += [f"{column['title'].capitalize()}: {column['note']}" for column in found["columns"] if column["note"]]
+    return Section("Who it works for", says, list(map(_group_table, found["columns"])))
+
+
+def uncertainty(assessment: Mapping[str, Any]) -> Section | None:
+    """Returns what abstaining buys; None where it was not assessed."""
+    found = assessment["uncertainty"]
+    if not found:
+        return None
+    risk, sets = found["risk_coverage"], found["conformal"]
+    says = []
+    if risk and risk["aurc"] is not None:
+        says.append(
+            f"Answered from the surest photo to the least sure, the mean error rate is {number_text(risk['aurc'])}; "
+            f"the best order would give {number_text(risk['best_aurc'])}."
+        )
+    if not sets:
+        return Section("Uncertainty", says) if says else None
+    says.insert(
+        0,
+        f"Prediction sets hold the right label for at least {1 - sets['alpha']:.0%} of either class, if people are "
+        "like those that they were fitted on. Where a set does not name one label, the model abstains: "
+        f"{percent_estimate(sets['abstained'])} of the photos.",
+    )
+    says += [sets["note"]] if sets["note"] else []
+    return Section("Uncertainty", says, [_set_table(sets), _coverage_table(sets)])
+
+
+def what_it_looks_at(looks: Mapping[str, Any]) -> Section | None:
+    """Returns where the heat lies and what the outline alone does; None where nothing was looked at.
+
+    Args:
+        looks: What looks.json holds.
+    """
+    if not looks:
+        return None
+    photos, saliency, background = looks["photos"], looks["saliency"], looks["background"]
+    says = [
+        f"{photos['drawn']} of {photos['of']} photos, drawn at random; heat is Grad-CAM's (Selvaraju et al. 2017), of "
+        "what speaks for the decision. It says where the network looks, not whether it is right to.",
+    ]
+    if saliency["skipped"]:
+        says.append(f"Not measured is how much of the heat lies on the tissue: {saliency['skipped']}.")
+    else:
+        says.append(
+            f"Of the heat, {percent_estimate(saliency['energy_inside'])} lies on the tissue, where "
+            f"{percent(saliency['by_chance'])} would by chance ({saliency['n']} photos)."
+        )
+    if background["skipped"]:
+        says.append(f"Backgrounds were not swapped: {background['skipped']}.")
+    says += [background["note"].capitalize() + "."] if background["note"] else []
+    rows = [[f"{row['swap']}: {row['says']}", *_effect_cells(row)] for row in background["swaps"]]
+    caption = "Does the decision follow the tissue or what surrounds it?"
+    tables = [Table(caption, ["what is swapped", *_EFFECT_COLUMNS], rows)] if rows else []
+    return Section("What it looks at", says, tables)
+
+
+def robustness(looks: Mapping[str, Any]) -> Section | None:
+    """Returns how many decisions light, sharpness and file settings flip; None where nothing was tried.
+
+    Args:
+        looks: What looks.json holds.
+    """
+    if not looks or not looks["robustness"]:
+        return None
+    rows = [
+        [_change_words(row["perturbation"], row["level"], row["unit"]), *_effect_cells(row)]
+        for row in looks["robustness"]
+    ]
+    says = ["The same photos, changed as cameras, light and file settings change them: how many decisions flip."]
+    return Section("Robustness", says, [Table("What a change of the photo does", ["change", *_EFFECT_COLUMNS], rows)])
+
+
+_EFFECT_COLUMNS = ("photos", "flipped", "share flipped", "mean shift of the logit", "change of the AUROC")
+
+
+def _group_table(column: Mapping[str, Any]) -> Table:
+    groups = column["groups"]
+    rows = [
+        [
+            group["name"] + (f" ({group['small']}: too few to judge)" if group["small"] else ""),
+            str(group["n"]),
+            str(group["events"]),
+            *(estimate_text(group[score]) for score in _GROUP_SCORES),
+        ]
+        for group in groups[:_MOST_GROUPS]
+    ]
+    if len(groups) > _MOST_GROUPS:
+        rest = f"and {len(groups) - _MOST_GROUPS} more, in assessment.json"
+        rows.append([rest, *[""] * (2 + len(_GROUP_SCORES))])
+    columns = [column["title"], "photos", "anaemic", *map(score_words, _GROUP_SCORES)]
+    return Table(f"By {column['title']}", columns, rows)
+
+
+def _across_sites(found: Mapping[str, Any] | None) -> list[str]:
+    if not found:
+        return []
+    if found["note"]:
+        return [f"Across sites: {found['note']}."]
+    average, low, high = found["estimate"], found["prediction"]["low"], found["prediction"]["high"]
+    return [
+        f"Over {found['sites']} sites the AUROC is {estimate_text(average)} on average; at a further site it may lie "
+        f"anywhere in [{number_text(low)}, {number_text(high)}]."
+    ]
+
+
+def _set_table(sets: Mapping[str, Any]) -> Table:
+    total = sum(sets["sets"].values())
+    rows = [
+        [words, str(sets["sets"][name]), percent(sets["sets"][name] / total if total else None)]
+        for name, words in _SETS.items()
+    ]
+    return Table("What the prediction sets say", ["the set", "photos", "share"], rows)
+
+
+def _coverage_table(sets: Mapping[str, Any]) -> Table:
+    answered = sets["answered"]
+    rows = [
+        ["sets of anaemic photos that hold the label", estimate_text(sets["coverage"]["anaemic"])],
+        ["sets of other photos that hold the label", estimate_text(sets["coverage"]["not_anaemic"])],
+        [f"accuracy on the {answered['n']} answered", estimate_text(answered["acc"])],
+        ["sensitivity on them", estimate_text(answered["sensitivity"])],
+        ["specificity on them", estimate_text(answered["specificity"])],
+    ]
+    return Table("Coverage, and scores of what is answered", ["measure", "share [interval]"], rows)
+
+
+def _effect_cells(row: Mapping[str, Any]) -> Sequence[str]:
+    return (
+        str(row["n"]),
+        str(row["flipped"]),
+        percent_estimate(row["flipped_interval"]),
+        number_text(row["mean_logit_shift"], 2),
+        estimate_text(row["auroc_change"], 2),
+    )
+
+
+def _change_words(name: str, level: float | None, unit: str) -> str:
+    if level is None:
+        return name
+    return f"{name} times {level:g}" if unit == "factor" else f"{name} {level:g} {unit}".rstrip()

@@ -1,0 +1,224 @@
+"""The chapters on how good a model is, made of the plain values of assessment.json and metrics.json."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from anemia_lightning.report.estimates import estimate_text, number_text, percent, score_text, score_words
+from anemia_lightning.report.sections import Section, Table
+
+_RULES = {
+    "youden": "the highest sum of sensitivity and specificity",
+    "fixed": "a fixed value",
+    "sensitivity": "a sensitivity to be reached",
+    "cost": "what a missed person costs against a needless referral",
+}
+_ON_EACH_SPLIT = ("n", "n_positive", "auroc", "average_precision", "acc", "sensitivity", "specificity", "loss")
+_CALIBRATION = (
+    "intercept (0 at best)",
+    "slope (1 at best)",
+    "observed to expected (1 at best)",
+    "ECE, bins of equal size",
+    "ECE by chance alone",
+    "mean distance of the curve (ICI)",
+    "Brier score",
+    "of it miscalibration",
+)
+_KINDS = {
+    "colour": "colour alone",
+    "shortcut": "no look at the tissue",
+    "chance": "chance",
+    "oracle": "what was drawn; cannot be beaten",
+}
+
+
+def key_scores(assessment: Mapping[str, Any], splits: Mapping[str, Mapping[str, Any]]) -> Section:
+    """Returns the scores with intervals, the decisions crossed with the labels, and the scores of each split.
+
+    Args:
+        assessment: What assessment.json holds.
+        splits: What metrics.json holds for each split of a training run; empty for others.
+    """
+    units = [each for each in (assessment["photos"], assessment["patients"]) if each]
+    tables = [_score_table(units, assessment["settings"]["level"]), *map(_cross_table, units)]
+    if splits:
+        tables.append(_split_table(splits))
+    return Section("Key scores", [*_threshold_says(assessment["threshold"]), *_size_says(assessment)], tables)
+
+
+def against_baselines(assessment: Mapping[str, Any]) -> Section | None:
+    """Returns what the network adds to predictions that need no network; None where there are none."""
+    if not assessment["baselines"]:
+        return None
+    says = [
+        assessment["colour"]["sentence"],
+        "Each baseline was fitted on the same training photos and judged on the same others. A difference is the "
+        "network's AUROC less the baseline's, on the same photos; p is from its bootstrap, and Holm's is made stricter "
+        "for there being several.",
+    ]
+    rows = [
+        [
+            baseline["name"],
+            _KINDS.get(baseline["kind"], baseline["kind"]),
+            estimate_text(baseline["auroc"]),
+            estimate_text(baseline["difference"]),
+            _p_text(baseline["p"]),
+            _p_text(baseline["p_holm"]),
+        ]
+        for baseline in assessment["baselines"]
+    ]
+    columns = ["baseline", "sees", "its AUROC", "network less this", "p", "p, Holm"]
+    return Section("Against baselines", says, [Table("What a network must beat", columns, rows)])
+
+
+def fold_by_fold(folds: Mapping[str, Mapping[str, Any]]) -> Section | None:
+    """Returns the scores of each fold of a cross-validation; None where there is none.
+
+    Args:
+        folds: The scores of each fold by its name, as metrics.json has them.
+    """
+    if not folds:
+        return None
+    names = [name for name in _ON_EACH_SPLIT if any(name in scores for scores in folds.values())]
+    rows = [[fold, *(score_text(scores, name) for name in names)] for fold, scores in folds.items()]
+    areas = [scores["auroc"] for scores in folds.values() if scores.get("auroc") is not None]
+    says = ["Each fold has a model of its own, judged on photos that it never saw. All other chapters pool the folds."]
+    if areas:
+        says.append(f"The AUROC of single folds lies between {min(areas):.3f} and {max(areas):.3f}.")
+    return Section("Fold by fold", says, [Table("Scores of each fold", ["fold", *map(score_words, names)], rows)])
+
+
+def calibration(assessment: Mapping[str, Any]) -> Section | None:
+    """Returns whether probabilities mean what they say, before and after scaling; None where it was not assessed."""
+    found = assessment["calibration"]
+    if not found:
+        return None
+    kinds = {"as the network gives it": found["before"], "after scaling": found["after"]}
+    known = {words: each for words, each in kinds.items() if each}
+    cells = zip(*map(_calibration_cells, known.values()), strict=True)
+    rows = [[words, *row] for words, row in zip(_CALIBRATION, cells, strict=True)]
+    notes = [each["undefined"] for each in known.values() if each["undefined"]]
+    says = [_scaling_says(found["scaling"]), *dict.fromkeys(notes)]
+    return Section("Calibration", says, [Table("Calibration on the photos that judge", ["measure", *known], rows)])
+
+
+def usefulness(assessment: Mapping[str, Any]) -> Section | None:
+    """Returns whether acting on the model is better than testing everybody or nobody; None where undefined."""
+    found = assessment["usefulness"]
+    if not found:
+        return None
+    at = found["at_threshold"]
+    says = [
+        "Net benefit weighs the anaemic people found against those referred needlessly, as the threshold implies "
+        "(Vickers and Elkin 2006). A model is of use where it lies above testing all and testing none.",
+        *filter(None, [found["curve"]["note"], found["note"]]),
+    ]
+    if not at:
+        return Section("Usefulness", says)
+    rows = [
+        [name, number_text(benefit), number_text(at["tests_avoided"].get(name), 0)]
+        for name, benefit in at["net_benefit"].items()
+    ]
+    caption = f"At a threshold of {at['threshold']:g}"
+    columns = ["predictor", "net benefit", "blood tests avoided per 1,000, against testing all"]
+    return Section("Usefulness", says, [Table(caption, columns, rows)])
+
+
+def populations(assessment: Mapping[str, Any]) -> Section | None:
+    """Returns what would happen among people with other prevalences; None where undefined."""
+    found = assessment["populations"]
+    if not found:
+        return None
+    counts = ("referred", "found", "missed", "needlessly_referred")
+    rows = [
+        [
+            percent(row["prevalence"]),
+            *(estimate_text(row[name], places=0) for name in counts),
+            *(estimate_text(row[name], places=2) for name in ("ppv", "npv")),
+        ]
+        for row in found["rows"]
+    ]
+    says = [
+        f"How many of {found['people']:,} people would be referred and missed, if sensitivity "
+        f"({estimate_text(found['sensitivity'])}) and specificity ({estimate_text(found['specificity'])}) were the "
+        "same among them. They seldom are: milder anaemia is harder to see."
+    ]
+    columns = ["anaemic", "referred", "found", "missed", "needlessly referred"]
+    columns += ["positive predictive value", "negative predictive value"]
+    return Section("In other populations", says, [Table(f"Of {found['people']:,} people", columns, rows)])
+
+
+def _score_table(units: Sequence[Mapping[str, Any]], level: float) -> Table:
+    rows = []
+    for name in units[0]["scores"]:
+        estimates = [unit["scores"].get(name) for unit in units]
+        cells = [estimate_text(each) if each else "-" for each in estimates]
+        rows.append([score_words(name), *cells, _method(estimates)])
+    columns = ["score", *(f"by {unit['unit']}" for unit in units), "interval by"]
+    return Table(f"Scores [{level:.0%} interval]", columns, rows)
+
+
+def _method(estimates: Sequence[Mapping[str, Any] | None]) -> str:
+    """Returns how the intervals came about, and why a value or an interval is missing."""
+    texts = [each["note"] or each["method"] for each in estimates if each]
+    return "; ".join(dict.fromkeys(filter(None, texts)))
+
+
+def _cross_table(unit: Mapping[str, Any]) -> Table:
+    counts, things = unit["confusion"], f"{unit['unit']}s"
+    rows = [
+        ["anaemic", str(counts["tp"]), str(counts["fn"]), str(counts["tp"] + counts["fn"])],
+        ["not anaemic", str(counts["fp"]), str(counts["tn"]), str(counts["fp"] + counts["tn"])],
+    ]
+    return Table(f"Decisions on {unit['n']} {things}", ["label", "called anaemic", "called not anaemic", "all"], rows)
+
+
+def _split_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
+    names = [name for name in _ON_EACH_SPLIT if any(name in scores for scores in splits.values())]
+    rows = [[score_words(name), *(score_text(scores, name) for scores in splits.values())] for name in names]
+    return Table("The network on each split, by photo", ["score", *splits], rows)
+
+
+def _threshold_says(threshold: Mapping[str, Any]) -> list[str]:
+    rule = threshold["rule"]
+    words = _RULES.get(str(rule).partition(":")[0], "")
+    chosen = f", chosen on {threshold['photos']} validation photos" if threshold["photos"] else ""
+    value = f"{threshold['value']:.3f}" + (" on average over the folds" if threshold["varies"] else "")
+    says = f"A photo is called anaemic from a probability of {value}, by the rule {rule}"
+    says += f" ({words}){chosen}." if words else f"{chosen}."
+    missed = "" if threshold["reached"] else "What the rule asks for was not reached on the validation photos."
+    return [says, *filter(None, [missed, threshold["note"]])]
+
+
+def _size_says(assessment: Mapping[str, Any]) -> list[str]:
+    size = assessment["sample_size"]
+    width = f" The AUROC is known to about ±{size['half_width']:.2f}." if size["half_width"] is not None else ""
+    enough = "enough" if size["enough"] else "fewer than the 100 of each that are the least that is asked for"
+    return [
+        f"{size['anaemic']} anaemic and {size['not_anaemic']} other {size.get('unit', 'photo')}s are {enough}.{width}"
+    ]
+
+
+def _scaling_says(scaling: Mapping[str, Any] | None) -> str:
+    if not scaling or scaling["method"] in ("none", None):
+        return "Probabilities are as the network gives them; nothing was scaled."
+    per_fold = ", each fold by its own" if scaling["varies"] else ""
+    note = f" {scaling['note']}" if scaling["note"] else ""
+    numbers = f"slope {scaling['slope']:.3f}, intercept {scaling['intercept']:.3f}"
+    return f"Logits are scaled by {scaling['method']} ({numbers}), fitted on validation photos alone{per_fold}.{note}"
+
+
+def _calibration_cells(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the cells that `_CALIBRATION` names."""
+    estimates = (found[name] for name in ("intercept", "slope", "observed_expected"))
+    numbers = (
+        found["ece"]["value"],
+        found["ece"]["by_chance"],
+        found["reliability"]["ici"],
+        found["brier"]["brier"],
+        found["brier"]["miscalibration"],
+    )
+    return (*map(estimate_text, estimates), *map(number_text, numbers))
+
+
+def _p_text(p: float | None) -> str:
+    return "-" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"  # noqa: PLR2004  three decimals end there
