@@ -16,8 +16,8 @@ _PART_WORDS = {"train": "training", "val": "validation: chose the best epoch", "
 
 _WIDTH, _INDENT, _TRUNK, _MARGIN = 360, 40, 20, 4
 _LINE, _PADDING, _GAP = 18, 8, 14
-_LETTERS_PER_LINE = {False: 46, True: 38}
-"""By whether a box is indented; so many of the widest usual letters at 13 px fit."""
+_LETTERS_PER_LINE = {_MARGIN: (44, 48), _INDENT: (38, 42)}
+"""By the left side of a box: so many letters of a name, which is bold, and of numbers fit at 13 px."""
 
 
 class Count(NamedTuple):
@@ -84,11 +84,9 @@ def flow_boxes(flow: Flow) -> list[Box]:
     """Returns the boxes of the drawing, from above: found, what is left out, used, the parts."""
     boxes: list[Box] = []
     for count, kind in _rows(flow):
-        is_inner = kind in ("excluded", "part")
-        x = _INDENT if is_inner else _MARGIN
+        x = _INDENT if kind in ("excluded", "part") else _MARGIN
         y = boxes[-1].y + boxes[-1].height + _GAP if boxes else _MARGIN
-        name, rest = _words(count, kind)
-        names, numbers = (textwrap.wrap(text, _LETTERS_PER_LINE[is_inner]) for text in (name, rest))
+        names, numbers = map(textwrap.wrap, _words(count, kind), _LETTERS_PER_LINE[x])
         height = len(names + numbers) * _LINE + 2 * _PADDING
         boxes.append(Box(x, y, _WIDTH - _MARGIN - x, height, names + numbers, len(names), kind == "excluded"))
     return boxes
