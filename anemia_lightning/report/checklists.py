@@ -3,12 +3,12 @@
 import csv
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from anemia_lightning.report.markdown import literal, table_lines, write_markdown
 from anemia_lightning.report.sections import Table
@@ -72,8 +72,9 @@ def write_checklists(path: Path, *, sections: Collection[str]) -> None:
         "ours: the guidelines' own words count. Whether an answer suffices is for a human to judge, each time.",
         "",
     ]
+    find = _finder(path.parent, sections)
     for guideline, items in groupby(checklist_items(), key=lambda item: item.guideline):
-        table = [_row(item, path.parent, sections) for item in items]
+        table = [_row(item, find) for item in items]
         needed = sum(row[2] == _HUMAN for row in table)
         partly = sum(row[2] != _HUMAN and row[3] != "" for row in table)
         lines += [f"## {guideline}", "", f"{literal(GUIDELINES[guideline])}.", ""]
@@ -88,25 +89,37 @@ def _answers(text: str) -> Iterator[Answer]:
         yield Answer(file, place)
 
 
-def _row(item: Item, folder: Path, sections: Collection[str]) -> list[str]:
-    found = [str(answer) for answer in item.answers if _is_there(answer, folder, sections)]
-    if not found:
-        return [item.number, item.asks, _HUMAN, item.human]
-    return [item.number, item.asks, "; ".join(found), item.human]
+def _row(item: Item, find: Callable[[Answer], str]) -> list[str]:
+    found = "; ".join(filter(None, map(find, item.answers)))
+    return [item.number, item.asks, found or _HUMAN, item.human]
 
 
-def _is_there(answer: Answer, folder: Path, sections: Collection[str]) -> bool:
-    file = folder / answer.file
-    if answer.file == _REPORT:
-        return not answer.place or answer.place in sections
-    if not file.is_file():
-        return False
-    return not answer.place or _has_place(file, answer.place)
+def _finder(folder: Path, sections: Collection[str]) -> Callable[[Answer], str]:
+    """Returns what says where an answer lies: in a run's folder, in that of each fold, or nowhere ("")."""
+    read = cache(_content)
+
+    def find(answer: Answer) -> str:
+        if answer.file == _REPORT:
+            return str(answer) if not answer.place or answer.place in sections else ""
+        for pattern in (answer.file, f"folds/*/{answer.file}"):
+            file = next((place for place in sorted(folder.glob(pattern)) if place.is_file()), None)
+            if file and (not answer.place or _has_place(read(file), answer.place)):
+                return str(Answer(pattern, answer.place))
+        return ""
+
+    return find
 
 
-def _has_place(file: Path, place: str) -> bool:
+def _content(file: Path) -> str | dict[str, Any]:
     text = file.read_text(encoding="utf-8")
-    if file.suffix == ".json":
-        return bool(json.loads(text).get(place))
-    mark = rf"^## {re.escape(place)}$" if file.suffix == ".md" else rf"^{re.escape(place)}:"
-    return re.search(mark, text, re.MULTILINE) is not None
+    return dict(json.loads(text)) if file.suffix == ".json" else text
+
+
+def _has_place(content: str | dict[str, Any], place: str) -> bool:
+    """Returns whether JSON has something at a dotted key, or a text a head, a row of a table or a setting."""
+    if isinstance(content, str):
+        return re.search(rf"^(## |\| )?{re.escape(place)}($|:)", content, re.MULTILINE) is not None
+    value: Any = content
+    for key in place.split("."):
+        value = (value or {}).get(key)
+    return value not in (None, "", [], {})

@@ -64,6 +64,8 @@ class RunReport:
     """Photos; empty where they must not be shown."""
     sections: Sequence[Section] = ()
     """Further chapters, which follow the photos."""
+    scope: Sequence[str] = ()
+    """For the model card: whom the model has not learnt from, in sentences."""
     flow: Flow | None = None
     people: Section | None = None
     """Table 1."""

@@ -38,11 +38,10 @@ def key_scores(assessment: Mapping[str, Any], splits: Mapping[str, Mapping[str, 
         assessment: What assessment.json holds.
         splits: What metrics.json holds for each split of a training run; empty for others.
     """
-    units = [each for each in (assessment["photos"], assessment["patients"]) if each]
-    tables = [_score_table(units, assessment["settings"]["level"]), *map(_cross_table, units)]
+    tables = [score_table(assessment), *map(_cross_table, _units(assessment))]
     if splits:
         tables.append(_split_table(splits))
-    return Section("Key scores", [*_threshold_says(assessment["threshold"]), *_size_says(assessment)], tables)
+    return Section("Key scores", [*threshold_says(assessment["threshold"]), *size_says(assessment)], tables)
 
 
 def against_baselines(assessment: Mapping[str, Any]) -> Section | None:
@@ -97,7 +96,7 @@ def calibration(assessment: Mapping[str, Any]) -> Section | None:
     cells = zip(*map(_calibration_cells, known.values()), strict=True)
     rows = [[words, *row] for words, row in zip(_CALIBRATION, cells, strict=True)]
     notes = [each["undefined"] for each in known.values() if each["undefined"]]
-    says = [_scaling_says(found["scaling"]), *dict.fromkeys(notes)]
+    says = [scaling_says(found["scaling"]), *dict.fromkeys(notes)]
     return Section("Calibration", says, [Table("Calibration on the photos that judge", ["measure", *known], rows)])
 
 
@@ -147,14 +146,19 @@ def populations(assessment: Mapping[str, Any]) -> Section | None:
     return Section("In other populations", says, [Table(f"Of {found['people']:,} people", columns, rows)])
 
 
-def _score_table(units: Sequence[Mapping[str, Any]], level: float) -> Table:
-    rows = []
+def score_table(assessment: Mapping[str, Any]) -> Table:
+    """Returns every score with its interval, by photo and, where that is another, by patient."""
+    units, rows = _units(assessment), []
     for name in units[0]["scores"]:
         estimates = [unit["scores"].get(name) for unit in units]
         cells = [estimate_text(each) if each else "-" for each in estimates]
         rows.append([score_words(name), *cells, _method(estimates)])
     columns = ["score", *(f"by {unit['unit']}" for unit in units), "interval by"]
-    return Table(f"Scores [{level:.0%} interval]", columns, rows)
+    return Table(f"Scores [{assessment['settings']['level']:.0%} interval]", columns, rows)
+
+
+def _units(assessment: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [each for each in (assessment["photos"], assessment["patients"]) if each]
 
 
 def _method(estimates: Sequence[Mapping[str, Any] | None]) -> str:
@@ -178,7 +182,8 @@ def _split_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
     return Table("The network on each split, by photo", ["score", *splits], rows)
 
 
-def _threshold_says(threshold: Mapping[str, Any]) -> list[str]:
+def threshold_says(threshold: Mapping[str, Any]) -> list[str]:
+    """Returns in sentences from where on a photo is called anaemic, and by what rule."""
     rule = threshold["rule"]
     words = _RULES.get(str(rule).partition(":")[0], "")
     chosen = f", chosen on {threshold['photos']} validation photos" if threshold["photos"] else ""
@@ -189,7 +194,8 @@ def _threshold_says(threshold: Mapping[str, Any]) -> list[str]:
     return [says, *filter(None, [missed, threshold["note"]])]
 
 
-def _size_says(assessment: Mapping[str, Any]) -> list[str]:
+def size_says(assessment: Mapping[str, Any]) -> list[str]:
+    """Returns in a sentence whether enough photos judge the model."""
     size = assessment["sample_size"]
     width = f" The AUROC is known to about ±{size['half_width']:.2f}." if size["half_width"] is not None else ""
     enough = "enough" if size["enough"] else "fewer than the 100 of each that are the least that is asked for"
@@ -198,7 +204,8 @@ def _size_says(assessment: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _scaling_says(scaling: Mapping[str, Any] | None) -> str:
+def scaling_says(scaling: Mapping[str, Any] | None) -> str:
+    """Returns in a sentence how probabilities come from logits."""
     if not scaling or scaling["method"] in ("none", None):
         return "Probabilities are as the network gives them; nothing was scaled."
     per_fold = ", each fold by its own" if scaling["varies"] else ""

@@ -1,0 +1,148 @@
+"""The chapters of numbers: every number of the assessment in its place, and what is undefined said to be."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from anemia_lightning.report import group_sections, score_sections
+from anemia_lightning.report.sections import Section, Table
+
+Example = Callable[..., dict[str, Any]]
+
+
+def row(table: Table, head: str) -> list[str]:
+    (found,) = [cells for cells in table.rows if cells[0] == head]
+    return found[1:]
+
+
+def known(section: Section | None) -> Section:
+    assert section is not None
+    return section
+
+
+def test_scores_stand_by_photo_and_by_patient_with_interval_and_method(assessment: Example) -> None:
+    scores, by_photo, by_patient, splits = score_sections.key_scores(
+        assessment(), {"val": {"n": 3, "auroc": 0.5}}
+    ).tables
+    assert scores.columns == ["score", "by photo", "by patient", "interval by"]
+    assert row(scores, "AUROC") == ["0.812 [0.762, 0.862]", "0.833 [0.783, 0.883]", "Wilson"]
+    reasons = "no photos called anaemic; no patients called anaemic"
+    assert row(scores, "Matthews correlation") == ["undefined", "undefined", reasons]
+    assert row(by_photo, "anaemic") == ["11", "4", "15"]
+    assert row(by_patient, "not anaemic") == ["7", "18", "25"]
+    assert by_patient.caption == "Decisions on 40 patients"
+    assert splits.rows == [["photos", "3"], ["AUROC", "0.500"]]
+
+
+def test_where_patients_have_one_photo_each_there_is_one_column(assessment: Example) -> None:
+    tables = score_sections.key_scores(assessment(patients=None), {}).tables
+    assert [len(table.columns) for table in tables] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {},
+            "from a probability of 0.412, by the rule youden (the highest sum of sensitivity and specificity), chosen",
+        ),
+        (
+            {"rule": "sensitivity:0.9", "reached": False},
+            "What the rule asks for was not reached on the validation photos.",
+        ),
+        ({"rule": "sensitivity:0.9"}, "by the rule sensitivity:0.9 (a sensitivity to be reached)"),
+        ({"varies": True}, "0.412 on average over the folds"),
+        ({"note": "There were few."}, "There were few."),
+        ({"rule": "fixed", "photos": None}, "by the rule fixed (a fixed value)."),
+    ],
+)
+def test_the_threshold_is_told_with_its_rule(assessment: Example, changes: dict[str, Any], says: str) -> None:
+    threshold = assessment()["threshold"] | changes
+    assert says in " ".join(score_sections.threshold_says(threshold))
+
+
+def test_baselines_stand_with_what_they_see_and_the_difference(assessment: Example) -> None:
+    section = known(score_sections.against_baselines(assessment()))
+    assert section.says[0] == "It is not shown to beat colour."
+    (table,) = section.tables
+    colour = ["colour alone", "0.780 [0.730, 0.830]", "0.030 [-0.020, 0.080]", "0.310", "0.310"]
+    assert row(table, "colour statistics, linear") == colour
+    assert row(table, "prevalence") == ["chance", "0.500", "0.310 [0.260, 0.360]", "< 0.001", "-"]
+    assert score_sections.against_baselines(assessment(baselines=[])) is None
+
+
+def test_calibration_stands_before_and_after_scaling(assessment: Example) -> None:
+    section = known(score_sections.calibration(assessment()))
+    assert section.says == [
+        "Logits are scaled by temperature (slope 0.600, intercept 0.000), fitted on validation photos alone."
+    ]
+    assert row(section.tables[0], "slope (1 at best)") == ["0.500 [0.450, 0.550]", "0.950 [0.900, 1.000]"]
+    assert row(section.tables[0], "ECE by chance alone") == ["0.060", "0.060"]
+    unscaled = assessment()["calibration"] | {"after": None, "scaling": None}
+    section = known(score_sections.calibration(assessment(calibration=unscaled)))
+    assert section.tables[0].columns == ["measure", "as the network gives it"]
+    assert section.says[0].endswith("nothing was scaled.")
+
+
+def test_usefulness_and_populations_count_people(assessment: Example) -> None:
+    (table,) = known(score_sections.usefulness(assessment())).tables
+    assert row(table, "the network") == ["0.200", "150"]
+    (table,) = known(score_sections.populations(assessment())).tables
+    assert row(table, "20%")[:2] == ["120 [90, 150]", "120 [90, 150]"]
+    undefined = assessment()["usefulness"] | {"at_threshold": None}
+    undefined["curve"]["note"] = "one class only"
+    section = known(score_sections.usefulness(assessment(usefulness=undefined)))
+    assert "one class only" in section.says
+    assert not section.tables
+
+
+def test_groups_stand_with_the_worst_and_the_small_ones_marked(assessment: Example) -> None:
+    section = known(group_sections.subgroups(assessment()))
+    says = " ".join(section.says)
+    assert (
+        "The lowest AUROC of a group that is large enough to judge: age band 6-23 months, 0.700 [0.650, 0.750]." in says
+    )
+    assert "Asked for, but not in the data: device." in says
+    assert "at a further site it may lie anywhere in [0.500, 1.100]" in says
+    assert "Age: Of the years given." in says
+    (table,) = section.tables
+    assert row(table, "24-59 months (fewer than 20 photos: too few to judge)")[:2] == ["10", "5"]
+    assert row(table, "6-23 months")[4] == "undefined"
+
+
+def test_of_many_groups_the_first_are_shown(assessment: Example) -> None:
+    subgroups = assessment()["subgroups"]
+    (column,) = subgroups["columns"]
+    column["groups"] = [{**column["groups"][0], "name": f"site {place}"} for place in range(50)]
+    (table,) = known(group_sections.subgroups(assessment(subgroups=subgroups))).tables
+    assert len(table.rows) == 41
+    assert table.rows[-1][0] == "and 10 more, in assessment.json"
+    assert {len(cells) for cells in table.rows} == {len(table.columns)}
+
+
+def test_uncertainty_says_what_abstaining_buys(assessment: Example) -> None:
+    section = known(group_sections.uncertainty(assessment()))
+    assert "at least 90% of either class" in section.says[0]
+    assert "abstains: 35% [25%, 45%] of the photos" in section.says[0]
+    assert row(section.tables[0], "may be either: abstains") == ["14", "35%"]
+    without = assessment()["uncertainty"] | {"conformal": None}
+    assert not known(group_sections.uncertainty(assessment(uncertainty=without))).tables
+
+
+def test_every_table_is_as_wide_as_its_heads(assessment: Example) -> None:
+    whole = assessment()
+    sections = [
+        score_sections.key_scores(whole, {"val": {"auroc": 0.5}}),
+        score_sections.fold_by_fold({"a": {"auroc": None}, "b": {"auroc": 0.5, "n": 3}}),
+        score_sections.against_baselines(whole),
+        score_sections.calibration(whole),
+        score_sections.usefulness(whole),
+        score_sections.populations(whole),
+        group_sections.subgroups(whole),
+        group_sections.uncertainty(whole),
+    ]
+    tables = [table for section in sections for table in known(section).tables]
+    assert len(tables) >= 10
+    assert all(len(cells) == len(table.columns) for table in tables for cells in table.rows)
+    assert all(cells[0] for table in tables for cells in table.rows)
