@@ -19,7 +19,7 @@ _SETS = {
 def subgroups(assessment: Mapping[str, Any]) -> Section | None:
     """Returns the scores of each group of people at the same threshold; None where there is no column."""
     found = assessment["subgroups"]
-    if not found or not (found["columns"] or found["absent"]):
+    if not (found["columns"] or found["absent"]):
         return None
     says = ["All groups are judged at the same threshold. No p-values: with many groups, some differ by chance."]
     says += [
@@ -36,13 +36,11 @@ def subgroups(assessment: Mapping[str, Any]) -> Section | None:
 
 
 def uncertainty(assessment: Mapping[str, Any]) -> Section | None:
-    """Returns what abstaining buys; None where it was not assessed."""
+    """Returns what abstaining buys; None where there is nothing to say."""
     found = assessment["uncertainty"]
-    if not found:
-        return None
     risk, sets = found["risk_coverage"], found["conformal"]
     says = []
-    if risk and risk["aurc"] is not None:
+    if risk["aurc"] is not None:
         says.append(
             f"Answered from the surest photo to the least sure, the mean error rate is {number_text(risk['aurc'])}; "
             f"the best order would give {number_text(risk['best_aurc'])}."
@@ -109,31 +107,35 @@ _EFFECT_COLUMNS = ("photos", "flipped", "share flipped", "mean shift of the logi
 
 def _group_table(column: Mapping[str, Any]) -> Table:
     groups = column["groups"]
+    scores = ("sensitivity",) if column["events_only"] else _GROUP_SCORES
     rows = [
         [
             group["name"] + (f" ({group['small']}: too few to judge)" if group["small"] else ""),
             str(group["n"]),
             str(group["events"]),
-            *(estimate_text(group[score]) for score in _GROUP_SCORES),
+            *(estimate_text(group[score]) for score in scores),
         ]
         for group in groups[:_MOST_GROUPS]
     ]
     if len(groups) > _MOST_GROUPS:
         rest = f"and {len(groups) - _MOST_GROUPS} more, in assessment.json"
-        rows.append([rest, *[""] * (2 + len(_GROUP_SCORES))])
-    columns = [column["title"], "photos", "anaemic", *map(score_words, _GROUP_SCORES)]
+        rows.append([rest, *[""] * (2 + len(scores))])
+    columns = [column["title"], "photos", "anaemic", *map(score_words, scores)]
     return Table(f"By {column['title']}", columns, rows)
 
 
 def _across_sites(found: Mapping[str, Any] | None) -> list[str]:
     if not found:
         return []
-    if found["note"]:
-        return [f"Across sites: {found['note']}."]
+    column = found["column"].replace("_", " ")
+    left_out = ", each left out of training in turn," if found["left_out"] else ""
     average, low, high = found["estimate"], found["prediction"]["low"], found["prediction"]["high"]
+    if average["value"] is None or low is None:
+        return [f"What a further {column} may bring is not known: {found['note']}."]
     return [
-        f"Over {found['sites']} sites the AUROC is {estimate_text(average)} on average; at a further site it may lie "
-        f"anywhere in [{number_text(low)}, {number_text(high)}]."
+        f"Over {found['sites']} values of {column}{left_out} the AUROC is {estimate_text(average)} on average; at a "
+        f"further one it may lie anywhere in [{number_text(low)}, {number_text(high)}].",
+        *filter(None, [found["note"]]),
     ]
 
 

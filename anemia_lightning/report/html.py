@@ -1,25 +1,13 @@
 """The run's report: one HTML file with its figures inside, no script and nothing from the network."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from anemia_lightning.metrics import Score, shown
+from anemia_lightning.report.estimates import score_words
 from anemia_lightning.report.page import data_uri, write_page
-
-_WORDS = {
-    "loss": "weighted log-loss (nats)",
-    "acc": "accuracy",
-    "auroc": "AUROC",
-    "average_precision": "average precision",
-    "n": "photos",
-    "n_positive": "anaemic photos",
-    "tp": "anaemic, called anaemic",
-    "fp": "not anaemic, called anaemic",
-    "tn": "not anaemic, called not anaemic",
-    "fn": "anaemic, called not anaemic",
-}
+from anemia_lightning.report.run_facts import flattened
 
 
 class _Table(NamedTuple):
@@ -60,31 +48,19 @@ def write_report(
         warnings=warnings,
         scores=_score_table(scores),
         baselines=_score_table(baselines),
-        settings=list(_flattened(settings)),
+        settings=list(flattened(settings)),
         figures=[(caption, data_uri(_bytes(figure), "png")) for caption, figure in figures.items()],
     )
 
 
 def _score_table(scores: Mapping[str, Mapping[str, Score]]) -> _Table:
     names = dict.fromkeys(name for column in scores.values() for name in column)
-    rows = [
-        (_WORDS.get(name, name.replace("_", " ")), [_cell(column, name) for column in scores.values()])
-        for name in names
-    ]
+    rows = [(score_words(name), [_cell(column, name) for column in scores.values()]) for name in names]
     return _Table(list(scores), rows)
 
 
 def _cell(column: Mapping[str, Score], name: str) -> str:
     return shown(column[name]) if name in column else "not computed"
-
-
-def _flattened(settings: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flattened(value, f"{prefix}{key}.")
-        else:
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-            yield f"{prefix}{key}", text
 
 
 def _bytes(figure: bytes | Path) -> bytes:

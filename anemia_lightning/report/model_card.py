@@ -70,9 +70,8 @@ def _parts(report: RunReport) -> Iterator[Iterable[str]]:
         yield (line for table in (baselines.tables if baselines else ()) for line in table_lines(table))
         yield _chapter("Decision", score_sections.threshold_says(assessment["threshold"]))
         calibration = score_sections.calibration(assessment)
-        if calibration:
-            yield _chapter("Calibration", calibration.says)
-            yield (line for table in calibration.tables for line in table_lines(table))
+        yield _chapter("Calibration", calibration.says)
+        yield (line for table in calibration.tables for line in table_lines(table))
     yield _chapter("Limits", [*report.warnings, *_limits(assessment), *_ALWAYS])
     yield _chapter("Version", _version(facts))
 

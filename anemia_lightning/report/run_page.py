@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from anemia_lightning.report import group_sections, score_sections
+from anemia_lightning.report.albums import fit_albums
 from anemia_lightning.report.flow import Flow, flow_drawing
 from anemia_lightning.report.page import write_page
 from anemia_lightning.report.provenance import loud_labels
@@ -24,8 +25,9 @@ FIGURES = {
     "precision_recall": ("Curves", "Precision and recall, beside the prevalence that guessing would give"),
     "reliability": ("Calibration", "How often photos of each probability are anaemic"),
     "decision_curve": ("Usefulness", "Net benefit over thresholds"),
-    "populations": ("In other populations", "1,000 people over prevalences of anaemia"),
+    "prevalence": ("In other populations", "1,000 people over prevalences of anaemia"),
     "subgroups": ("Who it works for", "AUROC of each group"),
+    "subgroups_sensitivity": ("Who it works for", "Sensitivity of each group, at the same threshold"),
     "sites": ("Who it works for", "AUROC of each site, and where that of a further site may lie"),
     "robustness": ("Robustness", "Decisions flipped, and how far the logit moves"),
     "risk_coverage": ("Uncertainty", "What abstaining buys"),
@@ -33,6 +35,9 @@ FIGURES = {
     "training_photos": ("How it was made", "Training photos as the network sees them, augmented"),
 }
 """By file name: the chapter that a figure belongs to, and its caption. Others stand in a chapter of their own."""
+
+MOST_BYTES = 9_000_000
+"""What figures and photos may take in a page, so that it can be sent by mail."""
 
 _FURTHER = "Further figures"
 
@@ -116,13 +121,19 @@ def run_chapters(report: RunReport) -> list[Chapter]:
     return [chapter for chapter in illustrated if not chapter.is_empty]
 
 
+def chapter_titles(report: RunReport) -> list[str]:
+    """Returns the titles of the page's chapters."""
+    return [chapter.section.title for chapter in run_chapters(report)]
+
+
 def _chapters(report: RunReport) -> Iterator[Chapter | Section | None]:
     yield from _scores(report)
     yield group_sections.what_it_looks_at(report.looks)
     yield group_sections.robustness(report.looks)
     if report.assessment:
         yield group_sections.uncertainty(report.assessment)
-    for album in report.albums:
+    figures = sum(map(len, report.figures.values()))
+    for album in fit_albums(report.albums, most_bytes=MOST_BYTES - figures * 4 / 3):
         yield Chapter(Section(album.title, album.says), [album]) if album.groups else None
     yield from report.sections
     yield Section(_FURTHER, ())

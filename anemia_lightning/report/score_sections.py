@@ -1,5 +1,6 @@
 """The chapters on how good a model is, made of the plain values of assessment.json and metrics.json."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,10 +9,12 @@ from anemia_lightning.report.sections import Section, Table
 
 _RULES = {
     "youden": "the highest sum of sensitivity and specificity",
-    "fixed": "a fixed value",
-    "sensitivity": "a sensitivity to be reached",
-    "cost": "what a missed person costs against a needless referral",
+    "fixed": "set beforehand",
+    "sensitivity": "the most specific with this sensitivity",
+    "specificity": "the most sensitive with this specificity",
+    "cost": "so many needless referrals weigh as much as a missed anaemia",
 }
+_RULE_NAME = re.compile("[a-z]+")
 _ON_EACH_SPLIT = ("n", "n_positive", "auroc", "average_precision", "acc", "sensitivity", "specificity", "loss")
 _CALIBRATION = (
     "intercept (0 at best)",
@@ -86,11 +89,9 @@ def fold_by_fold(folds: Mapping[str, Mapping[str, Any]]) -> Section | None:
     return Section("Fold by fold", says, [Table("Scores of each fold", ["fold", *map(score_words, names)], rows)])
 
 
-def calibration(assessment: Mapping[str, Any]) -> Section | None:
-    """Returns whether probabilities mean what they say, before and after scaling; None where it was not assessed."""
+def calibration(assessment: Mapping[str, Any]) -> Section:
+    """Returns whether probabilities mean what they say, before and after scaling."""
     found = assessment["calibration"]
-    if not found:
-        return None
     kinds = {"as the network gives it": found["before"], "after scaling": found["after"]}
     known = {words: each for words, each in kinds.items() if each}
     cells = zip(*map(_calibration_cells, known.values()), strict=True)
@@ -100,19 +101,17 @@ def calibration(assessment: Mapping[str, Any]) -> Section | None:
     return Section("Calibration", says, [Table("Calibration on the photos that judge", ["measure", *known], rows)])
 
 
-def usefulness(assessment: Mapping[str, Any]) -> Section | None:
-    """Returns whether acting on the model is better than testing everybody or nobody; None where undefined."""
+def usefulness(assessment: Mapping[str, Any]) -> Section:
+    """Returns whether acting on the model is better than testing everybody or nobody."""
     found = assessment["usefulness"]
-    if not found:
-        return None
     at = found["at_threshold"]
     says = [
         "Net benefit weighs the anaemic people found against those referred needlessly, as the threshold implies "
-        "(Vickers and Elkin 2006). A model is of use where it lies above testing all and testing none.",
-        *filter(None, [found["curve"]["note"], found["note"]]),
+        "(Vickers and Elkin 2006). A model is of use where it lies above testing all and testing none."
     ]
-    if not at:
-        return Section("Usefulness", says)
+    if not at["net_benefit"]:
+        return Section("Usefulness", [*says, f"Here it is undefined. {found['curve']['note']}"])
+    says += filter(None, [found["curve"]["note"], found["note"]])
     rows = [
         [name, number_text(benefit), number_text(at["tests_avoided"].get(name), 0)]
         for name, benefit in at["net_benefit"].items()
@@ -122,11 +121,9 @@ def usefulness(assessment: Mapping[str, Any]) -> Section | None:
     return Section("Usefulness", says, [Table(caption, columns, rows)])
 
 
-def populations(assessment: Mapping[str, Any]) -> Section | None:
-    """Returns what would happen among people with other prevalences; None where undefined."""
+def populations(assessment: Mapping[str, Any]) -> Section:
+    """Returns what would happen among people with other prevalences."""
     found = assessment["populations"]
-    if not found:
-        return None
     counts = ("referred", "found", "missed", "needlessly_referred")
     rows = [
         [
@@ -185,8 +182,10 @@ def _split_table(splits: Mapping[str, Mapping[str, Any]]) -> Table:
 def threshold_says(threshold: Mapping[str, Any]) -> list[str]:
     """Returns in sentences from where on a photo is called anaemic, and by what rule."""
     rule = threshold["rule"]
-    words = _RULES.get(str(rule).partition(":")[0], "")
-    chosen = f", chosen on {threshold['photos']} validation photos" if threshold["photos"] else ""
+    name = _RULE_NAME.match(rule)
+    words = _RULES.get(name.group() if name else "", "")
+    is_chosen = threshold["photos"] and not rule.startswith("fixed")
+    chosen = f", chosen on {threshold['photos']} validation photos" if is_chosen else ""
     value = f"{threshold['value']:.3f}" + (" on average over the folds" if threshold["varies"] else "")
     says = f"A photo is called anaemic from a probability of {value}, by the rule {rule}"
     says += f" ({words}){chosen}." if words else f"{chosen}."
@@ -204,9 +203,9 @@ def size_says(assessment: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def scaling_says(scaling: Mapping[str, Any] | None) -> str:
+def scaling_says(scaling: Mapping[str, Any]) -> str:
     """Returns in a sentence how probabilities come from logits."""
-    if not scaling or scaling["method"] in ("none", None):
+    if scaling["method"] == "none":
         return "Probabilities are as the network gives them; nothing was scaled."
     per_fold = ", each fold by its own" if scaling["varies"] else ""
     note = f" {scaling['note']}" if scaling["note"] else ""
@@ -217,12 +216,13 @@ def scaling_says(scaling: Mapping[str, Any] | None) -> str:
 def _calibration_cells(found: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns the cells that `_CALIBRATION` names."""
     estimates = (found[name] for name in ("intercept", "slope", "observed_expected"))
+    bins, brier = found["ece"] or {}, found["brier"] or {}
     numbers = (
-        found["ece"]["value"],
-        found["ece"]["by_chance"],
+        bins.get("value"),
+        bins.get("by_chance"),
         found["reliability"]["ici"],
-        found["brier"]["brier"],
-        found["brier"]["miscalibration"],
+        brier.get("brier"),
+        brier.get("miscalibration"),
     )
     return (*map(estimate_text, estimates), *map(number_text, numbers))
 

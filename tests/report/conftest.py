@@ -114,12 +114,15 @@ def example_assessment(**changes: Any) -> Values:
                     "name": "age_band",
                     "title": "age",
                     "note": "Of the years given.",
+                    "events_only": False,
                     "groups": [group("6-23 months", 30), group("24-59 months", 10, "fewer than 20 photos")],
                 }
             ],
             "absent": ["device"],
             "worst": {"auroc": {"column": "age_band", "group": "6-23 months", "estimate": estimate(0.7)}},
             "across_sites": {
+                "column": "site",
+                "left_out": False,
                 "sites": 3,
                 "estimate": estimate(0.8),
                 "prediction": estimate(0.8, 0.3),

@@ -282,3 +282,11 @@ def test_numbers_that_say_little_are_labelled_before_all_else(
 
 def test_a_name_that_is_not_utf_8_can_be_written(tmp_path: Path, report: RunReport) -> None:
     assert "photo \\udc80.png" in page(tmp_path, replace(report, summary=["photo \udc80.png"])).text()
+
+
+def test_a_page_of_many_photos_stays_below_ten_megabytes(tmp_path: Path, report: RunReport) -> None:
+    pictures = [Picture(f"s/{place}.jpg", b"x" * 100_000, ["anaemic"], True) for place in range(200)]
+    many = Album("Photos", [], [PictureGroup("Errors.", "200.", pictures)])
+    text = page(tmp_path, replace(report, albums=[many])).text()
+    assert 8e6 < (tmp_path / "report.html").stat().st_size < 10e6
+    assert "more are left out, or the page would be too large." in text

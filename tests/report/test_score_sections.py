@@ -48,13 +48,16 @@ def test_where_patients_have_one_photo_each_there_is_one_column(assessment: Exam
             "from a probability of 0.412, by the rule youden (the highest sum of sensitivity and specificity), chosen",
         ),
         (
-            {"rule": "sensitivity:0.9", "reached": False},
+            {"rule": "sensitivity>=0.9", "reached": False},
             "What the rule asks for was not reached on the validation photos.",
         ),
-        ({"rule": "sensitivity:0.9"}, "by the rule sensitivity:0.9 (a sensitivity to be reached)"),
+        (
+            {"rule": "sensitivity>=0.9"},
+            "by the rule sensitivity>=0.9 (the most specific with this sensitivity), chosen",
+        ),
         ({"varies": True}, "0.412 on average over the folds"),
         ({"note": "There were few."}, "There were few."),
-        ({"rule": "fixed", "photos": None}, "by the rule fixed (a fixed value)."),
+        ({"rule": "fixed:0.4"}, "by the rule fixed:0.4 (set beforehand)."),
     ],
 )
 def test_the_threshold_is_told_with_its_rule(assessment: Example, changes: dict[str, Any], says: str) -> None:
@@ -79,7 +82,7 @@ def test_calibration_stands_before_and_after_scaling(assessment: Example) -> Non
     ]
     assert row(section.tables[0], "slope (1 at best)") == ["0.500 [0.450, 0.550]", "0.950 [0.900, 1.000]"]
     assert row(section.tables[0], "ECE by chance alone") == ["0.060", "0.060"]
-    unscaled = assessment()["calibration"] | {"after": None, "scaling": None}
+    unscaled = assessment()["calibration"] | {"after": None, "scaling": {"method": "none"}}
     section = known(score_sections.calibration(assessment(calibration=unscaled)))
     assert section.tables[0].columns == ["measure", "as the network gives it"]
     assert section.says[0].endswith("nothing was scaled.")
@@ -90,10 +93,11 @@ def test_usefulness_and_populations_count_people(assessment: Example) -> None:
     assert row(table, "the network") == ["0.200", "150"]
     (table,) = known(score_sections.populations(assessment())).tables
     assert row(table, "20%")[:2] == ["120 [90, 150]", "120 [90, 150]"]
-    undefined = assessment()["usefulness"] | {"at_threshold": None}
-    undefined["curve"]["note"] = "one class only"
+    undefined = assessment()["usefulness"]
+    undefined["at_threshold"] |= {"net_benefit": {}, "tests_avoided": {}}
+    undefined["curve"]["note"] = "It takes both classes."
     section = known(score_sections.usefulness(assessment(usefulness=undefined)))
-    assert "one class only" in section.says
+    assert "Here it is undefined. It takes both classes." in section.says
     assert not section.tables
 
 
@@ -104,7 +108,7 @@ def test_groups_stand_with_the_worst_and_the_small_ones_marked(assessment: Examp
         "The lowest AUROC of a group that is large enough to judge: age band 6-23 months, 0.700 [0.650, 0.750]." in says
     )
     assert "Asked for, but not in the data: device." in says
-    assert "at a further site it may lie anywhere in [0.500, 1.100]" in says
+    assert "at a further one it may lie anywhere in [0.500, 1.100]" in says
     assert "Age: Of the years given." in says
     (table,) = section.tables
     assert row(table, "24-59 months (fewer than 20 photos: too few to judge)")[:2] == ["10", "5"]
@@ -146,3 +150,30 @@ def test_every_table_is_as_wide_as_its_heads(assessment: Example) -> None:
     assert len(tables) >= 10
     assert all(len(cells) == len(table.columns) for table in tables for cells in table.rows)
     assert all(cells[0] for table in tables for cells in table.rows)
+
+
+def test_what_follows_from_the_label_tells_of_sensitivity_alone(assessment: Example) -> None:
+    subgroups = assessment()["subgroups"]
+    subgroups["columns"][0] |= {"title": "severity", "events_only": True}
+    (table,) = known(group_sections.subgroups(assessment(subgroups=subgroups))).tables
+    assert table.columns == ["severity", "photos", "anaemic", "sensitivity"]
+    assert {len(cells) for cells in table.rows} == {4}
+
+
+@pytest.mark.parametrize("left_out", [True, False])
+def test_what_a_further_site_may_bring_is_told_where_it_is_known(assessment: Example, left_out: bool) -> None:
+    subgroups = assessment()["subgroups"]
+    subgroups["across_sites"]["left_out"] = left_out
+    says = " ".join(known(group_sections.subgroups(assessment(subgroups=subgroups))).says)
+    assert ("each left out of training" in says) is left_out
+    subgroups["across_sites"] |= {"estimate": {"value": None, "low": None, "high": None}, "note": "one site is judged"}
+    says = " ".join(known(group_sections.subgroups(assessment(subgroups=subgroups))).says)
+    assert "What a further site may bring is not known: one site is judged." in says
+
+
+def test_calibration_of_one_class_is_undefined(assessment: Example) -> None:
+    found = assessment()["calibration"] | {"after": None}
+    found["before"] |= {"ece": None, "brier": None, "undefined": "no anaemic photos", "reliability": {"ici": None}}
+    section = score_sections.calibration(assessment(calibration=found))
+    assert "no anaemic photos" in section.says
+    assert row(section.tables[0], "Brier score") == ["undefined"]
