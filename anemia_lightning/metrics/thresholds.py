@@ -13,8 +13,10 @@ FALLBACK = 0.5
 """The threshold where the photos give no grounds to choose another."""
 
 _DIGITS = 9  # significant digits of the probabilities in the prediction tables
-_KNOWN = "youden, sensitivity>=0.9, specificity>=0.9, cost:5 or fixed:0.5, with numbers of your own"
-_FORM = re.compile(r"(youden)|(sensitivity|specificity)(?:>=|≥)(.+)|(cost|fixed):(.+)")
+_KNOWN = "youden, sensitivity:0.9, specificity:0.9, cost:5 or fixed:0.5, with numbers of your own"
+# A shell takes ">" for a redirection, so a colon does as well.
+_FORM = re.compile(r"(youden)|(sensitivity|specificity)(?:>=|≥|:)(.+)|(cost|fixed):(.+)")
+_NUMBER = re.compile(r"[-+]?[\d.]+(?:e[-+]?\d+)?", re.IGNORECASE)
 
 RuleName = Literal["youden", "sensitivity", "specificity", "cost", "fixed"]
 
@@ -27,6 +29,12 @@ class Rule:
     amount: float | None
     """The share to reach, the cost of a missed anaemia in needless referrals, or the threshold; None for youden."""
 
+    def __str__(self) -> str:
+        """Returns the rule as `parse_rule` reads it."""
+        if self.amount is None:
+            return self.name
+        return f"{self.name}{':' if self.name in ('cost', 'fixed') else '>='}{self.amount:.9g}"
+
 
 @dataclass(frozen=True)
 class Threshold:
@@ -35,7 +43,7 @@ class Threshold:
     value: float
     """Smallest probability that counts as anaemic, in [0, 1]."""
     rule: str
-    """The rule as it was given."""
+    """The rule, as `Rule` writes it."""
     reached: bool
     """Whether the rule could be followed."""
     note: str
@@ -88,6 +96,7 @@ def choose_threshold(labels: ArrayLike, probabilities: ArrayLike, rule: str = "y
         Threshold(value=0.6, rule='specificity>=0.9', reached=True, note='')
     """
     parsed = parse_rule(rule)
+    rule = str(parsed)
     known, given = _checked(labels, probabilities)
     if parsed.name == "fixed":
         return Threshold(cast("float", parsed.amount), rule, reached=True, note="")
@@ -102,6 +111,8 @@ def choose_threshold(labels: ArrayLike, probabilities: ArrayLike, rule: str = "y
 def parse_rule(rule: str, *, setting: str = "the rule of the threshold") -> Rule:
     """Reads a rule such as "youden", "sensitivity>=0.9", "cost:5" or "fixed:0.5"; spaces do not matter.
 
+    "sensitivity:0.9" is the same as with ">=", and a bare number such as "0.4" is a fixed threshold.
+
     Args:
         rule: The text.
         setting: What the user knows it as, for the message.
@@ -109,7 +120,8 @@ def parse_rule(rule: str, *, setting: str = "the rule of the threshold") -> Rule
     Raises:
         ConfigError: If it is no rule, or its number is out of range.
     """
-    found = _FORM.fullmatch(re.sub(r"\s", "", str(rule)))
+    text = re.sub(r"\s", "", str(rule))
+    found = _FORM.fullmatch(f"fixed:{text}" if _NUMBER.fullmatch(text) else text)
     if found is None:
         raise ConfigError([f"{setting} is '{rule}'; it must be one of {_KNOWN}."])
     youden, target, share, named, amount = found.groups()

@@ -182,12 +182,16 @@ def test_certain_probabilities_leave_room() -> None:
         ("sensitivity>=0.9", Rule("sensitivity", 0.9)),
         (" specificity >= .95 ", Rule("specificity", 0.95)),
         ("sensitivity≥1", Rule("sensitivity", 1.0)),
+        ("sensitivity:0.9", Rule("sensitivity", 0.9)),
+        ("0.4", Rule("fixed", 0.4)),
+        ("1e-2", Rule("fixed", 0.01)),
         ("cost: 5", Rule("cost", 5.0)),
         ("fixed:0.5", Rule("fixed", 0.5)),
     ],
 )
 def test_rules_are_read(text: str, rule: Rule) -> None:
     assert parse_rule(text) == rule
+    assert parse_rule(str(rule)) == rule
 
 
 @pytest.mark.parametrize(
@@ -195,11 +199,13 @@ def test_rules_are_read(text: str, rule: Rule) -> None:
     [
         (
             "best",
-            "it must be one of youden, sensitivity>=0.9, specificity>=0.9, cost:5 or fixed:0.5, "
+            "it must be one of youden, sensitivity:0.9, specificity:0.9, cost:5 or fixed:0.5, "
             "with numbers of your own.",
         ),
         ("sensitivity>=high", "'high' is not a number."),
         ("sensitivity>=90", "its number must lie between 0 and 1. Did you mean 0.9?"),
+        ("40", "its number must lie between 0 and 1. Did you mean 0.4?"),
+        ("1.2.3", "'1.2.3' is not a number."),
         ("fixed:-1", "its number must lie between 0 and 1."),
         ("fixed:nan", "its number must lie between 0 and 1."),
         ("cost:0", "a missed anaemia must cost more than 0 needless referrals."),
