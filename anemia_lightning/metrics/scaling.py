@@ -12,12 +12,15 @@ from anemia_lightning.metrics.logistic import Floats, checked_photos, fault_of, 
 TEMPERATURES = (0.01, 100.0)
 """The temperatures within which a fit is held."""
 
+ScalingMethod = Literal["none", "temperature", "platt"]
+"""How the logits are scaled; none leaves them as they are."""
+
 
 @dataclass(frozen=True)
 class Scaling:
     """The map logit -> slope * logit + intercept; plain numbers and texts, fit for a checkpoint."""
 
-    method: Literal["temperature", "platt"]
+    method: ScalingMethod
     slope: float
     """Above 0, so that the order of photos stays."""
     intercept: float
@@ -32,10 +35,30 @@ class Scaling:
         """1 / slope: above 1 where the logits were too extreme."""
         return 1 / self.slope
 
+    @property
+    def words(self) -> str:
+        """What is done to the logits, for people."""
+        if self.method == "none":
+            return "logits as they are"
+        if self.method == "temperature":
+            return f"temperature {self.temperature:.3g}"
+        return f"logits times {self.slope:.3g} plus {self.intercept:.3g}"
+
     def apply(self, logits: ArrayLike) -> Floats:
         """Returns the scaled logits, float64 of the same shape."""
         scaled: Floats = self.slope * np.asarray(logits, dtype=np.float64) + self.intercept
         return scaled
+
+
+UNSCALED = Scaling("none", 1.0, 0.0, photos=0, note="")
+"""The logits as they are."""
+
+
+def fit_scaling(labels: ArrayLike, logits: ArrayLike, *, method: ScalingMethod) -> Scaling:
+    """Returns the scaling of a method: `fit_temperature`, `fit_platt`, or `UNSCALED`, which needs no photos."""
+    if method == "none":
+        return UNSCALED
+    return {"temperature": fit_temperature, "platt": fit_platt}[method](labels, logits)
 
 
 def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> Scaling:
@@ -105,7 +128,7 @@ def fit_platt(labels: ArrayLike, logits: ArrayLike, *, smoothing: bool = True) -
     return Scaling("platt", slope, intercept - slope * float(values.mean()), len(truth), note)
 
 
-def _as_they_are(method: Literal["temperature", "platt"], photos: int, fault: str) -> Scaling:
+def _as_they_are(method: ScalingMethod, photos: int, fault: str) -> Scaling:
     return Scaling(method, 1.0, 0.0, photos, f"The logits are left as they are: {fault}.")
 
 
