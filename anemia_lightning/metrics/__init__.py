@@ -11,6 +11,7 @@ from anemia_lightning.metrics.scores import (
     decisions_of,
     probability_of,
     score,
+    score_decisions,
     shown,
     weighted_log_loss,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "decisions_of",
     "probability_of",
     "score",
+    "score_decisions",
     "shown",
     "weighted_log_loss",
 ]

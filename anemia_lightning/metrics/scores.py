@@ -39,8 +39,25 @@ def score(
         >>> score([1, 1], [-2.0, 1.0], class_weights=(1.0, 1.0), threshold=0.5)["auroc"] is None
         True
     """
+    return score_decisions(labels, logits, decisions_of(logits, threshold), class_weights=class_weights)
+
+
+def score_decisions(
+    labels: ArrayLike, logits: ArrayLike, decisions: ArrayLike, *, class_weights: Sequence[float]
+) -> dict[str, Score]:
+    """Returns the scores of `score` for decisions that were made elsewhere, as at a threshold on scaled probabilities.
+
+    Args:
+        labels: int [N], 1 anaemic and 0 not.
+        logits: float [N], the log-odds of anaemia as the network gives them: loss and ranks are theirs.
+        decisions: int [N], 1 called anaemic and 0 not.
+        class_weights: Weights of label 0 and label 1 in the loss.
+
+    Raises:
+        NonFiniteLogitsError: If a logit is infinite or not a number.
+    """
     checked_labels, checked_logits = checked(labels, logits)
-    counts = confusion_counts(checked_labels, decisions_of(checked_logits, threshold))
+    counts = confusion_counts(checked_labels, decisions)
     n, n_positive = len(checked_labels), counts["tp"] + counts["fn"]
     return {
         "loss": weighted_log_loss(checked_labels, checked_logits, class_weights),

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as reference
 
 from anemia_lightning.errors import NonFiniteLogitsError
-from anemia_lightning.metrics import decisions_of, probability_of, score, shown
+from anemia_lightning.metrics import decisions_of, probability_of, score, score_decisions, shown
 
 Draw = tuple[NDArray[np.int64], NDArray[np.float64]]
 
@@ -99,6 +99,21 @@ def test_extreme_logits_neither_overflow_nor_saturate_the_loss() -> None:
 
 def test_auroc_tells_apart_logits_whose_probabilities_round_to_one() -> None:
     assert score([0, 1], [500.0, 700.0], class_weights=(1.0, 1.0), threshold=0.5)["auroc"] == 1.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_decisions_made_elsewhere_are_counted_and_change_neither_loss_nor_ranks(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels, logits = rng.integers(0, 2, 40), rng.normal(size=40)
+    own = score(labels, logits, class_weights=(1.0, 2.0), threshold=0.3)
+    assert score_decisions(labels, logits, decisions_of(logits, 0.3), class_weights=(1.0, 2.0)) == own
+    decisions = rng.integers(0, 2, 40)
+    other = score_decisions(labels, logits, decisions, class_weights=(1.0, 2.0))
+    assert other["acc"] == reference.accuracy_score(labels, decisions)
+    assert other["sensitivity"] == reference.recall_score(labels, decisions)
+    assert [other[name] for name in ("loss", "auroc", "average_precision")] == [
+        own[name] for name in ("loss", "auroc", "average_precision")
+    ]
 
 
 def test_a_probability_that_equals_the_threshold_counts_as_anaemic() -> None:
