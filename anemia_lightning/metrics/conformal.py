@@ -55,11 +55,14 @@ class ConformalSets:
             >>> sets.answers([0.2, 0.5, 0.8], threshold=0.5).tolist()
             [0, -1, 1]
         """
-        holds = self.sets(probabilities)
-        decision = (np.asarray(probabilities, dtype=np.float64) >= threshold).astype(np.int64)
-        alone = holds.sum(axis=1) == 1
-        held = np.take_along_axis(holds, decision[:, None], axis=1)[:, 0]
-        return np.where(alone & held, decision, ABSTAIN)
+        decisions = (np.asarray(probabilities, dtype=np.float64) >= threshold).astype(np.int64)
+        return answers_of(self.sets(probabilities), decisions)
+
+
+def answers_of(sets: NDArray[np.bool_], decisions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Returns each photo's decision, int64 [N], `ABSTAIN` where its set, bool [N, 2], does not hold that alone."""
+    held = np.take_along_axis(sets, decisions[:, None], axis=1)[:, 0]
+    return np.where((sets.sum(axis=1) == 1) & held, decisions, ABSTAIN)
 
 
 def fit_conformal(
