@@ -27,6 +27,7 @@ class RunFolder:
         self.metrics_json = self.path / "metrics.json"
         self.best = self.path / "checkpoints" / "best.ckpt"
         self.last = self.path / "checkpoints" / "last.ckpt"
+        self.decision = self.path / "decision.json"
         self.report = self.path / "report.html"
         self.plots = self.path / "plots"
 

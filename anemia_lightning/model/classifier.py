@@ -13,6 +13,7 @@ from torchmetrics import MetricCollection
 
 from anemia_lightning.contracts import Batch
 from anemia_lightning.metrics.collection import WeightedLoss, epoch_metrics
+from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.schedule import EpochSchedule
 from anemia_lightning.randomness import dropout_keep
@@ -26,7 +27,7 @@ class Predictions(NamedTuple):
 
     photo: tuple[str, ...]
     logit: Tensor
-    """float32 [B]: output for label 1 minus output for label 0."""
+    """float32 [B]: output for label 1 minus output for label 0; [B, members] of an ensemble."""
 
 
 class AnemiaClassifier(L.LightningModule):
@@ -43,12 +44,14 @@ class AnemiaClassifier(L.LightningModule):
         frozen_batchnorm: Mode of BatchNorm in frozen stages; `train` reproduces loops that forget to freeze it.
         class_weights: Weight of labels 0 and 1 in the loss.
         epoch_loss: Whether an epoch's loss is that of the data set or, as some loops have it, the mean of its batches.
-        threshold: Probability from which the curves call a photo anaemic.
+        threshold: Probability from which the curves of training call a photo anaemic. Finished models carry a decision.
         learning_rate_factors: Factor on the optimizer's learning rate for head, layer4 and trunk.
         init_seed: Of the backbone's random weights.
         seed: Of the head's start and the dropout masks.
         preprocessing: How photographs become images, in plain values: carried, so that a checkpoint alone suffices.
         monitor: The value that the schedule watches.
+        decision: What turns a finished model's logits into decisions, as `Decision.to_dict` gives it: written into the
+            best checkpoint once it is chosen; None before that.
         optimizer: Builds the optimizer from named parameter groups; not needed to predict.
         schedule: Builds the learning-rate schedule; not needed to predict.
     """
@@ -66,12 +69,13 @@ class AnemiaClassifier(L.LightningModule):
         frozen_batchnorm: Literal["eval", "train"],
         class_weights: Sequence[float],
         epoch_loss: Literal["dataset", "batch_mean"],
-        threshold: float,
+        threshold: float = 0.5,
         learning_rate_factors: Mapping[str, float],
         init_seed: int,
         seed: int,
         preprocessing: Mapping[str, Any],
         monitor: str = "val/loss",
+        decision: Mapping[str, Any] | None = None,
         optimizer: OptimizerFactory | None = None,
         schedule: ScheduleFactory | None = None,
     ) -> None:
@@ -143,6 +147,15 @@ class AnemiaClassifier(L.LightningModule):
         """Steps the schedule with the epoch's value, before the checkpoint is written."""
         if self.hparams["monitor"] in self.trainer.callback_metrics:
             self.schedule.step(float(self.trainer.callback_metrics[self.hparams["monitor"]]))
+
+    @property
+    def decision(self) -> Decision:
+        """The decision that the model carries; without one that at the threshold of its curves, and it says so."""
+        if self.hparams["decision"] is None:
+            threshold = self.hparams["threshold"]
+            note = f"it is fixed at {threshold:g}, since the model carries no decision made on validation photos"
+            return Decision.fixed(threshold, note)
+        return Decision.from_dict(self.hparams["decision"])
 
     @property
     def schedule(self) -> EpochSchedule:

@@ -16,6 +16,9 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from anemia_lightning.contracts import Batch, Entry
+from anemia_lightning.metrics.decision import Decision
+from anemia_lightning.metrics.scaling import UNSCALED
+from anemia_lightning.metrics.thresholds import Threshold
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.model.schedule import Cosine, Plateau
 from anemia_lightning.randomness import dropout_keep
@@ -263,3 +266,13 @@ def test_class_weights_are_no_part_of_the_weights(checkpoint: Path) -> None:
     assert saved["hyper_parameters"]["class_weights"] == [0.75, 1.5]
     assert "optimizer" not in saved["hyper_parameters"]
     assert "schedule" not in saved["hyper_parameters"]
+
+
+def test_a_decision_comes_back_from_the_settings(classifier_settings: dict[str, Any], checkpoint: Path) -> None:
+    carried = Decision(UNSCALED, Threshold(0.3, "youden", reached=True, note=""), None, photos=40, anaemic=20)
+    assert AnemiaClassifier(**classifier_settings, decision=carried.to_dict()).decision == carried
+    none = AnemiaClassifier.load_from_checkpoint(checkpoint).decision
+    assert (none.threshold.value, none.scaling, none.conformal) == (0.5, UNSCALED, None)
+    assert none.notes == [
+        "Threshold: it is fixed at 0.5, since the model carries no decision made on validation photos."
+    ]
