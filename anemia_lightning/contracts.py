@@ -85,7 +85,11 @@ PREDICTION_COLUMNS = (
     "probability",
     "prediction",
 )
-"""Columns of predictions_val.csv, predictions_test.csv and of what `predict` writes."""
+"""Columns of predictions_val.csv, predictions_test.csv and of what `predict` writes.
+
+`logit` is the network's own, the fp32 difference of its two outputs; loss and ranks are scored on it. `probability` is
+P(anaemic) by the calibration that the model carries, and `prediction` is 1 where it reaches the model's threshold.
+"""
 
 SPLIT_COLUMNS = ("photo", "patient", "photo_group", "label", "split", "reason")
 """Columns of splits.csv; `split` is train, val, test or excluded."""

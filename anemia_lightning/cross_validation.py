@@ -13,7 +13,7 @@ from anemia_lightning.data.folds import Fold, LeftOut, draw_folds, leave_one_out
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.errors import DataChangedError
 from anemia_lightning.fold_runs import FoldRun, run_folds
-from anemia_lightning.fold_scores import fold_lines, pool_baselines, pool_predictions, score_folds
+from anemia_lightning.fold_scores import fold_lines, fold_notes, pool_baselines, pool_predictions, score_folds
 from anemia_lightning.photos import photo_lines, prepare_photos
 from anemia_lightning.run_folder import RunFolder, write_json, write_table, write_text
 from anemia_lightning.scoring import NOTE, warning_lines
@@ -50,13 +50,15 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
     warnings = [cfg.data.caution] if cfg.data.caution else []
     say(*photo_lines(cfg, prepared), *_dealt_lines(folds, skipped), *warning_lines(warnings))
     run_folds(cfg, runs, prepared, jobs=cfg.jobs)
-    predictions = pool_predictions(folds, [RunFolder(run.folder) for run in runs])
+    folders = [RunFolder(run.folder) for run in runs]
+    predictions = pool_predictions(folds, folders)
     baselines = pool_baselines(folds, prepared, seed=cfg.seed)
-    scores = score_folds(predictions, baselines, prepared, threshold=cfg.evaluation.threshold)
+    scores = score_folds(predictions, baselines, prepared)
     write_table(folder.path / "predictions.csv", predictions)
     write_table(folder.path / "baseline_predictions.csv", baselines)
     write_json(folder.metrics_json, {**scores, "skipped": skipped, "warnings": warnings})
-    say("", *fold_lines(scores), *warning_lines(warnings), f"scores:     {folder.metrics_json}", NOTE)
+    notes = [f"Note: {note}" for note in fold_notes(folds, folders)]
+    say("", *fold_lines(scores), *notes, *warning_lines(warnings), f"scores:     {folder.metrics_json}", NOTE)
     return CrossvalResult(folder.path, predictions, scores)
 
 

@@ -216,6 +216,17 @@ class CheckpointUnreadableError(AnemiaError):
         )
 
 
+class NoConformalSetsError(AnemiaError):
+    """A model that is to abstain where it is not sure, but carries no sets by which to know."""
+
+    def __init__(self, ckpt: Path) -> None:
+        super().__init__(
+            f"conformal sets in {ckpt}, by which to abstain",
+            "none: it was trained with evaluation.coverage=null, or not to its end, or by an earlier version",
+            "Give the best.ckpt of a finished run with evaluation.coverage=0.9, or leave abstain=false.",
+        )
+
+
 class DiskFullError(AnemiaError):
     """No room for a file that must be written."""
 

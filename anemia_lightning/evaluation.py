@@ -10,20 +10,26 @@ from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning import wiring
 from anemia_lightning.callbacks.checkpoint import read_checkpoint
+from anemia_lightning.contracts import Stage
 from anemia_lightning.data.manifest import require_both_classes
 from anemia_lightning.data.overlap import find_overlap
 from anemia_lightning.data.preparation import Prepared
+from anemia_lightning.deciding import at_threshold, choose_decision, decision_lines, write_decision
 from anemia_lightning.errors import DataChangedError, OverlapError, RunNotFoundError
+from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.photos import prepare_photos, restore_datamodule
 from anemia_lightning.run_features import facts_of
 from anemia_lightning.run_folder import RunFolder, find_run, write_json, write_table
 from anemia_lightning.scoring import predict_photos, prediction_table, score_lines, score_table, warning_lines
+from anemia_lightning.settings import CONF
 from anemia_lightning.terminal import quiet, say
 
 
 def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
     """Scores a run's best model on its own test split, exactly as training did.
+
+    With `evaluation.refit` threshold, calibration and conformal sets are chosen anew, on the run's validation photos.
 
     Raises:
         RunNotFoundError: If there is no finished run.
@@ -43,9 +49,18 @@ def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
         raise DataChangedError(run.path, str(trained.data.get("root")))
     precision = _precision(cfg, card["precision"])
     classifier = load_classifier(run.best)
-    rows = datamodule.rows("test")
-    logits = predict_photos(trained, classifier, rows, facts_of(datamodule, rows), precision=precision)
-    return _write(cfg, classifier, rows, logits, card["warnings"])
+
+    def predict(split: Stage) -> "tuple[pd.DataFrame, pd.Series[float]]":
+        rows = datamodule.rows(split)
+        return rows, predict_photos(trained, classifier, rows, facts_of(datamodule, rows), precision=precision)
+
+    decision, warnings = classifier.decision, card["warnings"]
+    if cfg.evaluation.refit:
+        decision = choose_decision(_rules(cfg, trained), *predict("val"))
+        warnings = [*warnings, _refitted(decision, classifier.decision)]
+    else:
+        decision = at_threshold(decision, cfg.evaluation.threshold)
+    return _write(cfg, classifier, prediction_table(*predict("test"), decision), decision, warnings)
 
 
 def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
@@ -57,7 +72,26 @@ def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     facts = prepared.facts.set_index("photo").loc[rows["photo"]].reset_index()
     logits = predict_photos(cfg, classifier, rows, facts, precision=wiring.resolve_precision(cfg))
     cautions = [cfg.data.caution] if cfg.data.caution else []
-    return _write(cfg, classifier, rows, logits, [*cautions, *notes])
+    decision = at_threshold(classifier.decision, cfg.evaluation.threshold)
+    table = prediction_table(rows, logits, decision)
+    return _write(cfg, classifier, table, decision, [*cautions, *notes])
+
+
+def _rules(cfg: DictConfig, trained: DictConfig) -> DictConfig:
+    """Returns by which rules to choose anew: those of the run, with the threshold's from the command line if given."""
+    # A run of an earlier version knows a threshold alone.
+    rules = OmegaConf.merge(OmegaConf.load(CONF / "evaluation" / "default.yaml"), trained.evaluation)
+    assert isinstance(rules, DictConfig)
+    if cfg.evaluation.threshold is not None:
+        rules.threshold = cfg.evaluation.threshold
+    return rules
+
+
+def _refitted(decision: Decision, carried: Decision) -> str:
+    return (
+        f"evaluation.refit=true: threshold, calibration and conformal sets were chosen anew on the run's "
+        f"{decision.photos} validation photos. The model still carries others: {carried.summary}."
+    )
 
 
 def _unmet_photos(cfg: DictConfig, prepared: Prepared) -> tuple[pd.DataFrame, list[str]]:
@@ -112,17 +146,21 @@ def _precision(cfg: DictConfig, trained: str) -> str:
 
 
 def _write(
-    cfg: DictConfig, classifier: AnemiaClassifier, rows: pd.DataFrame, logits: pd.Series, warnings: Sequence[str]
+    cfg: DictConfig,
+    classifier: AnemiaClassifier,
+    table: pd.DataFrame,
+    decision: Decision,
+    warnings: Sequence[str],
 ) -> dict[str, Any]:
-    threshold = classifier.hparams["threshold"] if cfg.evaluation.threshold is None else cfg.evaluation.threshold
-    table = prediction_table(rows, logits, threshold=threshold)
-    scores = {"test": score_table(table, class_weights=classifier.hparams["class_weights"], threshold=threshold)}
+    scores = {"test": score_table(table, class_weights=classifier.hparams["class_weights"])}
     folder = RunFolder(cfg.paths.run_dir)
     write_table(folder.predictions("test"), table)
+    write_decision(folder.decision, decision)
     write_json(folder.metrics_json, scores)
     folder.point_latest()
     say(
         *score_lines(scores, {}),
+        *decision_lines(decision),
         *warning_lines(warnings),
         f"{'scores:':<12}{folder.metrics_json}",
         f"{'photos:':<12}{folder.predictions('test')}",

@@ -16,7 +16,10 @@ from anemia_lightning.baselines import COMPARED, predict_baselines
 from anemia_lightning.callbacks.checkpoint import read_checkpoint
 from anemia_lightning.callbacks.epoch_table import EpochTable
 from anemia_lightning.callbacks.run_card import RunCard
+from anemia_lightning.contracts import Stage
 from anemia_lightning.data.datamodule import AnemiaDataModule
+from anemia_lightning.deciding import carry_decision, choose_decision, decision_lines, write_decision
+from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.metrics.scores import auroc
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.plots.curves import draw_confusion, draw_precision_recall, draw_roc, draw_training_curves
@@ -46,37 +49,32 @@ class Fit:
 def finish_run(fit: Fit) -> Scores:
     """Scores the best model of a fit and completes the run folder.
 
+    Validation photos come first: they alone choose how the model decides, and only then are test photos predicted. A
+    run that was stopped in between does it all again, to the same result.
+
     Returns:
         The scores of the validation and test splits.
     """
-    cfg, folder, classifier, datamodule, card, table = (
-        fit.cfg,
-        fit.folder,
-        fit.classifier,
-        fit.datamodule,
-        fit.card,
-        fit.table,
-    )
-    best_epoch = load_best(folder, classifier)
-    predictions = score_splits(cfg, folder, classifier, datamodule)
-    weights = classifier.hparams["class_weights"]
-    scores = {
-        split: score_table(predicted, class_weights=weights, threshold=cfg.evaluation.threshold)
-        for split, predicted in predictions.items()
-    }
-    write_json(folder.metrics_json, scores)
-    baselines = score_baselines(datamodule, seed=cfg.seed)
-    write_json(folder.path / "baselines.json", {"test": {name: {"auroc": value} for name, value in baselines.items()}})
-    card.finish(best_epoch=best_epoch, images_per_s=images_per_second(card, datamodule))
-    curves = draw_training_curves(pd.DataFrame(table.rows), releases=_releases(cfg), best_epoch=best_epoch)
-    drawings: dict[str, Figure | Axes] = {"curves": curves, **draw_test(predictions["test"], cfg.evaluation.threshold)}
-    folder.plots.mkdir(exist_ok=True)
-    for name, drawing in drawings.items():
-        (folder.plots / f"{name}.png").write_bytes(to_png(drawing))
+    cfg, folder, card = fit.cfg, fit.folder, fit.card
+    best_epoch = load_best(folder, fit.classifier)
+    logits: dict[Stage, pd.Series[float]] = {"val": predict_split(fit, "val")}
+    decision = decide(fit, logits["val"])
+    logits["test"] = predict_split(fit, "test")
+    predictions = write_predictions(fit, logits, decision)
+    scores = write_scores(fit, predictions)
+    baselines = write_baselines(fit)
+    card.finish(best_epoch=best_epoch, images_per_s=images_per_second(card, fit.datamodule))
+    drawings = draw_run(fit, predictions["test"], decision, best_epoch)
     _tell_tensorboard(fit.trainer, cfg, drawings, scores, best_epoch)
-    _report(cfg, folder, card, scores, baselines)
+    _report(fit, scores, baselines, decision)
     folder.point_latest()
-    say(*score_lines(scores, baselines), *warning_lines(card.content["warnings"]), *_places(folder), NOTE)
+    say(
+        *score_lines(scores, baselines),
+        *decision_lines(decision),
+        *warning_lines(card.content["warnings"]),
+        *_places(folder),
+        NOTE,
+    )
     return scores
 
 
@@ -89,18 +87,46 @@ def load_best(folder: RunFolder, classifier: AnemiaClassifier) -> int | None:
     return int(checkpoint["epoch"])
 
 
-def score_splits(
-    cfg: DictConfig, folder: RunFolder, classifier: AnemiaClassifier, datamodule: AnemiaDataModule
-) -> dict[str, pd.DataFrame]:
-    """Predicts the validation and test splits on one device, each photo once, and writes the tables."""
-    precision = wiring.resolve_precision(cfg)
-    tables = {}
-    for split in ("val", "test"):
-        rows = datamodule.rows(split)
-        logits = predict_photos(cfg, classifier, rows, facts_of(datamodule, rows), precision=precision)
-        tables[split] = prediction_table(rows, logits, threshold=cfg.evaluation.threshold)
-        write_table(folder.predictions(split), tables[split])
+def predict_split(fit: Fit, split: Stage) -> "pd.Series[float]":
+    """Returns the logit of each photo of a split, by photo id: on one device, each photo once."""
+    rows = fit.datamodule.rows(split)
+    precision = wiring.resolve_precision(fit.cfg)
+    return predict_photos(fit.cfg, fit.classifier, rows, facts_of(fit.datamodule, rows), precision=precision)
+
+
+def decide(fit: Fit, logits: "pd.Series[float]") -> Decision:
+    """Chooses scaling, threshold and sets on the validation photos, and writes them down, in the best model too."""
+    decision = choose_decision(fit.cfg.evaluation, fit.datamodule.rows("val"), logits)
+    if fit.folder.best.is_file():
+        carry_decision(fit.folder.best, decision)
+    write_decision(fit.folder.decision, decision)
+    return decision
+
+
+def write_predictions(
+    fit: Fit, logits: "Mapping[Stage, pd.Series[float]]", decision: Decision
+) -> dict[Stage, pd.DataFrame]:
+    """Writes the prediction table of each split and returns them."""
+    tables = {split: prediction_table(fit.datamodule.rows(split), each, decision) for split, each in logits.items()}
+    for split, table in tables.items():
+        write_table(fit.folder.predictions(split), table)
     return tables
+
+
+def write_scores(fit: Fit, predictions: Mapping[Stage, pd.DataFrame]) -> Scores:
+    """Writes the scores of each split and returns them."""
+    weights = fit.classifier.hparams["class_weights"]
+    scores: Scores = {split: score_table(table, class_weights=weights) for split, table in predictions.items()}
+    write_json(fit.folder.metrics_json, scores)
+    return scores
+
+
+def write_baselines(fit: Fit) -> dict[str, float | None]:
+    """Writes the test AUROC of what the network must beat and returns it by name."""
+    baselines = score_baselines(fit.datamodule, seed=fit.cfg.seed)
+    found = {"test": {name: {"auroc": value} for name, value in baselines.items()}}
+    write_json(fit.folder.path / "baselines.json", found)
+    return baselines
 
 
 def score_baselines(datamodule: AnemiaDataModule, *, seed: int) -> dict[str, float | None]:
@@ -125,6 +151,16 @@ def images_per_second(card: RunCard, datamodule: AnemiaDataModule) -> dict[str, 
         return {}
     seconds = epochs.groupby("train_from")["train_s"].median()
     return {f"training from {stage}": round(photos / value, 1) for stage, value in seconds.items() if value > 0}
+
+
+def draw_run(fit: Fit, test: pd.DataFrame, decision: Decision, best_epoch: int | None) -> dict[str, Figure | Axes]:
+    """Draws the curves of training and those of the test predictions, writes them and returns them by name."""
+    curves = draw_training_curves(pd.DataFrame(fit.table.rows), releases=_releases(fit.cfg), best_epoch=best_epoch)
+    drawings: dict[str, Figure | Axes] = {"curves": curves, **draw_test(test, decision.threshold.value)}
+    fit.folder.plots.mkdir(exist_ok=True)
+    for name, drawing in drawings.items():
+        (fit.folder.plots / f"{name}.png").write_bytes(to_png(drawing))
+    return drawings
 
 
 def draw_test(test: pd.DataFrame, threshold: float) -> dict[str, Axes]:
@@ -166,20 +202,15 @@ def _hyperparameters(cfg: DictConfig) -> dict[str, Any]:
     return {"seed": cfg.seed, "max_epochs": cfg.trainer.max_epochs, **groups}
 
 
-def _report(
-    cfg: DictConfig,
-    folder: RunFolder,
-    card: RunCard,
-    scores: Scores,
-    baselines: Mapping[str, float | None],
-) -> None:
-    content = card.content
+def _report(fit: Fit, scores: Scores, baselines: Mapping[str, float | None], decision: Decision) -> None:
+    cfg, folder, content = fit.cfg, fit.folder, fit.card.content
     photos = content["data"]["photos"]
     test = scores["test"]
     summary = [
         f"{cfg.model.backbone} on {cfg.data.name}: {photos['train']} photos trained it, {photos['val']} chose the best "
         f"epoch ({content['best_epoch']}), {photos['test']} judge it.",
         f"On the test photos its AUROC is {_shown(test['auroc'])}. {_beaten(baselines)}",
+        f"How photos are called anaemic: {decision.summary}.",
         f"Training ended after {content['epochs']} epochs: {content['stop_reason']}.",
         *_drawn(cfg),
     ]
@@ -187,7 +218,7 @@ def _report(
         folder.report,
         title=f"Training run {folder.path.name}",
         summary=summary,
-        warnings=content["warnings"],
+        warnings=[*content["warnings"], *decision.notes],
         scores=scores,
         baselines={name: {"auroc": value} for name, value in baselines.items()},
         settings=wiring.plain(cfg),

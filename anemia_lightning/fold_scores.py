@@ -1,5 +1,6 @@
 """The scores of a cross-validation: of each fold, and of all photos together, beside those of the baselines."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,8 +12,8 @@ from anemia_lightning.contracts import PREDICTION_COLUMNS
 from anemia_lightning.data.folds import Fold
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.data.splits import independent_groups
+from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.metrics.intervals import Interval, auroc_difference_interval, auroc_interval
-from anemia_lightning.metrics.scores import decisions_of
 from anemia_lightning.run_folder import RunFolder
 from anemia_lightning.scoring import number, score_table
 
@@ -52,25 +53,41 @@ def pool_baselines(folds: Sequence[Fold], prepared: Prepared, *, seed: int) -> p
     return pooled
 
 
-def score_folds(
-    predictions: pd.DataFrame, baselines: pd.DataFrame, prepared: Prepared, *, threshold: float
-) -> dict[str, Any]:
+def join_repeats(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Returns one row per photo: photo, label, mean logit and mean probability over the repeats, prediction.
+
+    Each fold's model has made its decision by its own scaling and threshold, chosen on its own validation photos. A
+    photo of several repeats is called anaemic if at least half of its models call it so: of a tie, a screening
+    refers.
+
+    Args:
+        predictions: What `pool_predictions` returns.
+    """
+    photos = predictions.groupby("photo", as_index=False).agg(
+        label=("label", "first"),
+        logit=("logit", "mean"),
+        probability=("probability", "mean"),
+        prediction=("prediction", "mean"),
+    )
+    return photos.assign(prediction=(photos["prediction"] >= 1 / 2).astype(int))
+
+
+def score_folds(predictions: pd.DataFrame, baselines: pd.DataFrame, prepared: Prepared) -> dict[str, Any]:
     """Returns the scores of all photos together and of each fold, with those of the baselines.
 
-    Pooled scores are those of each photo's mean logit (of a baseline: mean probability) over the repeats; intervals
-    are bootstrapped over what is independent: patients and photo groups together.
+    Pooled scores are those of each photo's mean logit (of a baseline: mean probability) over the repeats, and of the
+    decisions of the folds' models; intervals are bootstrapped over what is independent: patients and photo groups
+    together.
 
     Args:
         predictions: What `pool_predictions` returns.
         baselines: What `pool_baselines` returns.
         prepared: The photos.
-        threshold: Probability from which a photo is called anaemic.
 
     Returns:
         Plain values: pooled, baselines by name, folds by name.
     """
-    photos = predictions.groupby("photo", as_index=False).agg(label=("label", "first"), logit=("logit", "mean"))
-    photos["prediction"] = decisions_of(photos["logit"].to_numpy(), threshold)
+    photos = join_repeats(predictions)
     groups = pd.Series(independent_groups(prepared.manifest), index=prepared.manifest["photo"])
     clusters = photos["photo"].map(groups).to_numpy()
     labels, logits = photos["label"].to_numpy(), photos["logit"].to_numpy()
@@ -78,16 +95,25 @@ def score_folds(
     others = baselines.groupby("photo")[list(names)].mean().reindex(photos["photo"])
     return {
         "pooled": {
-            **score_table(photos, class_weights=_ALIKE, threshold=threshold),
+            **score_table(photos, class_weights=_ALIKE),
             "prevalence": float(labels.mean()),
             "auroc_interval": bounds(auroc_interval(labels, logits, clusters)),
         },
         "baselines": {name: _compare(labels, logits, others[name].to_numpy(), clusters) for name in names},
         "folds": {
-            str(name): score_table(rows, class_weights=_ALIKE, threshold=threshold)
-            for name, rows in predictions.groupby("fold", sort=False)
+            str(name): score_table(rows, class_weights=_ALIKE) for name, rows in predictions.groupby("fold", sort=False)
         },
     }
+
+
+def fold_notes(folds: Sequence[Fold], folders: Sequence[RunFolder]) -> list[str]:
+    """Returns what each fold has to say of its decision; a fold of an earlier version says nothing."""
+    notes = []
+    for fold, folder in zip(folds, folders, strict=True):
+        if folder.decision.is_file():
+            decision = Decision.from_dict(json.loads(folder.decision.read_text(encoding="utf-8")))
+            notes += [f"{fold.name}: {note}" for note in decision.notes]
+    return notes
 
 
 def _compare(labels: ArrayLike, network: ArrayLike, baseline: ArrayLike, clusters: ArrayLike) -> dict[str, Any]:

@@ -1,20 +1,33 @@
 """What `predict` does: photographs in, a table of probabilities and decisions out."""
 
 from pathlib import Path
-from statistics import fmean
 
+import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 
 from anemia_lightning import wiring
-from anemia_lightning.contracts import UNKNOWN_LABEL
+from anemia_lightning.contracts import PREDICTION_COLUMNS, UNKNOWN_LABEL
 from anemia_lightning.data.manifest import photo_id
 from anemia_lightning.data.reading import check_photos
-from anemia_lightning.errors import CheckpointUnreadableError, NoPhotosError, UnreadablePhotosError
+from anemia_lightning.deciding import named_threshold
+from anemia_lightning.errors import (
+    CheckpointUnreadableError,
+    NoConformalSetsError,
+    NoPhotosError,
+    UnreadablePhotosError,
+)
 from anemia_lightning.evaluation import load_classifier
+from anemia_lightning.metrics.conformal import ABSTAIN
+from anemia_lightning.metrics.joint_decision import JointDecision
 from anemia_lightning.run_folder import RunFolder, write_table
-from anemia_lightning.scoring import NOTE, predict_together, prediction_table
+from anemia_lightning.scoring import NOTE, predict_together
 from anemia_lightning.terminal import progress_bar, quiet, say
+
+EITHER = "both labels are possible"
+NEITHER = "neither label fits"
+OTHER = "only the label across the threshold fits"
+"""Why a photo gets no prediction where the model abstains."""
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif")
 
@@ -24,11 +37,17 @@ def predict_source(cfg: DictConfig) -> pd.DataFrame:
 
     Raises:
         CheckpointUnreadableError: If the checkpoint is not one of ours.
+        NoConformalSetsError: If the model is to abstain, but carries no sets by which to.
         NoPhotosError: If there is nothing to predict.
         UnreadablePhotosError: If photographs cannot be decoded and `on_unreadable` is stop.
     """
     quiet()
     classifiers = [load_classifier(path) for path in find_checkpoints(Path(cfg.ckpt))]
+    decision = JointDecision.of(
+        [classifier.decision for classifier in classifiers], threshold=named_threshold(cfg.threshold)
+    )
+    if cfg.abstain and not decision.has_sets:
+        raise NoConformalSetsError(Path(cfg.ckpt))
     rows = find_photos(Path(cfg.source))
     with progress_bar("checking photographs") as progress:
         unreadable = check_photos(rows, progress=progress)
@@ -36,20 +55,50 @@ def predict_source(cfg: DictConfig) -> pd.DataFrame:
         raise UnreadablePhotosError(unreadable)
     rows = rows[~rows["photo"].isin([photo.photo for photo in unreadable])].reset_index(drop=True)
     logits = predict_together(cfg, classifiers, rows, precision=wiring.resolve_precision(cfg))
-    carried = fmean(classifier.hparams["threshold"] for classifier in classifiers)
-    threshold = carried if cfg.threshold is None else cfg.threshold
-    table = prediction_table(rows, logits, threshold=threshold)
-    table = table.drop(columns="label")
+    table = joint_table(rows, logits, decision, abstain=cfg.abstain)
     folder = RunFolder(cfg.paths.run_dir)
     output = Path(cfg.output) if cfg.output else folder.path / "predictions.csv"
     write_table(output, table)
     folder.point_latest()
     say(
         *(f"left out {photo.photo}: {photo.reason}" for photo in unreadable),
-        f"{len(table)} photos, {table['prediction'].sum()} called anaemic at threshold {threshold:g}: {output}",
+        *(f"Note: {note}" for note in decision.notes),
+        f"{len(table)} photos, {_counts(table)} at threshold {decision.threshold:.3g}: {output}",
         NOTE,
     )
     return table
+
+
+def joint_table(rows: pd.DataFrame, logits: pd.DataFrame, decision: JointDecision, *, abstain: bool) -> pd.DataFrame:
+    """Returns the predictions of one model or of several that decide together.
+
+    Args:
+        rows: What `find_photos` returns.
+        logits: The logit of each photo by each model, [photos, models], by photo id.
+        decision: What makes one probability and one prediction of them.
+        abstain: Whether a photo whose conformal set is not the decision alone gets no prediction.
+
+    Returns:
+        One row per photo: `PREDICTION_COLUMNS` without label, `logit` being the mean over the models; with `abstain`
+        also `abstained`: "" for a photo with a prediction, else why it has none.
+    """
+    values = logits.loc[rows["photo"]].to_numpy(dtype=np.float64)
+    table = rows.assign(
+        logit=values.mean(axis=1), probability=decision.probability(values), prediction=decision.decide(values)
+    )[[name for name in PREDICTION_COLUMNS if name != "label"]]
+    answers, sets = decision.answers(values), decision.sets(values)
+    if not abstain or answers is None or sets is None:
+        return table
+    reasons = np.where(sets.all(axis=1), EITHER, np.where(sets.any(axis=1), OTHER, NEITHER))
+    is_answered = answers != ABSTAIN
+    prediction = pd.Series(answers, index=table.index, dtype="Int64").where(is_answered)
+    return table.assign(prediction=prediction, abstained=np.where(is_answered, "", reasons))
+
+
+def _counts(table: pd.DataFrame) -> str:
+    called = f"{table['prediction'].sum()} called anaemic"
+    without = int(table["prediction"].isna().sum())
+    return f"{called}, {without} without a prediction," if "abstained" in table else called
 
 
 def find_checkpoints(named: Path) -> list[Path]:

@@ -16,7 +16,8 @@ from anemia_lightning.data.datamodule import evaluation_loader
 from anemia_lightning.data.dataset import PhotoDataset, PhotoRows
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.frozen_features import FrozenFeatures
-from anemia_lightning.metrics.scores import probability_of, score
+from anemia_lightning.metrics.decision import Decision
+from anemia_lightning.metrics.scores import score_decisions
 from anemia_lightning.model.classifier import AnemiaClassifier, Predictions
 from anemia_lightning.model.ensemble import Ensemble
 from anemia_lightning.model.trunk_pass import frozen_sha256
@@ -26,13 +27,7 @@ NOTE = "Screening aid for research: not a medical device and not a diagnosis."
 
 
 def predict_photos(
-    cfg: DictConfig,
-    classifier: AnemiaClassifier,
-    rows: pd.DataFrame,
-    facts: pd.DataFrame | None,
-    *,
-    precision: str,
-    model: Ensemble | None = None,
+    cfg: DictConfig, classifier: AnemiaClassifier, rows: pd.DataFrame, facts: pd.DataFrame | None, *, precision: str
 ) -> "pd.Series[float]":
     """Returns the logit of each photo, by photo id, from a finished model: on one device, in this process.
 
@@ -42,70 +37,57 @@ def predict_photos(
         rows: Rows of a manifest.
         facts: What the survey found out about them, in their order; None where there was none, and nothing is kept.
         precision: Of the Trainer.
-        model: What is asked in place of the classifier: an ensemble of models with its trunk.
     """
-    scorer = wiring.build_scoring_trainer(cfg, precision=precision)
-    framing = Framing(**classifier.hparams["preprocessing"])
-    photos = PhotoDataset(PhotoRows.of(rows, facts), framing, None)
-    settings = feature_settings(cfg, precision=precision, framing=framing)
-    # A store that fails costs a scoring next to nothing, so nobody is told.
-    features = FrozenFeatures(classifier.network, settings, device=scorer.strategy.root_device, say=lambda _: None)
-    if facts is not None:
-        kinds = ("pixels", "layer3")
-        missing = {kind: features.missing(photos, facts, kind=kind, augmented=False, view=0) for kind in kinds}
-        features.make_room(missing)
-    dataset = features.dataset(photos, facts, entry="layer3", augmented=False)
-    batch_size = cfg.data.batch_size if "data" in cfg else cfg.batch_size
-    loader = evaluation_loader(dataset, photos.label, batch_size=batch_size)
-    try:
-        return _predict_logits(model or classifier, loader, scorer)
-    finally:
-        features.close()
+    return _predict(cfg, classifier, classifier, rows, facts, precision=precision)[0].rename("logit")
 
 
 def predict_together(
     cfg: DictConfig, classifiers: Sequence[AnemiaClassifier], rows: pd.DataFrame, *, precision: str
-) -> "pd.Series[float]":
-    """Returns the mean logit of several finished models for each photo, by photo id.
+) -> pd.DataFrame:
+    """Returns the logits of several finished models, float32 [photos, models], by photo id and place of the model.
 
     Models with one trunk, as those of a cross-validation, share one pass through it.
     """
-    families: dict[str, list[AnemiaClassifier]] = {}
-    for classifier in classifiers:
+    families: dict[str, list[int]] = {}
+    for place, classifier in enumerate(classifiers):
         kind = repr((frozen_sha256(classifier.network)[0], sorted(classifier.hparams["preprocessing"].items())))
-        families.setdefault(kind, []).append(classifier)
-    sums = [
-        len(family) * predict_photos(cfg, family[0], rows, None, precision=precision, model=Ensemble(family))
-        for family in families.values()
-    ]
-    return sum(sums[1:], start=sums[0]) / len(classifiers)
+        families.setdefault(kind, []).append(place)
+    found = []
+    for places in families.values():
+        members = [classifiers[place] for place in places]
+        logits = _predict(cfg, members[0], Ensemble(members), rows, None, precision=precision)
+        found.append(logits.set_axis(places, axis="columns"))
+    return pd.concat(found, axis="columns")[list(range(len(classifiers)))]
 
 
-def prediction_table(rows: pd.DataFrame, logits: pd.Series, *, threshold: float) -> pd.DataFrame:
-    """Returns the predictions of some photos.
+def prediction_table(rows: pd.DataFrame, logits: "pd.Series[float]", decision: Decision) -> pd.DataFrame:
+    """Returns the predictions of some photos by one model.
 
     Args:
         rows: Rows of a manifest.
-        logits: The logit of each, by photo id.
-        threshold: Probability from which a photo is called anaemic.
+        logits: The logit of each as the network gives it, by photo id.
+        decision: What makes of it the calibrated probability and, at its threshold, the prediction.
 
     Returns:
         One row per photo, with `PREDICTION_COLUMNS`.
     """
-    table = rows.assign(logit=rows["photo"].map(logits))
-    assert table["logit"].notna().all(), "a photo was not scored"
-    probability = probability_of(table["logit"].to_numpy(dtype=np.float64))
-    table = table.assign(probability=probability, prediction=(probability >= threshold).astype(int))
+    logit = rows["photo"].map(logits)
+    assert logit.notna().all(), "a photo was not scored"
+    probability = decision.probability(logit.to_numpy())
+    table = rows.assign(logit=logit, probability=probability, prediction=decision.decide(probability))
     return table[list(PREDICTION_COLUMNS)]
 
 
-def score_table(table: pd.DataFrame, *, class_weights: Sequence[float], threshold: float) -> dict[str, Any]:
-    """Returns the scores of a prediction table, each computed once on all of its rows."""
-    return score(
+def score_table(table: pd.DataFrame, *, class_weights: Sequence[float]) -> dict[str, Any]:
+    """Returns the scores of a prediction table, each computed once on all of its rows.
+
+    Loss and ranks are those of `logit`, as in training; what counts decisions counts those of `prediction`.
+    """
+    return score_decisions(
         table["label"].to_numpy(),
         table["logit"].to_numpy(dtype=np.float64),
+        table["prediction"].to_numpy(),
         class_weights=class_weights,
-        threshold=threshold,
     )
 
 
@@ -132,8 +114,37 @@ def number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"
 
 
-def _predict_logits(model: L.LightningModule, loader: DataLoader[Batch], trainer: L.Trainer) -> pd.Series:
-    """Returns the logit of each photo, float32, indexed by photo id; each photo stands once.
+def _predict(
+    cfg: DictConfig,
+    classifier: AnemiaClassifier,
+    model: AnemiaClassifier | Ensemble,
+    rows: pd.DataFrame,
+    facts: pd.DataFrame | None,
+    *,
+    precision: str,
+) -> pd.DataFrame:
+    """Returns what a model answers, be it the classifier or an ensemble with its trunk: float32 [photos, members]."""
+    scorer = wiring.build_scoring_trainer(cfg, precision=precision)
+    framing = Framing(**classifier.hparams["preprocessing"])
+    photos = PhotoDataset(PhotoRows.of(rows, facts), framing, None)
+    settings = feature_settings(cfg, precision=precision, framing=framing)
+    # A store that fails costs a scoring next to nothing, so nobody is told.
+    features = FrozenFeatures(classifier.network, settings, device=scorer.strategy.root_device, say=lambda _: None)
+    if facts is not None:
+        kinds = ("pixels", "layer3")
+        missing = {kind: features.missing(photos, facts, kind=kind, augmented=False, view=0) for kind in kinds}
+        features.make_room(missing)
+    dataset = features.dataset(photos, facts, entry="layer3", augmented=False)
+    batch_size = cfg.data.batch_size if "data" in cfg else cfg.batch_size
+    loader = evaluation_loader(dataset, photos.label, batch_size=batch_size)
+    try:
+        return _predict_logits(model, loader, scorer)
+    finally:
+        features.close()
+
+
+def _predict_logits(model: L.LightningModule, loader: DataLoader[Batch], trainer: L.Trainer) -> pd.DataFrame:
+    """Returns the logits of each photo, float32 [photos, members], by photo id; each photo stands once.
 
     Args:
         model: A classifier or an ensemble of them.
@@ -143,6 +154,6 @@ def _predict_logits(model: L.LightningModule, loader: DataLoader[Batch], trainer
     batches = cast("list[Predictions]", trainer.predict(model, loader))
     photos = [photo for batch in batches for photo in batch.photo]
     logits = torch.cat([batch.logit.cpu() for batch in batches])
-    series = pd.Series(logits.numpy(), index=photos, name="logit")
-    assert series.index.is_unique, "a photo was scored twice"
-    return series
+    table = pd.DataFrame(logits.reshape(len(photos), -1).numpy(), index=photos)
+    assert table.index.is_unique, "a photo was scored twice"
+    return table

@@ -8,6 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning.contracts import GRAINS
+from anemia_lightning.decision_check import decision_problems
 from anemia_lightning.errors import ConfigError
 from anemia_lightning.settings import compose, flat_settings
 
@@ -125,6 +126,7 @@ def _command_problems(cfg: DictConfig) -> Iterator[str]:
         yield from _crossval(cfg)
     if cfg.verb == "audit":
         yield from _audit(cfg)
+    yield from decision_problems(cfg)
     if cfg.verb == "evaluate" and (cfg.run is None) == (cfg.ckpt is None):
         yield "Give evaluate either run=FOLDER or ckpt=FILE."
 
@@ -219,8 +221,6 @@ def _choices(cfg: DictConfig) -> Iterator[str]:
     yield from _allowed(cfg, _MODEL_CHOICES)
     if cfg.data.batch_size < 1:
         yield f"data.batch_size must be at least 1, not {cfg.data.batch_size}."
-    if not 0 <= cfg.evaluation.threshold <= 1:
-        yield f"evaluation.threshold is a probability in [0, 1], not {cfg.evaluation.threshold}."
 
 
 def _fractions(cfg: DictConfig) -> Iterator[str]:

@@ -108,7 +108,6 @@ def build_classifier(cfg: DictConfig, *, class_weights: list[float]) -> AnemiaCl
     return AnemiaClassifier(
         **settings,
         class_weights=class_weights,
-        threshold=cfg.evaluation.threshold,
         seed=cfg.seed,
         preprocessing=build_framing(cfg).to_dict(),
         monitor=monitor,

@@ -1,6 +1,7 @@
 """Cross-validation as users run it: folds that do not leak, scores of photos that no model saw, resumption."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,26 +11,33 @@ import pandas as pd
 import pytest
 import torch
 from omegaconf import DictConfig
-from sklearn.metrics import roc_auc_score
+from PIL import Image, ImageOps
+from scipy.special import expit, logit
+from sklearn.metrics import recall_score, roc_auc_score
 
 from anemia_lightning.callbacks.checkpoint import read_checkpoint
 from anemia_lightning.cross_validation import CrossvalResult, cross_validate
 from anemia_lightning.errors import CheckpointUnreadableError, ConfigError, DataChangedError
-from anemia_lightning.evaluation import load_classifier
 from anemia_lightning.fold_scores import read_predictions
+from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.prediction import find_checkpoints, predict_source
 from anemia_lightning.resuming import continue_overrides
 from anemia_lightning.run_folder import RunFolder
 from anemia_lightning.settings import compose
 from anemia_lightning.settings_check import check_settings
+from anemia_lightning.training import train_run
 
 Compose = Callable[..., DictConfig]
+
+SHARES = "split.fractions={train: 0.5, val: 0.3, test: 0.2}"
+"""Validation photos enough to calibrate."""
 
 
 @pytest.fixture(scope="module")
 def compose_crossval(tiny_overrides: list[str]) -> Compose:
     def compose_tiny(run_dir: Path, *overrides: str) -> DictConfig:
         quick = ["trainer.max_epochs=1", "callbacks.unfreeze.phases=[]", "folds=3", f"paths.root={run_dir.parent}"]
+        quick += [SHARES, "evaluation.calibration=platt"]
         return compose("crossval", [*tiny_overrides, *quick, *overrides], run_dir=run_dir)
 
     return compose_tiny
@@ -38,6 +46,10 @@ def compose_crossval(tiny_overrides: list[str]) -> Compose:
 @pytest.fixture(scope="module")
 def finished(compose_crossval: Compose, tmp_path_factory: pytest.TempPathFactory) -> CrossvalResult:
     return cross_validate(compose_crossval(tmp_path_factory.mktemp("cv") / "run"))
+
+
+def decision_of(folder: RunFolder) -> Decision:
+    return Decision.from_dict(json.loads(folder.decision.read_text()))
 
 
 def fold_names(result: CrossvalResult) -> list[str]:
@@ -68,6 +80,30 @@ def test_pooled_scores_are_those_of_all_predictions(finished: CrossvalResult) ->
     for name, found in scores["folds"].items():
         rows = table[table["fold"] == name]
         assert found["auroc"] == pytest.approx(roc_auc_score(rows["label"], rows["logit"]))
+
+
+def test_each_fold_decides_by_what_its_own_validation_photos_chose(finished: CrossvalResult) -> None:
+    decisions = []
+    for name, rows in finished.predictions.groupby("fold"):
+        decision = decision_of(RunFolder(finished.folder / "folds" / str(name)))
+        assert rows["probability"].to_numpy() == pytest.approx(decision.probability(rows["logit"]), rel=1e-6)
+        assert (rows["prediction"] == decision.decide(rows["probability"])).all()
+        decisions.append((decision.threshold.value, decision.scaling.slope))
+    assert len(set(decisions)) == 3
+    table, pooled = finished.predictions, finished.scores["pooled"]
+    assert pooled["sensitivity"] == recall_score(table["label"], table["prediction"])
+    assert pooled["specificity"] == recall_score(table["label"], table["prediction"], pos_label=0)
+
+
+def test_what_a_fold_could_not_do_is_said(
+    finished: CrossvalResult, compose_crossval: Compose, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cross_validate(compose_crossval(finished.folder))
+    said = capsys.readouterr().out
+    for name in fold_names(finished):
+        for note in decision_of(RunFolder(finished.folder / "folds" / name)).notes:
+            assert f"Note: {name}: {note}" in said
+    assert "Conformal sets: " in said, "so few photos are too few for sets"
 
 
 def test_baselines_judge_the_same_photos(finished: CrossvalResult) -> None:
@@ -123,50 +159,39 @@ def test_resuming_with_other_photos_is_refused(
         cross_validate(compose_crossval(tmp_path / "run"))
 
 
-def test_the_labels_of_the_held_out_fold_change_no_weight(
+def test_labels_and_photos_of_the_held_out_fold_change_neither_weights_nor_decision(
     finished: CrossvalResult, tiny_overrides: list[str], tmp_path: Path
 ) -> None:
-    from anemia_lightning.data.sources.table import read_table
-    from anemia_lightning.training import train_run
-
-    del read_table
     name = fold_names(finished)[0]
     held_out = pd.read_csv(finished.folder / "splits" / f"{name}.csv").query("split == 'test'")["photo"]
     root = Path(next(each for each in tiny_overrides if each.startswith("data.root=")).removeprefix("data.root="))
-    (drawn,) = root.glob("separation-*")
+    drawn = shutil.copytree(next(root.glob("separation-*")), tmp_path / "drawn")
     rows = pd.read_csv(drawn / "manifest.csv")
     is_held_out = rows["photo"].isin(held_out)
     assert 0 < rows.loc[is_held_out, "label"].mean() < 1
-    rows["split"] = "train"
-    rows.loc[is_held_out, "split"] = "test"
-    states = []
-    for flipped in (False, True):
-        labels = rows["label"].where(~is_held_out | (not flipped), 1 - rows["label"])
-        table = rows.assign(label=labels)[["path", "label", "patient", "split"]]
-        table.to_csv(tmp_path / f"{flipped}.csv", index=False)
-        settings = [
-            each for each in tiny_overrides if not each.startswith(("data.root=", "data.patients", "data.photos"))
-        ]
-        cfg = compose(
-            "train",
-            [
-                *settings,
-                "data=table",
-                f"data.root={drawn}",
-                f"data.table={tmp_path / f'{flipped}.csv'}",
-                "data.columns.photo=path",
-                "trainer.max_epochs=1",
-                "callbacks.unfreeze.phases=[]",
-                f"paths.root={tmp_path}",
-            ],
-            run_dir=tmp_path / f"run_{flipped}",
-        )
-        run = RunFolder(train_run(cfg).folder)
-        states.append((read_checkpoint(run.best)["state_dict"], read_predictions(run, "test")))
-    (one, before), (other, after) = states
+    rows = rows.assign(split=np.where(is_held_out, "test", "train"))
+
+    def train(case: str, table: pd.DataFrame) -> tuple[Any, str, pd.DataFrame]:
+        table[["path", "label", "patient", "split"]].to_csv(tmp_path / f"{case}.csv", index=False)
+        theirs = ("data.root=", "data.patients", "data.photos")
+        settings = [each for each in tiny_overrides if not each.startswith(theirs)]
+        settings += ["data=table", f"data.root={drawn}", f"data.table={tmp_path / case}.csv", "data.columns.photo=path"]
+        settings += ["trainer.max_epochs=1", "callbacks.unfreeze.phases=[]", f"paths.root={tmp_path}", SHARES]
+        run = RunFolder(train_run(compose("train", settings, run_dir=tmp_path / case)).folder)
+        return read_checkpoint(run.best), run.decision.read_text(), read_predictions(run, "test")
+
+    checkpoint, decision, before = train("as_drawn", rows)
+    flipped = rows.assign(label=rows["label"].where(~is_held_out, 1 - rows["label"]))
+    for path in rows.loc[is_held_out, "path"]:
+        with Image.open(drawn / path) as photo:
+            ImageOps.invert(photo.convert("RGB")).save(drawn / path)
+    other, decision_then, after = train("flipped_and_inverted", flipped)
     assert (before["label"] != after["label"]).all()
-    assert all(torch.equal(one[key], other[key]) for key in one)
-    assert before["logit"].equals(after["logit"])
+    assert (before["logit"] != after["logit"]).all()
+    for key, value in checkpoint["state_dict"].items():
+        assert torch.equal(value, other["state_dict"][key])
+    assert decision == decision_then
+    assert checkpoint["hyper_parameters"]["decision"] == other["hyper_parameters"]["decision"]
 
 
 def test_sites_are_left_out_one_by_one(compose_crossval: Compose, tmp_path: Path) -> None:
@@ -182,7 +207,7 @@ def test_side_by_side_and_one_by_one_agree(finished: CrossvalResult, compose_cro
     assert (tmp_path / "run" / "folds" / fold_names(beside)[0] / "fold.log").read_text()
 
 
-def test_predict_averages_the_logits_of_all_folds(finished: CrossvalResult, drawn_photos: Path, tmp_path: Path) -> None:
+def test_all_folds_predict_together(finished: CrossvalResult, drawn_photos: Path, tmp_path: Path) -> None:
     (drawn,) = drawn_photos.glob("separation-*")
 
     def predict(ckpt: Path, name: str) -> pd.DataFrame:
@@ -199,7 +224,13 @@ def test_predict_averages_the_logits_of_all_folds(finished: CrossvalResult, draw
     ]
     mean = np.mean([table["logit"] for table in single], axis=0)
     assert together["logit"].to_numpy() == pytest.approx(mean, rel=1e-6)
-    assert load_classifier(find_checkpoints(finished.folder)[0]).hparams["threshold"] == 0.5
+    # Each fold's probability is calibrated before the mean of its log-odds is taken.
+    calibrated = np.mean([logit(table["probability"]) for table in single], axis=0)
+    assert together["probability"].to_numpy() == pytest.approx(expit(calibrated), abs=1e-5)
+    decisions = [decision_of(RunFolder(finished.folder / "folds" / name)) for name in fold_names(finished)]
+    threshold = np.mean([decision.threshold.value for decision in decisions])
+    assert (together["prediction"] == (together["probability"] >= threshold)).all()
+    assert 0 < together["prediction"].sum() < len(together)
 
 
 def test_an_unfinished_cross_validation_cannot_predict(tmp_path: Path) -> None:

@@ -1,38 +1,134 @@
 """Scoring a finished model again, and on photos that it has never met."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
+from scipy.special import expit
 
-from anemia_lightning.errors import DataChangedError, OverlapError, RunNotFoundError
+from anemia_lightning.callbacks.checkpoint import DurableCheckpointIO, read_checkpoint
+from anemia_lightning.contracts import PREDICTION_COLUMNS
+from anemia_lightning.errors import DataChangedError, NoConformalSetsError, OverlapError, RunNotFoundError
 from anemia_lightning.evaluation import evaluate_checkpoint, evaluate_run
+from anemia_lightning.metrics.conformal import ABSTAIN
+from anemia_lightning.metrics.decision import Decision
+from anemia_lightning.metrics.thresholds import choose_threshold
 from anemia_lightning.predict import predict
+from anemia_lightning.prediction import predict_source
 from anemia_lightning.settings import compose
 from anemia_lightning.training import train_run
 
 SMALL = ("experiment=quick", "data.image_size=32", "data.patients=24", "data.photos=48", "trainer.accelerator=cpu")
 
 
+# Enough validation photos to calibrate and to choose sets; in full precision, so that only the order of sums differs.
+DECIDED = (
+    "split.fractions={train: 0.5, val: 0.3, test: 0.2}",
+    "evaluation.threshold=sensitivity:0.8",
+    "evaluation.calibration=platt",
+    "evaluation.coverage=0.6",
+    "trainer.precision=32-true",
+)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("trained")
-    overrides = [*SMALL, f"paths.root={root}", "data.resize=letterbox", "evaluation.threshold=0.4"]
+    overrides = [*SMALL, *DECIDED, f"paths.root={root}", "data.resize=letterbox"]
     return train_run(compose("train", overrides, run_dir=root / "run")).folder
+
+
+def decision_of(folder: Path) -> Decision:
+    return Decision.from_dict(json.loads((folder / "decision.json").read_text()))
+
+
+def predictions_of(folder: Path, file: str = "predictions_test.csv") -> pd.DataFrame:
+    return pd.read_csv(folder / file, keep_default_na=False)
+
+
+def evaluate(run: Path, folder: Path, *overrides: str) -> dict[str, Any]:
+    settings = [f"run={run}", "trainer.accelerator=cpu", "trainer.precision=32-true", *overrides]
+    return evaluate_run(compose("evaluate", settings, run_dir=folder))
 
 
 def test_a_run_scores_exactly_what_training_wrote(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cfg = compose("evaluate", [f"run={run}", "trainer.accelerator=cpu"], run_dir=tmp_path / "again")
-    scores = evaluate_run(cfg)
+    scores = evaluate(run, tmp_path / "again")
     assert scores["test"] == json.loads((run / "metrics.json").read_text())["test"]
     assert "starts from random weights" in capsys.readouterr().out
     again = (tmp_path / "again" / "predictions_test.csv").read_text()
     assert again == (run / "predictions_test.csv").read_text()
+    assert (tmp_path / "again" / "decision.json").read_text() == (run / "decision.json").read_text()
+    assert decision_of(run).scaling.slope != 1, "what was chosen is not what there would be without a choice"
+
+
+def test_a_threshold_of_the_user_changes_decisions_and_no_probability(run: Path, tmp_path: Path) -> None:
+    before, carried = predictions_of(run), decision_of(run)
+    highest = float(before["probability"].max())
+    scores = evaluate(run, tmp_path, f"evaluation.threshold={highest}")
+    after = predictions_of(tmp_path)
+    pd.testing.assert_frame_equal(after.drop(columns="prediction"), before.drop(columns="prediction"))
+    assert 0 < before["prediction"].sum() != after["prediction"].sum() <= 1
+    assert scores["test"]["tp"] + scores["test"]["fp"] == after["prediction"].sum()
+    assert decision_of(tmp_path) == carried.at(highest)
+
+
+def test_choosing_anew_by_the_rules_of_the_run_gives_what_training_chose(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate(run, tmp_path, "evaluation.refit=true")
+    assert decision_of(tmp_path) == decision_of(run)
+    assert (tmp_path / "predictions_test.csv").read_text() == (run / "predictions_test.csv").read_text()
+    assert "Warning: evaluation.refit=true: threshold, calibration and conformal sets" in capsys.readouterr().out
+
+
+def test_choosing_anew_by_another_rule_looks_at_validation_photos_and_leaves_the_model_alone(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = (run / "checkpoints" / "best.ckpt").read_bytes()
+    evaluate(run, tmp_path, "evaluation.refit=true", "evaluation.threshold=cost:0.2")
+    val, found, carried = predictions_of(run, "predictions_val.csv"), decision_of(tmp_path), decision_of(run)
+    assert found.threshold == choose_threshold(val["label"], val["probability"], "cost:0.2")
+    assert (found.scaling, found.conformal) == (carried.scaling, carried.conformal)
+    said = capsys.readouterr().out
+    assert f"chosen anew on the run's {len(val)} validation photos. The model still carries others: " in said
+    assert f"threshold {carried.threshold.value:.3g} (sensitivity>=0.8)" in said
+    assert (run / "checkpoints" / "best.ckpt").read_bytes() == model
+
+
+@pytest.fixture
+def old_run(run: Path, tmp_path: Path) -> Path:
+    """The run as an earlier version would have left it: without a decision, with a threshold."""
+    old = shutil.copytree(run, tmp_path / "old")
+    (old / "decision.json").unlink()
+    content = read_checkpoint(old / "checkpoints" / "best.ckpt")
+    del content["hyper_parameters"]["decision"]
+    content["hyper_parameters"]["threshold"] = 0.4
+    DurableCheckpointIO().save_checkpoint(content, old / "checkpoints" / "best.ckpt")
+    settings = OmegaConf.load(old / "config_resolved.yaml")
+    settings.evaluation = {"threshold": 0.4}
+    OmegaConf.save(settings, old / "config_resolved.yaml")
+    return old
+
+
+def test_a_model_of_an_earlier_version_decides_at_its_threshold_and_says_so(
+    old_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate(old_run, tmp_path / "again")
+    table = predictions_of(tmp_path / "again")
+    assert table["probability"].to_numpy() == pytest.approx(expit(table["logit"]), rel=1e-7)
+    assert (table["prediction"] == (table["probability"] >= 0.4)).all()
+    sentence = "Note: Threshold: it is fixed at 0.4, since the model carries no decision made on validation photos."
+    assert sentence in capsys.readouterr().out
+    evaluate(old_run, tmp_path / "anew", "evaluation.refit=true", "evaluation.threshold=youden")
+    assert decision_of(tmp_path / "anew").threshold.rule == "youden"
+    assert decision_of(tmp_path / "anew").scaling.method == "temperature"
 
 
 def test_another_precision_is_said(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,29 +156,72 @@ def test_a_missing_run_is_told(tmp_path: Path) -> None:
         evaluate_run(compose("evaluate", [f"run={tmp_path}"], run_dir=tmp_path / "again"))
 
 
-def test_a_checkpoint_scores_other_data_with_its_own_framing_and_threshold(run: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_scores_other_data_with_its_own_framing_and_decision(run: Path, tmp_path: Path) -> None:
     overrides = [f"ckpt={run}/checkpoints/best.ckpt", "data=realistic", "data.patients=12", "data.photos=24"]
     overrides += [f"paths.root={tmp_path}", "trainer.accelerator=cpu"]
     scores = evaluate_checkpoint(compose("evaluate", overrides, run_dir=tmp_path / "other"))
-    table = pd.read_csv(tmp_path / "other" / "predictions_test.csv")
+    table, decision = predictions_of(tmp_path / "other"), decision_of(run)
     assert scores["test"]["n"] == len(table) == 24
-    assert ((table["probability"] >= 0.4) == (table["prediction"] == 1)).all()
+    assert table["probability"].to_numpy() == pytest.approx(decision.probability(table["logit"]), rel=1e-6)
+    assert (table["prediction"] == decision.decide(table["probability"])).all()
+    assert decision_of(tmp_path / "other") == decision
+
+
+def predict_all(run: Path, folder: Path, *overrides: str, ckpt: Path | None = None) -> pd.DataFrame:
+    photos = next((run.parent / "data" / "synthetic").iterdir()) / "photos"
+    settings = [f"ckpt={ckpt or run / 'checkpoints' / 'best.ckpt'}", f"source={photos}", "trainer=cpu"]
+    return predict_source(compose("predict", [*settings, "trainer.precision=32-true", *overrides], run_dir=folder))
 
 
 def test_predict_agrees_with_the_predictions_of_training(run: Path, tmp_path: Path) -> None:
     trained = pd.read_csv(run / "predictions_test.csv")
     photos = next((run.parent / "data" / "synthetic").iterdir()) / "photos"
     overrides = [f"ckpt={run}/checkpoints/best.ckpt", f"source={photos}", "trainer.accelerator=cpu"]
-    table = predict(compose("predict", overrides, run_dir=tmp_path / "predicted"))
+    table = predict(compose("predict", [*overrides, "trainer.precision=32-true"], run_dir=tmp_path / "predicted"))
     assert len(table) == 48
     assert "label" not in table
     trained["photo"] = trained["photo"].str.rsplit("/").str[-1]
     both = trained.merge(table, on="photo", suffixes=("", "_again"))
     assert len(both) == len(trained)
     # Other batches, other blocking of the sums.
-    assert (both["logit"] - both["logit_again"]).abs().max() < 0.02
+    assert (both["logit"] - both["logit_again"]).abs().max() < 1e-4
+    assert (both["probability"] - both["probability_again"]).abs().max() < 1e-5
+    assert (both["prediction"] == both["prediction_again"]).all()
     one = predict(compose("predict", [*overrides[:1], f"source={photos / both['photo'][0]}"], run_dir=tmp_path / "one"))
     assert one["photo"].tolist() == [both["photo"][0]]
+
+
+def test_predict_can_abstain(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = predict_all(run, tmp_path / "all")
+    decision = decision_of(run)
+    assert "abstained" not in whole
+    table = predict_all(run, tmp_path / "sure", "abstain=true")
+    written = predictions_of(tmp_path / "sure", "predictions.csv")
+    assert list(written) == [name for name in (*PREDICTION_COLUMNS, "abstained") if name != "label"]
+    answers, sets = decision.answers(table["probability"]), decision.sets(table["probability"])
+    assert answers is not None
+    assert sets is not None
+    is_answered = answers != ABSTAIN
+    assert 0 < is_answered.sum() < len(table)
+    assert (written["prediction"] == np.where(is_answered, answers, "").astype(str)).all()
+    assert (written["prediction"][is_answered] == whole["prediction"][is_answered].astype(str)).all()
+    reasons = {0: "neither label fits", 1: "only the label across the threshold fits", 2: "both labels are possible"}
+    expected = ["" if sure else reasons[size] for sure, size in zip(is_answered, sets.sum(axis=1), strict=True)]
+    assert written["abstained"].tolist() == expected
+    assert f"{answers[is_answered].sum()} called anaemic, {(~is_answered).sum()} without a prediction," in (
+        capsys.readouterr().out
+    )
+
+
+def test_without_sets_a_model_cannot_abstain(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(NoConformalSetsError, match=r"conformal sets in .*last\.ckpt.* evaluation\.coverage=0\.9"):
+        predict_all(run, tmp_path, "abstain=true", ckpt=run / "checkpoints" / "last.ckpt")
+
+
+def test_predict_takes_a_threshold_of_the_user(run: Path, tmp_path: Path) -> None:
+    table = predict_all(run, tmp_path, "threshold=0.9")
+    assert 0 < table["prediction"].sum() < len(table)
+    assert (table["prediction"] == (table["probability"] >= 0.9)).all()
 
 
 class TestPhotographsThatTheModelHasMet:

@@ -1,6 +1,7 @@
 """What a training run does when weights or memory are missing, and what it writes."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from anemia_lightning.contracts import PREDICTION_COLUMNS, SPLIT_COLUMNS
 from anemia_lightning.errors import MemoryExhaustedError, WeightsUnavailableError
+from anemia_lightning.evaluation import evaluate_run
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.settings import compose
 from anemia_lightning.training import train_run
@@ -101,6 +103,7 @@ def test_the_run_folder_holds_what_is_promised(run: Path) -> None:
         "splits.csv",
         "metrics.csv",
         "metrics.json",
+        "decision.json",
         "predictions_val.csv",
         "predictions_test.csv",
         "checkpoints/best.ckpt",
@@ -121,6 +124,12 @@ def test_the_run_folder_holds_what_is_promised(run: Path) -> None:
     assert card["status"] == "finished"
     assert card["precision"] in ("bf16-mixed", "32-true")
     assert card["stop_reason"] == "trainer.max_epochs=3 reached"
+
+
+def test_scoring_again_gives_the_same_in_whatever_precision_the_machine_trains(run: Path, tmp_path: Path) -> None:
+    evaluate_run(compose("evaluate", [f"run={run}", "trainer.accelerator=cpu"], run_dir=tmp_path))
+    for name in ("predictions_test.csv", "decision.json"):
+        assert (tmp_path / name).read_bytes() == (run / name).read_bytes()
 
 
 def test_each_test_photo_is_scored_once_and_no_patient_is_on_two_sides(run: Path) -> None:
@@ -168,10 +177,19 @@ def test_photographs_can_be_kept_out(tmp_path: Path) -> None:
     assert "training photos" not in (folder / "report.html").read_text()
 
 
-def test_random_weights_and_leaky_data_are_labelled(tmp_path: Path) -> None:
+def test_random_weights_and_leaky_data_and_what_too_few_photos_could_not_choose_are_labelled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     overrides = [*SMALL, f"paths.root={tmp_path}", "data.caution='These photographs leak.'"]
     folder = train_run(compose("train", overrides, run_dir=tmp_path / "run")).folder
     page = (folder / "report.html").read_text()
     assert "These photographs leak." in page
     assert "starts from random weights, by choice" in page
     assert len(json.loads((folder / "run.json").read_text())["warnings"]) == 2
+    notes = json.loads((folder / "decision.json").read_text())["notes"]
+    said = capsys.readouterr().out
+    sentence = r"The logits are left as they are: \d photos are fewer than 10\."
+    for text in (notes[0], page, said):
+        assert re.search(sentence, text)
+    assert "Note: Conformal sets: " in said
+    assert re.search(r"Decided by: threshold 0\.\d+ \(youden\); temperature 1; sets that hold the label of 90 %", said)

@@ -23,9 +23,12 @@ from scipy.special import expit
 from sklearn.metrics import accuracy_score, log_loss, recall_score, roc_auc_score
 from torchvision import models
 
-from anemia_lightning import training, wiring
+from anemia_lightning import finishing, training, wiring
 from anemia_lightning.callbacks.checkpoint import read_checkpoint
+from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.finishing import Fit, finish_run
+from anemia_lightning.metrics.decision import Decision, fit_decision
+from anemia_lightning.metrics.scaling import UNSCALED
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.photos import prepare_photos
 from anemia_lightning.randomness import dropout_keep
@@ -231,6 +234,8 @@ def assert_same_run(one: Path, other: Path) -> None:
         for checkpoint in (left, right):
             # Lightning counts its own steps of the schedule, which come after the checkpoint and do nothing here.
             del checkpoint["loops"]["fit_loop"]["epoch_loop.scheduler_progress"]
+            # Chosen after the fit, where there is a scoring.
+            del checkpoint["hyper_parameters"]["decision"]
         assert list(differences(left, right)) == []
     assert (one / "metrics.csv").read_bytes() == (other / "metrics.csv").read_bytes()
 
@@ -385,6 +390,87 @@ class TestCheckpoint:
         assert opened.hparams["preprocessing"]["size"] == 32
 
 
+RULES = (
+    "trainer.max_epochs=2",
+    RELEASED_AT_1,
+    "split.fractions={train: 0.4, val: 0.4, test: 0.2}",
+    "evaluation.calibration=platt",
+    "evaluation.coverage=0.6",
+)
+"""A run with as many validation photos as it takes to calibrate."""
+
+
+@pytest.fixture(scope="module")
+def decided(tiny_cfg: ComposeTiny, fit_only: FitOnly, tmp_path_factory: pytest.TempPathFactory) -> Fit:
+    """A run of two epochs that has chosen how its model decides."""
+    folder = tmp_path_factory.mktemp("decided") / "run"
+    return fit_only(tiny_cfg(folder, *RULES, SNAPSHOTS), score=True)
+
+
+class TestDecision:
+    def test_the_best_model_carries_what_its_validation_photos_chose(self, decided: Fit) -> None:
+        table = pd.read_csv(decided.folder.predictions("val")).sort_values("photo")
+        rows = decided.datamodule.rows("val").sort_values("photo")
+        # The logits of a table have nine digits, which is all of a float32.
+        logits = table["logit"].to_numpy(np.float32)
+        clusters = independent_groups(rows)
+        chosen = fit_decision(table["label"], logits, scaling="platt", coverage=0.6, clusters=clusters)
+        assert chosen.scaling.slope != 1
+        assert AnemiaClassifier.load_from_checkpoint(decided.folder.best).decision == chosen
+        assert Decision.from_dict(json.loads(decided.folder.decision.read_text())) == chosen
+
+    def test_both_tables_hold_its_probabilities_and_predictions(self, decided: Fit) -> None:
+        decision = AnemiaClassifier.load_from_checkpoint(decided.folder.best).decision
+        for split in ("val", "test"):
+            table = pd.read_csv(decided.folder.predictions(split))
+            assert table["probability"].to_numpy() == pytest.approx(decision.probability(table["logit"]), rel=1e-6)
+            assert (table["prediction"] == decision.decide(table["probability"])).all()
+            scores = json.loads(decided.folder.metrics_json.read_text())[split]
+            assert scores["acc"] == accuracy_score(table["label"], table["prediction"])
+            assert scores["sensitivity"] == recall_score(table["label"], table["prediction"])
+
+    def test_nothing_but_the_decision_was_added_to_the_checkpoint(self, decided: Fit) -> None:
+        best = int(decided.card.content["best_epoch"])
+        folder = decided.folder.path
+        before = read_checkpoint(folder.with_name(f"run-after-{best}") / "checkpoints" / "best.ckpt")
+        after = read_checkpoint(decided.folder.best)
+        assert before["hyper_parameters"]["decision"] is None
+        before["hyper_parameters"]["decision"] = after["hyper_parameters"]["decision"]
+        assert list(differences(before, after)) == []
+        assert read_checkpoint(decided.folder.last)["hyper_parameters"]["decision"] is None
+
+    def test_last_decides_at_the_threshold_of_its_curves_and_says_so(self, decided: Fit) -> None:
+        decision = AnemiaClassifier.load_from_checkpoint(decided.folder.last).decision
+        assert (decision.threshold.value, decision.scaling) == (0.5, UNSCALED)
+        assert decision.notes == [
+            "Threshold: it is fixed at 0.5, since the model carries no decision made on validation photos."
+        ]
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("step", ["carry_decision", "write_decision", "write_predictions"])
+    def test_a_run_killed_while_it_decides_ends_alike(
+        self, step: str, decided: Fit, tiny_cfg: ComposeTiny, fit_only: FitOnly, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = decided.folder.path.with_name(f"killed-at-{step}")
+        shutil.copytree(decided.folder.path.with_name("run-after-1"), folder)
+        cfg = tiny_cfg(folder, *RULES, f"resume={folder}/checkpoints/last.ckpt")
+
+        def kill(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(finishing, step, kill)
+            with pytest.raises(KeyboardInterrupt):
+                fit_only(cfg, score=True)
+        assert not (folder / "metrics.json").exists()
+        fit_only(cfg, score=True)
+        for name in ("decision.json", "predictions_val.csv", "predictions_test.csv", "metrics.json"):
+            assert (folder / name).read_bytes() == (decided.folder.path / name).read_bytes()
+        ours, theirs = (read_checkpoint(place / "checkpoints/best.ckpt") for place in (folder, decided.folder.path))
+        assert ours["hyper_parameters"] == theirs["hyper_parameters"]
+        assert list(differences(ours["state_dict"], theirs["state_dict"])) == []
+
+
 class TestScores:
     def test_the_curves_at_the_best_epoch_are_scikit_learns_scores_of_the_predictions(self, whole: Fit) -> None:
         best = int(whole.card.content["best_epoch"])
@@ -400,6 +486,9 @@ class TestScores:
             "val/specificity": recall_score(label, probability >= 0.5, pos_label=0),
         }
         assert dict(logged[[*expected]]) == pytest.approx(expected, abs=1e-6)
+        # Whatever calibration does to the probabilities.
+        final = json.loads(whole.folder.metrics_json.read_text())["val"]
+        assert (final["loss"], final["auroc"]) == pytest.approx((expected["val/loss"], expected["val/auroc"]), abs=1e-6)
 
     def test_the_best_epoch_is_the_one_with_the_lowest_loss(self, whole: Fit) -> None:
         losses = pd.read_csv(whole.folder.metrics_csv)["val/loss"]

@@ -11,7 +11,7 @@ from anemia_lightning.model.classifier import AnemiaClassifier, Predictions
 
 
 class Ensemble(L.LightningModule):
-    """Predicts the mean of its members' logits.
+    """Predicts the logit of each of its members, which are joined where each member's decision is known.
 
     Args:
         members: Classifiers with equal trunks, so that one pass through it serves all.
@@ -22,6 +22,6 @@ class Ensemble(L.LightningModule):
         self.members = nn.ModuleList(members)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Predictions:
-        """Returns the mean logit of each photo of a batch."""
+        """Returns the logits of each photo of a batch, [B, members]."""
         logits = [member.predict_step(batch, batch_idx).logit for member in self.members]  # type: ignore[operator]
-        return Predictions(batch.photo, torch.stack(logits).mean(dim=0))
+        return Predictions(batch.photo, torch.stack(logits, dim=1))

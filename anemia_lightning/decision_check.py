@@ -1,0 +1,53 @@
+"""Refuses settings of threshold, calibration and conformal sets that cannot be."""
+
+from collections.abc import Iterator
+
+from omegaconf import DictConfig
+
+from anemia_lightning.errors import ConfigError
+
+CALIBRATIONS = ("temperature", "platt", "none")
+
+
+def decision_problems(cfg: DictConfig) -> Iterator[str]:
+    """Yields what is wrong with the settings by which a command decides, in sentences."""
+    if cfg.verb == "predict":
+        yield from _threshold(cfg.threshold, "threshold", is_carried=True)
+    elif cfg.verb == "evaluate":
+        yield from _threshold(cfg.evaluation.threshold, "evaluation.threshold", is_carried=not cfg.evaluation.refit)
+        if cfg.evaluation.refit and cfg.run is None:
+            yield (
+                "evaluation.refit=true chooses on the validation photos of a run: give run=FOLDER, "
+                "or leave the decision to what the checkpoint carries."
+            )
+    elif "evaluation" in cfg:
+        yield from _fitted(cfg.evaluation)
+
+
+def _fitted(evaluation: DictConfig) -> Iterator[str]:
+    if evaluation.threshold is None:
+        yield "evaluation.threshold must be a rule or a number: nothing is carried yet."
+    yield from _threshold(evaluation.threshold, "evaluation.threshold", is_carried=False)
+    if evaluation.calibration not in CALIBRATIONS:
+        yield f"evaluation.calibration is one of {', '.join(CALIBRATIONS)}, not {evaluation.calibration}."
+    coverage = evaluation.coverage
+    if coverage is not None and not 0 < coverage < 1:
+        hint = f" Did you mean {coverage / 100:g}?" if 1 < coverage < 100 else ""  # noqa: PLR2004  percent, the likeliest slip
+        yield f"evaluation.coverage is a share between 0 and 1, or null for no sets, not {coverage}.{hint}"
+
+
+def _threshold(rule: object, setting: str, *, is_carried: bool) -> Iterator[str]:
+    """Checks a rule; where the carried decision is used, only a number can take the threshold's place."""
+    if rule is None:
+        return
+    # NumPy comes with it, which no answer to --help should wait for.
+    from anemia_lightning.metrics.thresholds import parse_rule
+
+    try:
+        parsed = parse_rule(str(rule), setting=setting)
+    except ConfigError as error:
+        yield from error.problems
+        return
+    if is_carried and parsed.name != "fixed":
+        how = ", or choose anew with run=FOLDER evaluation.refit=true" if setting.startswith("evaluation") else ""
+        yield f"{setting}={rule} is chosen on validation photos, and here are none: give a number such as 0.4{how}."
