@@ -68,8 +68,8 @@ def compare_views(runs: Runs, *, resamples: int = 2000, seed: int = 0) -> dict[s
         assert table["photo"].equals(first["photo"]), "all runs predict the same photos"
     names = [(views, number) for views, each in tables.items() for number in range(len(each))]
     models = [
-        ResampledScores(labels, tables[views][number]["logit"].to_numpy(), cluster, threshold=0.5)
-        for views, number in names
+        ResampledScores(labels, logits, cluster, called=logits >= 0)
+        for logits in (tables[views][number]["logit"].to_numpy() for views, number in names)
     ]
     found = dict(zip(names, resample(models, cluster, resamples=resamples, seed=seed), strict=True))
     aurocs = {views: [found[views, n][0]["auroc"] for n in range(len(each))] for views, each in tables.items()}

@@ -133,18 +133,18 @@ def score_differences(
     """
     (known, one), (_, other) = checked(labels, first), checked(labels, second)
     cluster = numbered(clusters, len(known))
-    both = list(zip((one, other), thresholds, strict=True))
-    models = [ResampledScores(known, logits, cluster, threshold=threshold) for logits, threshold in both]
+    both = (one, other)
+    called = [decisions_of(logits, cut) == 1 for logits, cut in zip(both, thresholds, strict=True)]
+    models = [ResampledScores(known, logits, cluster, called=each) for logits, each in zip(both, called, strict=True)]
     (value, drawn), (its_value, its_drawn) = resample(
         models, cluster, resamples=resamples, seed=seed, progress=progress
     )
-    called = [decisions_of(logits, threshold) == 1 for logits, threshold in both]
     found = {}
     for name in [name for name in NAMES if name != "prevalence"]:
         faults = defects(name, known == 1, called, cluster, unit=unit)
         gaps = drawn[name] - its_drawn[name]
         interval = percentile_interval(value[name] - its_value[name], gaps, faults, level=level)
-        p = None if interval.low is None else _chance(gaps)
+        p = None if interval.low is None else two_sided_p(gaps)
         found[name] = ScoreDifference(_known(value[name]), _known(its_value[name]), interval, p)
     return found
 
@@ -209,7 +209,7 @@ def _few(what: str, photos: Iterable[object]) -> str:
     return f"{len(named)} {what} ({', '.join(named[:_MOST_NAMED])}{more})" if named else ""
 
 
-def _chance(gaps: Values) -> float:
+def two_sided_p(gaps: Values) -> float:
     """Returns the two-sided p of no difference, from differences drawn around the one found."""
     defined = gaps[~np.isnan(gaps)]
     least = min(int(np.sum(defined <= 0)), int(np.sum(defined >= 0)))

@@ -142,7 +142,7 @@ def score_intervals(
     known, odds = checked(labels, logits)
     cluster = numbered(clusters, len(known))
     called = decisions_of(odds, threshold) == 1
-    scores = ResampledScores(known, odds, cluster, threshold=threshold)
+    scores = ResampledScores(known, odds, cluster, called=called)
     values, drawn = resample([scores], cluster, resamples=resamples, seed=seed, progress=progress)[0]
     faults = {name: defects(name, known == 1, [called], cluster, unit=unit) for name in NAMES}
     return {name: percentile_interval(values[name], drawn[name], faults[name], level=level) for name in NAMES}

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from anemia_lightning.metrics.scores import decisions_of, log_losses, probability_of
+from anemia_lightning.metrics.scores import log_losses, probability_of
 
 Times = NDArray[np.int64]
 """How often each resample holds each cluster, [R, C]."""
@@ -77,18 +77,25 @@ class ResampledScores:
 
     Args:
         labels: int [N], 0 or 1.
-        logits: float [N], finite.
+        logits: float [N], finite: what orders the photos.
         cluster: int [N], each photo's cluster: a column of the times.
-        threshold: Smallest probability that counts as anaemic.
+        called: bool [N], which photos are called anaemic.
+        scaled: float [N], the log-odds of which Brier score and log-loss are; None takes the logits.
     """
 
     def __init__(
-        self, labels: NDArray[np.int64], logits: NDArray[np.float64], cluster: NDArray[np.int64], *, threshold: float
+        self,
+        labels: NDArray[np.int64],
+        logits: NDArray[np.float64],
+        cluster: NDArray[np.int64],
+        *,
+        called: NDArray[np.bool_],
+        scaled: NDArray[np.float64] | None = None,
     ) -> None:
-        anaemic, called = labels == 1, decisions_of(logits, threshold) == 1
+        anaemic, odds = labels == 1, logits if scaled is None else scaled
         self._ranking = Ranking(anaemic, logits, cluster)
         cells = (anaemic & called, ~anaemic & called, ~anaemic & ~called, anaemic & ~called)
-        errors = ((probability_of(logits) - labels) ** 2, log_losses(labels, logits))
+        errors = ((probability_of(odds) - labels) ** 2, log_losses(labels, odds))
         self._sums = np.stack([np.bincount(cluster, weights=each) for each in (*cells, *errors)], axis=1)
 
     def __call__(self, times: Times) -> dict[str, Values]:
