@@ -131,6 +131,29 @@ def calibration(
     )
 
 
+def observed_expected(
+    labels: ArrayLike, logits: ArrayLike, *, clusters: ArrayLike | None = None, level: float = 0.95
+) -> Interval:
+    """Returns the anaemic photos over the sum of the probabilities, as `calibration` does.
+
+    Args:
+        labels: int [N], 1 anaemic and 0 not.
+        logits: float [N], the log-odds of anaemia.
+        clusters: [N]: what joins patients and photo groups; None where photos are independent.
+        level: Of the interval, in (0, 1).
+
+    Raises:
+        ValueError: If the lengths differ, or a label is not 0 or 1.
+        NonFiniteLogitsError: If a logit is infinite or not a number.
+    """
+    truth, values, cluster = checked_photos(labels, logits, clusters)
+    fault = fault_of(truth, values)
+    if fault and fault != ONE_LOGIT:
+        return Interval(None, None, None, note=fault)
+    reach = None if is_alone(truth, cluster) else critical_value(int(cluster.max()) + 1, level)
+    return _observed_expected(truth, values, cluster, reach)
+
+
 def binned_error(labels: ArrayLike, logits: ArrayLike, *, bins: int | None = None) -> BinnedError:
     """Returns the expected calibration error over bins that hold equally many photos.
 
@@ -192,6 +215,8 @@ def _intercept(labels: Floats, logits: Floats, cluster: NDArray[np.int64], reach
     fitted = expit(logits + value)
     if float((fitted * (1 - fitted)).sum()) < _LEAST_INFORMATION:
         return Interval(value, None, None, note="the logits are too extreme to tell how uncertain it is")
+    if reach is None:
+        return Interval(value, None, None, note=ALONE)
     constant = np.ones((len(labels), 1))
     return _wald(value, robust_covariance(constant, labels, np.array([value]), cluster, offset=logits)[0, 0], reach)
 
@@ -206,8 +231,11 @@ def _slope(labels: Floats, logits: Floats, cluster: NDArray[np.int64], reach: fl
     coefficients = fit_logistic(design, labels)[0]
     if np.isnan(coefficients).any():
         return Interval(None, None, None, note="a cut all but separates the classes, and no likeliest slope was found")
+    value = float(coefficients[1]) / spread
+    if reach is None:
+        return Interval(value, None, None, note=ALONE)
     variance = robust_covariance(design, labels, coefficients, cluster)[1, 1]
-    return _wald(float(coefficients[1]) / spread, variance / spread**2, reach)
+    return _wald(value, variance / spread**2, reach)
 
 
 def _observed_expected(labels: Floats, logits: Floats, cluster: NDArray[np.int64], reach: float | None) -> Interval:
@@ -222,8 +250,6 @@ def _observed_expected(labels: Floats, logits: Floats, cluster: NDArray[np.int64
     return Interval(ratio, ratio * math.exp(-reach * error), ratio * math.exp(reach * error))
 
 
-def _wald(value: float, variance: float, reach: float | None) -> Interval:
-    if reach is None:
-        return Interval(value, None, None, note=ALONE)
+def _wald(value: float, variance: float, reach: float) -> Interval:
     error = math.sqrt(variance)
     return Interval(value, value - reach * error, value + reach * error)

@@ -10,7 +10,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
-from anemia_lightning.metrics.calibration import binned_error, brier_parts, calibration
+from anemia_lightning.metrics.calibration import binned_error, brier_parts, calibration, observed_expected
 from anemia_lightning.metrics.intervals import Interval
 
 Draw = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
@@ -223,3 +223,23 @@ def test_huge_and_tied_logits_make_no_noise(seed: int) -> None:
     for each in (found.intercept, found.slope, found.observed_expected):
         assert (each.value is not None and each.low is not None) or each.note
         assert all(np.isfinite(part) for part in (each.value, each.low, each.high) if part is not None)
+
+
+def test_photos_of_one_cluster_have_values_without_intervals() -> None:
+    labels, logits = np.tile([0, 1], 10), np.random.default_rng(0).normal(size=20)
+    found, free = calibration(labels, logits, clusters=np.zeros(20)), calibration(labels, logits)
+    for name in ("intercept", "slope", "observed_expected"):
+        interval = getattr(found, name)
+        assert interval.value == getattr(free, name).value
+        assert (interval.low, interval.high) == (None, None)
+        assert interval.note.startswith("a class stands in one cluster")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_observed_to_expected_alone_is_that_of_the_whole(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels, logits, cluster = rng.integers(0, 2, 60), rng.normal(size=60), np.repeat(np.arange(20), 3)
+    whole = calibration(labels, logits, clusters=cluster)
+    assert observed_expected(labels, logits, clusters=cluster) == whole.observed_expected
+    one_class = np.ones(60, dtype=int)
+    assert observed_expected(one_class, logits) == calibration(one_class, logits).observed_expected
