@@ -1,6 +1,7 @@
 """The reliability diagram: how often photos of each probability are anaemic, above the photos' probabilities."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,7 +13,18 @@ from anemia_lightning.metrics.calibration import Bin
 from anemia_lightning.metrics.reliability import Reliability
 from anemia_lightning.plots.style import BLUE, GREY, ORANGE, VERMILION, house_style, new_figure
 
-_BINS = np.linspace(0.0, 1.0, 26)
+_EDGES = np.linspace(0.0, 1.0, 26)
+
+
+class Histogram(NamedTuple):
+    """How many photos have which probability."""
+
+    edges: NDArray[np.float64]
+    """[B + 1], rising from 0 to 1."""
+    anaemic: NDArray[np.int64]
+    """[B]."""
+    not_anaemic: NDArray[np.int64]
+    """[B]."""
 
 
 @house_style()
@@ -34,11 +46,28 @@ def draw_reliability(
         before: The reliability before scaling, drawn as a line.
     """
     truth, values = np.asarray(labels, dtype=np.int64), np.asarray(probabilities, dtype=np.float64)
+    counts = [np.histogram(values[truth == label], bins=_EDGES)[0] for label in (1, 0)]
+    return draw_reliability_curve(curve, Histogram(_EDGES, *counts), bins=bins, before=before)
+
+
+@house_style()
+def draw_reliability_curve(
+    curve: Reliability, histogram: Histogram, *, bins: Sequence[Bin] = (), before: Reliability | None = None
+) -> Figure:
+    """Draws what `draw_reliability` draws, from counts.
+
+    Args:
+        curve: The reliability of the probabilities.
+        histogram: How many photos have which of them.
+        bins: Groups of photos with neighbouring probabilities, drawn as points.
+        before: The reliability before scaling, drawn as a line.
+    """
     figure = new_figure(6.8, 5.2)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     _draw_curve(above, curve, bins, before)
-    figure.suptitle(f"n = {len(truth)} photos, {truth.sum()} anaemic", x=0.01, ha="left", fontsize=9)
-    _draw_probabilities(below, truth, values)
+    anaemic, others = int(histogram.anaemic.sum()), int(histogram.not_anaemic.sum())
+    figure.suptitle(f"n = {anaemic + others} photos, {anaemic} anaemic", x=0.01, ha="left", fontsize=9)
+    _draw_probabilities(below, histogram)
     return figure
 
 
@@ -62,9 +91,14 @@ def _draw_curve(axes: Axes, curve: Reliability, bins: Sequence[Bin], before: Rel
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderpad=0.0)
 
 
-def _draw_probabilities(axes: Axes, labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> None:
-    both = [probabilities[labels == 1], probabilities[labels == 0]]
-    axes.hist(both, bins=list(_BINS), stacked=True, color=[ORANGE, GREY], label=["anaemic", "not anaemic"])
+def _draw_probabilities(axes: Axes, histogram: Histogram) -> None:
+    edges, below = histogram.edges, 0 * histogram.anaemic
+    for counts, colour, name in (
+        (histogram.anaemic, ORANGE, "anaemic"),
+        (histogram.not_anaemic, GREY, "not anaemic"),
+    ):
+        axes.bar(edges[:-1], counts, np.diff(edges), below, align="edge", color=colour, label=name)
+        below = below + counts
     axes.set(xlabel="probability of anaemia", ylabel="photos")
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderpad=0.0)
 

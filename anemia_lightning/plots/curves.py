@@ -9,16 +9,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import precision_recall_curve, roc_curve
 
 from anemia_lightning.metrics import auroc, average_precision, confusion_counts, shown
+from anemia_lightning.metrics.curves import precision_recall, roc
+from anemia_lightning.plots.scores import (
+    draw_confusion_counts,
+    draw_precision_recall_curve,
+    draw_roc_curve,
+    precision_mark,
+    roc_mark,
+    sample,
+)
 from anemia_lightning.plots.style import (
     BLUE,
     GREY,
     VERMILION,
     WIDTH_INCHES,
     house_style,
-    new_axes,
     new_figure,
 )
 
@@ -64,21 +71,11 @@ def draw_roc(
         ax: Where to draw.
         threshold: Marks the point that this threshold gives.
     """
-    axes = new_axes() if ax is None else ax
     truth, values = _arrays(labels, probabilities)
-    _share_axes(axes, "1 - specificity (share of non-anaemic photos called anaemic)", truth)
-    axes.set_ylabel("sensitivity (share of anaemic photos found)")
-    if _is_undefined(axes, truth):
-        return axes
-    false_positive_rate, sensitivity, _ = roc_curve(truth, values)
-    axes.plot(false_positive_rate, sensitivity, color=BLUE, label=f"AUROC {shown(auroc(truth, values))}")
-    axes.plot((0, 1), (0, 1), color=GREY, linestyle=":", linewidth=1, label="chance, AUROC 0.500")
-    if threshold is not None:
-        counts = confusion_counts(truth, values >= threshold)
-        x = counts["fp"] / (counts["fp"] + counts["tn"])
-        _mark_threshold(axes, x, counts["tp"] / (counts["tp"] + counts["fn"]), threshold)
-    axes.legend(loc="lower right")
-    return axes
+    counts = confusion_counts(truth, values if threshold is None else values >= threshold)
+    mark = None if threshold is None else roc_mark(counts, threshold)
+    area = f"AUROC {shown(auroc(truth, values))}"
+    return draw_roc_curve(roc(truth, values), sample(counts), area=area, mark=mark, ax=ax)
 
 
 @house_style()
@@ -93,23 +90,13 @@ def draw_precision_recall(
         ax: Where to draw; None draws on a figure of its own.
         threshold: Marks the point that this threshold gives.
     """
-    axes = new_axes() if ax is None else ax
     truth, values = _arrays(labels, probabilities)
-    _share_axes(axes, "recall, sensitivity (share of anaemic photos found)", truth)
-    axes.set_ylabel("precision (share of called photos that are anaemic)")
-    if _is_undefined(axes, truth):
-        return axes
-    precision, recall, _ = precision_recall_curve(truth, values)
-    name = f"average precision {shown(average_precision(truth, values))}"
-    axes.plot(recall, precision, color=BLUE, drawstyle="steps-post", label=name)
-    prevalence = float(truth.mean())
-    axes.axhline(prevalence, color=GREY, linestyle=":", linewidth=1, label=f"prevalence {shown(prevalence)}")
-    if threshold is not None:
-        counts = confusion_counts(truth, values >= threshold)
-        if called := counts["tp"] + counts["fp"]:
-            _mark_threshold(axes, counts["tp"] / truth.sum(), counts["tp"] / called, threshold)
-    axes.legend(loc="lower left")
-    return axes
+    counts = confusion_counts(truth, values if threshold is None else values >= threshold)
+    mark = None if threshold is None else precision_mark(counts, threshold)
+    area = f"average precision {shown(average_precision(truth, values))}"
+    prevalence = float(truth.mean()) if len(truth) else None
+    curve = precision_recall(truth, values)
+    return draw_precision_recall_curve(curve, sample(counts), prevalence=prevalence, area=area, mark=mark, ax=ax)
 
 
 @house_style()
@@ -121,22 +108,7 @@ def draw_confusion(labels: ArrayLike, decisions: ArrayLike, ax: Axes | None = No
         decisions: int [N], 1 called anaemic and 0 not.
         ax: Where to draw; None draws on a figure of its own.
     """
-    axes = new_axes(3.9) if ax is None else ax
-    counts = confusion_counts(labels, decisions)
-    cells = np.array([[counts["tp"], counts["fn"]], [counts["fp"], counts["tn"]]])
-    totals = cells.sum(axis=1, keepdims=True)
-    shares = cells / np.maximum(totals, 1)
-    axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
-    for row, column in np.ndindex(2, 2):
-        share = shown(float(shares[row, column]) if totals[row, 0] else None)
-        ink = "white" if shares[row, column] > 0.5 else "black"  # noqa: PLR2004 (half of the colour scale)
-        axes.text(column, row, f"{cells[row, column]}\n{share}", ha="center", va="center", color=ink)
-    axes.set_xticks((0, 1), ("anaemic", "not anaemic"))
-    axes.set_yticks((0, 1), (f"anaemic\nn = {totals[0, 0]}", f"not anaemic\nn = {totals[1, 0]}"))
-    axes.set(xlabel="prediction", ylabel="label", title="photos, and share of the label's photos")
-    axes.grid(visible=False)
-    axes.tick_params(length=0)
-    return axes
+    return draw_confusion_counts(confusion_counts(labels, decisions), ax=ax)
 
 
 def _draw_stages(axes: Axes, table: pd.DataFrame, score: str, name: str) -> None:
@@ -178,19 +150,3 @@ def _best_epoch(table: pd.DataFrame) -> int | None:
 
 def _arrays(labels: ArrayLike, probabilities: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     return np.asarray(labels, dtype=np.int64), np.asarray(probabilities, dtype=np.float64)
-
-
-def _share_axes(axes: Axes, xlabel: str, labels: NDArray[np.int64]) -> None:
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel=xlabel, aspect="equal")
-    axes.set_title(f"n = {len(labels)} photos, {labels.sum()} anaemic")
-
-
-def _is_undefined(axes: Axes, labels: NDArray[np.int64]) -> bool:
-    if 0 < labels.sum() < len(labels):
-        return False
-    axes.text(0.5, 0.5, "undefined:\nit takes photos of both classes", ha="center", va="center", color=GREY)
-    return True
-
-
-def _mark_threshold(axes: Axes, x: float, y: float, threshold: float) -> None:
-    axes.plot(x, y, "o", color=VERMILION, label=f"threshold {shown(float(threshold))}")

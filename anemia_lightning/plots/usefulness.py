@@ -71,7 +71,12 @@ def draw_decision_curve(curve: DecisionCurve, ax: Axes | None = None, threshold:
 
 @house_style()
 def draw_over_prevalence(
-    rows: Sequence[AtPrevalence], *, anaemic: int, not_anaemic: int, prevalence: float | None = None
+    rows: Sequence[AtPrevalence],
+    *,
+    anaemic: int,
+    not_anaemic: int,
+    prevalence: float | None = None,
+    unit: str = "photo",
 ) -> Figure:
     """Draws what happens to 1,000 people, and the predictive values, over prevalences.
 
@@ -80,6 +85,7 @@ def draw_over_prevalence(
         anaemic: Photos that sensitivity was measured on.
         not_anaemic: Photos that specificity was measured on.
         prevalence: Marks the share of anaemic photos that it was measured at.
+        unit: What it was measured on: photo or patient.
     """
     figure = new_figure(7.6, 5.2)
     counts, values = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
@@ -88,11 +94,11 @@ def draw_over_prevalence(
         for name, look in lines.items():
             _draw_intervals(axes, places, [getattr(row, name) for row in rows], look)
         if prevalence is not None:
-            words = f"these photos, {prevalence:.0%}"
+            words = f"these {unit}s, {prevalence:.0%}"
             axes.axvline(prevalence, color=GREY, linestyle=":", linewidth=1, label=words)
         axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderpad=0.0)
     figure.suptitle(
-        f"from n = {anaemic} anaemic and {not_anaemic} other photos; bands are the intervals",
+        f"from n = {anaemic} anaemic and {not_anaemic} other {unit}s; bands are the intervals",
         x=0.01,
         ha="left",
         fontsize=9,
