@@ -1,0 +1,66 @@
+"""What a forest plot shows, also of groups without a value or an interval."""
+
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection
+
+from anemia_lightning.metrics.intervals import Interval
+from anemia_lightning.plots import to_png
+from anemia_lightning.plots.subgroups import Row, Section, draw_forest
+
+ROWS = [
+    Row("North", "n = 40, 18 anaemic", Interval(0.8, 0.7, 0.9)),
+    Row("South", "n = 9, 4 anaemic", Interval(0.6, 0.2, 0.9), is_small=True),
+    Row("West", "n = 12, 12 anaemic", Interval(None, None, None, note="no non-anaemic photos")),
+    Row("East", "n = 20, 10 anaemic", Interval(1.0, None, None, note="all pairs are in order")),
+]
+MEAN = Row("the mean site", "", Interval(0.75, 0.6, 0.85), is_summary=True, prediction=Interval(0.75, 0.4, 0.95))
+
+
+def test_every_group_has_its_line_its_count_and_its_numbers() -> None:
+    figure = draw_forest([Section("site", ROWS), Section("together", [MEAN])], score="AUROC", overall=0.78, chance=0.5)
+    (axes,) = figure.axes
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == [
+        "site",
+        "North  (n = 40, 18 anaemic)",
+        "South  (n = 9, 4 anaemic)",
+        "West  (n = 12, 12 anaemic)",
+        "East  (n = 20, 10 anaemic)",
+        "together",
+        "the mean site",
+    ]
+    assert [text.get_text() for text in axes.texts] == [
+        "0.80 [0.70, 0.90]",
+        "0.60 [0.20, 0.90]",
+        "undefined: no non-anaemic photos",
+        "1.00 (no interval)",
+        "0.75 [0.60, 0.85]",
+    ]
+    spans = [each.get_segments()[0] for each in axes.collections if isinstance(each, LineCollection)]
+    assert np.round(spans, 9).tolist() == [
+        [[0.7, 1], [0.9, 1]],
+        [[0.2, 2], [0.9, 2]],
+        [[0.4, 6], [0.95, 6]],
+        [[0.6, 6], [0.85, 6]],
+    ]
+    assert axes.get_xlabel() == "AUROC, with interval"
+    assert to_png(figure)
+
+
+def test_small_groups_are_hollow_and_summaries_diamonds() -> None:
+    (axes,) = draw_forest([Section("site", [ROWS[0], ROWS[1], MEAN])], score="AUROC").axes
+    looks = [(line.get_marker(), line.get_markerfacecolor()) for line in axes.get_lines()]
+    assert looks == [("o", "#0072B2"), ("o", "white"), ("D", "#0072B2")]
+
+
+def test_lines_of_all_photos_and_of_chance_are_named() -> None:
+    figure = draw_forest([Section("site", ROWS[:1])], score="AUROC", overall=0.78, chance=0.5, note="below")
+    names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]  # type: ignore[union-attr]
+    assert names == ["all photos, 0.780", "chance, 0.500"]
+    assert figure.get_supxlabel() == "below"
+
+
+@pytest.mark.parametrize("groups", [0, 1, 60])
+def test_few_and_many_groups_are_drawn(groups: int) -> None:
+    (axes,) = draw_forest([Section("site", ROWS[:1] * groups)], score="AUROC").axes
+    assert len(axes.get_yticklabels()) == len(axes.collections) + 1 == groups + 1
