@@ -19,10 +19,12 @@ ALTITUDES_M = (-500, 6000)
 PREGNANCIES = ("no", "1", "2", "3", "yes")
 """Not pregnant, the trimester, or pregnant in one that is not known."""
 
+SEVERITIES = ("", "none", "mild", "moderate", "severe")
+"""Unknown, then from well to worst."""
+
 _REQUIRED = ("photo", "path", "label")
 _NUMBERS = ("age_months", "hemoglobin_g_dl", "altitude_m", "cigarettes_per_day")
 _SEXES = {"f": "female", "woman": "female", "girl": "female", "m": "male", "man": "male", "boy": "male"}
-_SEVERITIES = ("", "none", "mild", "moderate", "severe")
 _SPLITS = ("", "train", "val", "test")
 _CLASS_NAMES = {0: "not anaemic", 1: "anaemic"}
 _MISSING = ("", "na", "n/a", "nan", "none", "null")
@@ -148,7 +150,7 @@ def _text_faults(table: pd.DataFrame) -> list[Fault]:
         *_where(
             table,
             "a severity other than none, mild, moderate, severe or nothing",
-            ~table["severity"].isin(_SEVERITIES),
+            ~table["severity"].isin(SEVERITIES),
             "severity",
         ),
     ]

@@ -16,7 +16,7 @@ from anemia_lightning.data.colour_profiles import convert_to_srgb
 from anemia_lightning.data.container import Container, PhotoFault, sniff_format
 from anemia_lightning.data.orientation import read_orientation, turn_upright
 from anemia_lightning.data.photo_file import name_wrong_suffix, read_bytes
-from anemia_lightning.data.white_background import clear_white_background
+from anemia_lightning.data.white_background import WHITE_NOTE, clear_white_background
 from anemia_lightning.errors import PhotoUnreadable
 
 MAX_PIXELS = 50_000_000
@@ -102,7 +102,7 @@ def open_photo(path: str | Path, *, mask: str | Path | None = None, least_side: 
         notes = _apply_mask(photograph.rgba, path, Path(mask))
         photograph = replace(photograph, notes=photograph.notes + notes)
     elif (cleared := clear_white_background(photograph.rgba)) is not photograph.rgba:
-        notes = (*photograph.notes, "an opaque white background, taken as transparent")
+        notes = (*photograph.notes, WHITE_NOTE)
         photograph = replace(photograph, rgba=cleared, notes=notes)
     _check_content(photograph.rgba, path)
     return photograph

@@ -14,6 +14,9 @@ Cut-outs with transparency, as CP-AnemiC publishes them tightly cropped, have 74
 a photograph of an eye shows skin there.
 """
 
+WHITE_NOTE = "an opaque white background, taken as transparent"
+"""What is noted of a photograph whose white background was made transparent."""
+
 _OPAQUE = 255
 
 
