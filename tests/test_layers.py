@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": {"errors"},
     "plots": {"metrics", "errors"},
     "baselines": {"metrics", "errors"},
+    "assessment": {"metrics", "errors", "contracts"},
     "report": {"plots", "metrics", "errors", "whole_file"},
     "data": FREE,
     "features": FREE,

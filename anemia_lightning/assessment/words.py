@@ -1,0 +1,180 @@
+"""An assessment in plain words: warnings, the summary, and the short lines that a command ends with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from anemia_lightning.assessment.scoring import ENOUGH
+
+TOO_GOOD = 0.90
+"""Published AUROCs on photographs of the eyelid whose splits were sound stay below this."""
+SHOWN_PREVALENCE = 0.2
+
+_CHANCE = 0.5
+_MOST_LINES = 15
+
+
+def warn(assessment: Mapping[str, Any]) -> list[str]:
+    """Returns what must be said beside the scores."""
+    warnings = []
+    auroc, size = assessment["photos"]["scores"]["auroc"], assessment["sample_size"]
+    if auroc["low"] is not None and auroc["low"] > TOO_GOOD and not assessment["drawn"]:
+        warnings.append(
+            f"Too good to be true: the AUROC is {shown(auroc)}, and no sound study of such photographs has stayed "
+            f"above {TOO_GOOD:.2f}. Look for copies of one photograph, or photos of one patient, on both sides of the "
+            "split, and for something beside the tissue that tells the classes apart (the audit looks for both)."
+        )
+    if not size["enough"]:
+        wide = "" if size["half_width"] is None else f" The AUROC is known to about ±{size['half_width']:.2f}."
+        warnings.append(
+            f"A small test: {size['anaemic']} anaemic and {size['not_anaemic']} other {size['unit']}s, where {ENOUGH} "
+            f"of each are the least that is asked for.{wide}"
+        )
+    threshold = assessment["threshold"]
+    if not threshold["reached"]:
+        warnings.append(f"The rule of the threshold, {threshold['rule']}, could not be followed: {threshold['note']}.")
+    if missing := [each for each in assessment["baselines"] if _is_better(each)]:
+        names = ", ".join(each["name"] for each in missing)
+        warnings.append(f"Simpler models are better on these photos: {names}.")
+    return warnings
+
+
+def summarise(assessment: Mapping[str, Any]) -> list[str]:
+    """Returns the assessment in sentences, the most important first."""
+    section = headline(assessment)
+    sentences = [
+        _first(section),
+        *_drawn(assessment),
+        assessment["colour"]["sentence"],
+        *_at_threshold(assessment, section),
+        *_people(assessment),
+        *_calibrated(assessment),
+        *_worst(assessment),
+        *_unsure(assessment),
+    ]
+    return [each for each in sentences if each]
+
+
+def end_lines(assessment: Mapping[str, Any]) -> list[str]:
+    """Returns the short lines that a command ends with, at most 15."""
+    section = headline(assessment)
+    scores, unit = section["scores"], section["unit"]
+    threshold = assessment["threshold"]
+    lines = [assessment["summary"][0], *_drawn(assessment), assessment["colour"]["sentence"]]
+    lines.append(f"By {unit}, at the threshold {threshold['value']:.3f}, with {_level(assessment)} intervals:")
+    names = ("sensitivity", "specificity", "ppv", "npv")
+    lines += [f"  {name:<13}{shown(scores[name])}" for name in names]
+    room = _MOST_LINES - len(lines)
+    warnings = [f"Warning: {each}" for each in assessment["warnings"]]
+    return lines + (warnings if len(warnings) <= room else [*warnings[: room - 1], "More warnings are in the report."])
+
+
+def headline(assessment: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the section that the summary tells of: that of the patients where they have several photos."""
+    found: Mapping[str, Any] = assessment["patients"] if assessment["unit"] == "patient" else assessment["photos"]
+    return found
+
+
+def shown(estimate: Mapping[str, Any]) -> str:
+    """Returns an estimate as a reader sees it.
+
+    Example:
+        >>> shown({"value": 0.8123, "low": 0.75, "high": 0.9, "note": ""})
+        '0.812 [0.750, 0.900]'
+        >>> shown({"value": None, "low": None, "high": None, "note": "no anaemic photos"})
+        'undefined (no anaemic photos)'
+    """
+    if estimate["value"] is None:
+        return f"undefined ({estimate['note']})"
+    if estimate["low"] is None:
+        return f"{estimate['value']:.3f} (no interval: {estimate['note']})"
+    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+
+
+def _first(section: Mapping[str, Any]) -> str:
+    auroc, unit = section["scores"]["auroc"], section["unit"]
+    of = f"{section['n']} {unit}s, {section['n_positive']} of them anaemic"
+    if auroc["value"] is None:
+        return f"Nothing can be said of how well the network tells anaemia: {auroc['note']} among {of}."
+    if auroc["low"] is None:
+        return f"On {of}, the network's AUROC is {auroc['value']:.3f}; it has no interval: {auroc['note']}."
+    if auroc["low"] <= _CHANCE <= auroc["high"]:
+        return (
+            f"The network is not shown to do better than chance: on {of}, its AUROC is {shown(auroc)}, "
+            "and the interval contains 0.5."
+        )
+    if auroc["high"] < _CHANCE:
+        return f"The network does worse than chance: on {of}, its AUROC is {shown(auroc)}. Are the labels swapped?"
+    return f"On {of}, the network's AUROC is {shown(auroc)}; chance has 0.5."
+
+
+def _drawn(assessment: Mapping[str, Any]) -> list[str]:
+    if not assessment["drawn"]:
+        return []
+    return ["The photographs are drawn: the scores show that the program works, and say nothing of real photographs."]
+
+
+def _at_threshold(assessment: Mapping[str, Any], section: Mapping[str, Any]) -> list[str]:
+    counts, scores, unit = section["confusion"], section["scores"], section["unit"]
+    anaemic, others = section["n_positive"], section["n_negative"]
+    if not anaemic or not others:
+        return []
+    threshold = assessment["threshold"]
+    each = "on average, " if threshold["varies"] else ""
+    return [
+        f"At its threshold ({each}{threshold['value']:.3f}, by the rule {threshold['rule']}) it finds "
+        f"{counts['tp']} of {anaemic} anaemic {unit}s (sensitivity {shown(scores['sensitivity'])}) and clears "
+        f"{counts['tn']} of {others} others (specificity {shown(scores['specificity'])})."
+    ]
+
+
+def _people(assessment: Mapping[str, Any]) -> list[str]:
+    populations = assessment["populations"]
+    row = min(populations["rows"], key=lambda each: abs(each["prevalence"] - SHOWN_PREVALENCE))
+    if row["referred"]["value"] is None:
+        return []
+    people = populations["people"]
+    counts = {name: f"{row[name]['value']:.0f}" for name in ("referred", "missed", "needlessly_referred")}
+    return [
+        f"Of {people:,} people of whom {people * row['prevalence']:.0f} are anaemic it would refer "
+        f"{counts['referred']}, {counts['needlessly_referred']} of them needlessly, and miss {counts['missed']}."
+    ]
+
+
+def _calibrated(assessment: Mapping[str, Any]) -> list[str]:
+    found = assessment["calibration"]["after"] or assessment["calibration"]["before"]
+    ratio = found["observed_expected"]
+    if ratio["low"] is None:
+        return []
+    is_off = not ratio["low"] <= 1 <= ratio["high"]
+    kind = ("too high" if ratio["value"] < 1 else "too low") if is_off else "not shown to be off"
+    return [f"Its probabilities are {kind} on average (observed to expected {shown(ratio)})."]
+
+
+def _worst(assessment: Mapping[str, Any]) -> list[str]:
+    worst = assessment["subgroups"]["worst"]["auroc"]
+    if worst is None:
+        return []
+    titles = {column["name"]: column["title"] for column in assessment["subgroups"]["columns"]}
+    return [
+        f"Of the groups large enough to judge, the AUROC is lowest in {titles[worst['column']]} {worst['group']}: "
+        f"{shown(worst['estimate'])}. Some group is lowest by chance alone."
+    ]
+
+
+def _unsure(assessment: Mapping[str, Any]) -> list[str]:
+    conformal = assessment["uncertainty"]["conformal"]
+    if conformal is None or conformal["abstained"]["value"] is None:
+        return []
+    return [
+        f"If it may abstain where it cannot be {1 - conformal['alpha']:.0%} sure, it does so for "
+        f"{conformal['abstained']['value']:.0%} of the photos."
+    ]
+
+
+def _is_better(baseline: Mapping[str, Any]) -> bool:
+    high = baseline["difference"]["high"]
+    return baseline["kind"] in ("colour", "shortcut") and high is not None and high < 0
+
+
+def _level(assessment: Mapping[str, Any]) -> str:
+    return f"{100 * assessment['settings']['level']:g} %"

@@ -1,0 +1,148 @@
+"""What an assessment says first, what it warns of, and that it says so in few lines."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from anemia_lightning.assessment.words import end_lines
+from anemia_lightning.metrics.decision import fit_decision
+from anemia_lightning.metrics.estimates import Resampling
+
+Draw = Callable[..., Any]
+
+
+def _shuffle(study: Any, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    study.predictions["label"] = rng.permutation(study.predictions["label"].to_numpy())
+
+
+def test_shuffled_labels_are_said_to_be_no_better_than_chance(draw: Draw) -> None:
+    held = []
+    for seed in range(12):
+        study = draw(seed, photos=120, distance=3.0)
+        _shuffle(study, seed)
+        # DeLong's interval needs no resamples.
+        found = study.assess(subgroups=(), how=Resampling(resamples=10))
+        auroc = found["photos"]["scores"]["auroc"]
+        held.append(auroc["low"] <= 0.5 <= auroc["high"])
+        says_so = found["summary"][0].startswith("The network is not shown to do better than chance: ")
+        assert says_so == held[-1]
+        assert says_so == ("the interval contains 0.5" in found["summary"][0])
+        assert end_lines(found)[0] == found["summary"][0]
+    # Of 12 intervals of 95 %, more than 2 miss in 2 % of such tests.
+    assert sum(held) >= 10
+
+
+def test_shuffled_photos_of_patients_are_said_to_be_too(draw: Draw) -> None:
+    study = draw(1, photos=120, per_patient=3)
+    _shuffle(study, 0)
+    assert study.assess()["summary"][0].startswith("The network is not shown to do better than chance: on 120 photos")
+
+
+def test_a_network_that_works_says_so_with_its_interval(draw: Draw) -> None:
+    found = draw(per_patient=2).assess()
+    auroc = found["patients"]["scores"]["auroc"]
+    assert found["summary"][0] == (
+        f"On 80 patients, 40 of them anaemic, the network's AUROC is {auroc['value']:.3f} "
+        f"[{auroc['low']:.3f}, {auroc['high']:.3f}]; chance has 0.5."
+    )
+
+
+def test_a_network_that_has_it_the_wrong_way_round_is_asked_for_its_labels(draw: Draw) -> None:
+    study = draw(distance=2.0)
+    study.predictions["logit"] *= -1
+    assert study.assess()["summary"][0].endswith("Are the labels swapped?")
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_class_says_nothing_first(draw: Draw, label: int) -> None:
+    study = draw()
+    study.predictions["label"] = label
+    lacking = "non-anaemic" if label else "anaemic"
+    assert study.assess()["summary"][0].startswith(
+        f"Nothing can be said of how well the network tells anaemia: no {lacking} photos among 160 photos"
+    )
+
+
+def test_a_score_too_good_to_be_true_is_warned_of_unless_the_photos_are_drawn(draw: Draw) -> None:
+    study = draw(photos=400, distance=4.0)
+    found, drawn = study.assess(), study.assess(is_drawn=True)
+    assert found["photos"]["scores"]["auroc"]["low"] > 0.9
+    assert [each for each in found["warnings"] if each.startswith("Too good to be true")]
+    assert not [each for each in drawn["warnings"] if each.startswith("Too good to be true")]
+    label = "The photographs are drawn: the scores show that the program works, and say nothing of real photographs."
+    assert drawn["summary"][1] == label
+    assert label in end_lines(drawn)
+    assert label not in found["summary"]
+
+
+def test_a_good_score_of_few_photos_is_not_too_good(draw: Draw) -> None:
+    found = draw(photos=40, distance=2.4).assess()
+    assert found["photos"]["scores"]["auroc"]["value"] > 0.9 > found["photos"]["scores"]["auroc"]["low"]
+    assert not [each for each in found["warnings"] if each.startswith("Too good to be true")]
+
+
+def test_a_small_test_is_warned_of_with_what_it_achieves(draw: Draw) -> None:
+    found = draw(photos=198).assess()
+    auroc = found["photos"]["scores"]["auroc"]
+    assert found["sample_size"]["half_width"] == (auroc["high"] - auroc["low"]) / 2
+    assert found["warnings"] == [
+        "A small test: 99 anaemic and 99 other photos, where 100 of each are the least that is asked for. The AUROC is "
+        f"known to about ±{found['sample_size']['half_width']:.2f}."
+    ]
+    assert draw(photos=200).assess()["warnings"] == []
+
+
+def test_colour_alone_is_the_better_of_the_colour_baselines(draw: Draw) -> None:
+    study = draw(photos=400)
+    found = study.assess()
+    aurocs = {each["name"]: each["auroc"]["value"] for each in found["baselines"] if each["kind"] == "colour"}
+    best = max(aurocs, key=lambda name: aurocs[name])
+    assert found["colour"]["name"] == best
+    assert found["colour"]["beaten"] is True
+    assert f"The network is better than colour alone ({best}): AUROC " in found["colour"]["sentence"]
+    assert found["colour"]["sentence"] in found["summary"]
+    assert found["colour"]["sentence"] in end_lines(found)
+
+
+def test_a_network_that_colour_beats_is_warned_of(draw: Draw) -> None:
+    study = draw(photos=400, distance=1.0)
+    study.baselines["colour statistics, forest"] = study.predictions["label"] * 0.5 + 0.25
+    found = study.assess()
+    assert found["colour"]["beaten"] is False
+    assert "Simpler models are better on these photos: colour statistics, forest." in found["warnings"]
+
+
+def test_a_threshold_that_missed_its_target_is_warned_of(draw: Draw) -> None:
+    study = draw(photos=200)
+    study.decision = fit_decision([0, 1] * 20, [1.0, -1.0] * 20, rule="sensitivity:0.9")
+    (warning,) = study.assess()["warnings"]
+    assert warning.startswith(
+        "The rule of the threshold, sensitivity>=0.9, could not be followed: no threshold reaches"
+    )
+
+
+def test_the_summary_counts_people_and_names_the_worst_group(draw: Draw) -> None:
+    found = draw(photos=400).assess()
+    row = next(each for each in found["populations"]["rows"] if each["prevalence"] == 0.2)
+    counts = [round(row[name]["value"]) for name in ("referred", "needlessly_referred", "missed")]
+    assert (
+        f"Of 1,000 people of whom 200 are anaemic it would refer {counts[0]}, {counts[1]} of them needlessly, and miss "
+        f"{counts[2]}." in found["summary"]
+    )
+    worst = found["subgroups"]["worst"]["auroc"]
+    said = f"Of the groups large enough to judge, the AUROC is lowest in {worst['column']} {worst['group']}: "
+    assert any(each.startswith(said) for each in found["summary"])
+
+
+@pytest.mark.parametrize("photos", [8, 160])
+@pytest.mark.parametrize("per_patient", [1, 2])
+def test_the_lines_at_the_end_are_few(draw: Draw, photos: int, per_patient: int) -> None:
+    study = draw(photos=photos, per_patient=per_patient, distance=4.0)
+    study.decision = fit_decision([0, 1] * 20, [1.0, -1.0] * 20, rule="sensitivity:0.9")
+    study.baselines["age and sex"] = study.predictions["label"] * 0.5 + 0.25
+    lines = end_lines(study.assess(is_drawn=True))
+    assert len(lines) <= 15
+    assert all("\n" not in line for line in lines)
