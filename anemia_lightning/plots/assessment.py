@@ -1,0 +1,176 @@
+"""The figures of an assessment, from what assessment.json holds and nothing else."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from anemia_lightning.metrics.calibration import Bin
+from anemia_lightning.metrics.conformal import RiskCoverage
+from anemia_lightning.metrics.curves import PrecisionRecallCurve, RocCurve
+from anemia_lightning.metrics.intervals import Interval
+from anemia_lightning.metrics.populations import AtPrevalence
+from anemia_lightning.metrics.reliability import Reliability
+from anemia_lightning.metrics.usefulness import DecisionCurve
+from anemia_lightning.plots.calibration import Histogram, draw_reliability_curve
+from anemia_lightning.plots.scores import (
+    draw_confusion_counts,
+    draw_precision_recall_curve,
+    draw_roc_curve,
+    precision_mark,
+    roc_mark,
+    sample,
+)
+from anemia_lightning.plots.subgroups import Row, Section, draw_forest
+from anemia_lightning.plots.uncertainty import draw_risk_coverage
+from anemia_lightning.plots.usefulness import draw_decision_curve, draw_over_prevalence
+
+Values = Mapping[str, Any]
+
+_SMALL = "hollow: a group too small to be judged; some group is lowest by chance alone"
+_PREDICTION = "thin line of the mean site: where the AUROC of a further site may lie"
+_COUNTS = ("ppv", "npv", "referred", "found", "missed", "needlessly_referred")
+
+
+def draw_assessment(assessment: Values) -> dict[str, Figure | Axes]:
+    """Returns the figures by file name, those that the photos leave without content left out.
+
+    Args:
+        assessment: What `anemia_lightning.assessment` lists.
+    """
+    section = assessment["patients"] if assessment["unit"] == "patient" else assessment["photos"]
+    drawings: dict[str, Figure | Axes] = {
+        **_draw_scores(section, assessment["threshold"]),
+        "reliability": _draw_reliability(assessment["calibration"]),
+        "decision_curve": _draw_usefulness(assessment["usefulness"], assessment["threshold"]),
+        "prevalence": _draw_populations(assessment["populations"], section),
+        "risk_coverage": _draw_risk(assessment["uncertainty"]),
+    }
+    overall = assessment["photos"]["scores"]["auroc"]
+    if assessment["baselines"]:
+        drawings["baselines"] = _draw_baselines(assessment["baselines"], overall, assessment["counts"])
+    if assessment["subgroups"]["columns"]:
+        drawings["subgroups"] = _draw_subgroups(assessment, "auroc")
+        drawings["subgroups_sensitivity"] = _draw_subgroups(assessment, "sensitivity")
+    if assessment["subgroups"]["across_sites"]:
+        drawings["sites"] = _draw_sites(assessment["subgroups"], overall, assessment["counts"])
+    return drawings
+
+
+def _draw_scores(section: Values, threshold: Values) -> dict[str, Figure | Axes]:
+    counts, scores, unit = section["confusion"], section["scores"], section["unit"]
+    curves, title = section["curves"], sample(section["confusion"], section["unit"])
+    return {
+        "roc": draw_roc_curve(
+            RocCurve(**_arrays(curves["roc"])),
+            title,
+            area=f"AUROC {_said(scores['auroc'])}",
+            unit=unit,
+            mark=roc_mark(counts, threshold["value"]),
+        ),
+        "precision_recall": draw_precision_recall_curve(
+            PrecisionRecallCurve(**_arrays(curves["precision_recall"])),
+            title,
+            prevalence=section["prevalence"],
+            area=f"average precision {_said(scores['average_precision'])}",
+            unit=unit,
+            mark=precision_mark(counts, threshold["value"]),
+        ),
+        "confusion": draw_confusion_counts(counts, unit=unit),
+    }
+
+
+def _draw_reliability(calibration: Values) -> Figure:
+    final = calibration["after"] or calibration["before"]
+    before = calibration["before"] if calibration["after"] else None
+    bins = [Bin(**each) for each in final["ece"]["bins"]] if final["ece"] else []
+    return draw_reliability_curve(
+        Reliability(**_arrays(final["reliability"])),
+        Histogram(**_arrays(final["histogram"])),
+        bins=bins,
+        before=None if before is None else Reliability(**_arrays(before["reliability"])),
+    )
+
+
+def _draw_usefulness(usefulness: Values, threshold: Values) -> Axes:
+    given = usefulness["curve"]
+    lines = {name: _arrays(given[name]) for name in ("net_benefit", "low", "high")}
+    curve = DecisionCurve(**{**given, **lines, "thresholds": np.array(given["thresholds"])})
+    return draw_decision_curve(curve, threshold=None if threshold["varies"] else threshold["value"])
+
+
+def _draw_populations(populations: Values, section: Values) -> Figure:
+    rows = [
+        AtPrevalence(prevalence=row["prevalence"], **{name: _interval(row[name]) for name in _COUNTS})
+        for row in populations["rows"]
+    ]
+    return draw_over_prevalence(
+        rows,
+        anaemic=section["n_positive"],
+        not_anaemic=section["n_negative"],
+        prevalence=section["prevalence"],
+        unit=populations["unit"],
+    )
+
+
+def _draw_risk(uncertainty: Values) -> Axes:
+    abstained = (uncertainty["conformal"] or {}).get("abstained", {}).get("value")
+    curve = RiskCoverage(**_arrays(uncertainty["risk_coverage"]))
+    return draw_risk_coverage(curve, answered=None if abstained is None else 1 - abstained)
+
+
+def _draw_baselines(baselines: Sequence[Values], network: Values, counts: Values) -> Figure:
+    rows = [Row("the network", "", _interval(network), is_summary=True)]
+    rows += [Row(each["name"], "", _interval(each["auroc"])) for each in baselines]
+    title = f"n = {_counted(counts)}"
+    return draw_forest([Section(title, rows)], score="AUROC", chance=0.5)
+
+
+def _draw_subgroups(assessment: Values, score: str) -> Figure:
+    columns = [each for each in assessment["subgroups"]["columns"] if score == "sensitivity" or not each["events_only"]]
+    sections = [Section(each["title"], [_group_row(group, score) for group in each["groups"]]) for each in columns]
+    overall, threshold = assessment["photos"]["scores"][score]["value"], assessment["subgroups"]["threshold"]
+    if score == "auroc":
+        return draw_forest(sections, score="AUROC", overall=overall, chance=0.5, note=_SMALL)
+    return draw_forest(sections, score=f"sensitivity at the threshold {threshold:.3f}", overall=overall, note=_SMALL)
+
+
+def _draw_sites(subgroups: Values, overall: Values, counts: Values) -> Figure:
+    across = subgroups["across_sites"]
+    column = next(each for each in subgroups["columns"] if each["name"] == across["column"])
+    rows = [_group_row(group, "auroc") for group in column["groups"]]
+    summary = [Row("all photos together", f"n = {_counted(counts)}", _interval(overall), is_summary=True)]
+    note = _SMALL
+    if across["estimate"]["value"] is not None:
+        mean, prediction = _interval(across["estimate"]), _interval(across["prediction"])
+        summary.append(Row("the mean site", f"{across['sites']} sites", mean, is_summary=True, prediction=prediction))
+        note = f"{_SMALL}\n{_PREDICTION}"
+    title = f"{column['title']} (each left out of training)" if across["left_out"] else column["title"]
+    return draw_forest([Section(title, rows), Section("together", summary)], score="AUROC", chance=0.5, note=note)
+
+
+def _group_row(group: Values, score: str) -> Row:
+    counts = f"n = {group['n']}, {group['events']} anaemic"
+    return Row(group["name"], counts, _interval(group[score]), is_small=bool(group["small"]))
+
+
+def _counted(counts: Values) -> str:
+    return f"{counts['photos']} photos, {counts['anaemic']} anaemic"
+
+
+def _interval(found: Values) -> Interval:
+    return Interval(found["value"], found["low"], found["high"], found["resamples"], found["note"])
+
+
+def _said(found: Values) -> str:
+    if found["value"] is None:
+        return "undefined"
+    bounds = "" if found["low"] is None else f" [{found['low']:.3f}, {found['high']:.3f}]"
+    return f"{found['value']:.3f}{bounds}"
+
+
+def _arrays(values: Values) -> dict[str, Any]:
+    """Returns the values with lists as arrays; None among numbers is NaN."""
+    return {name: np.array(each, dtype=np.float64) if isinstance(each, list) else each for name, each in values.items()}
