@@ -23,7 +23,10 @@ from anemia_lightning.plots.style import (
     new_figure,
 )
 
-_LINES = tuple(zip((BLUE, VERMILION, GREEN, ORANGE, PURPLE), ("-", "--", "-.", (0, (5, 1)), (0, (1, 1))), strict=True))
+_COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE)
+_STYLES = ("-", "--", "-.", (0, (5, 1)), (0, (1, 1)))
+# Every pair once before any comes again.
+_LINES = tuple((_COLOURS[place % 5], _STYLES[(place + place // 5) % 5]) for place in range(25))
 _COUNTS = {
     "referred": ("referred", GREY, "-"),
     "needlessly_referred": ("needlessly referred", ORANGE, "--"),
