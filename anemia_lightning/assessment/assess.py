@@ -20,6 +20,9 @@ from anemia_lightning.assessment.uncertainty import uncertainty_section
 from anemia_lightning.assessment.words import headline, summarise, warn
 
 FORMAT = 1
+AGE_AND_SEX = "age and sex"
+"""Beside colour, the baseline whose decision curve is drawn: whoever has no photograph still knows these two."""
+
 _STEPS = 6
 
 
@@ -59,7 +62,7 @@ def assess(
     unit = "photo" if patients is None else "patient"
     threshold = threshold_section(decisions)
     rivals = baseline_scores(photos, baselines)
-    curves = {name: each for name, each in rivals.items() if kind_of(name) in ("colour", "shortcut")}
+    curves = {name: each for name, each in rivals.items() if kind_of(name) == "colour" or name == AGE_AND_SEX}
     found: dict[str, Any] = {
         "format": FORMAT,
         "drawn": chosen.is_drawn,

@@ -102,7 +102,10 @@ def _across_sites(found: Subgroups, options: Options) -> dict[str, Any] | None:
     columns = [column for column in found.columns if column.name == wanted and len(column.groups) > 1]
     if not columns:
         return None
-    together = across_sites(intervals_of(columns[0]), level=options.how.level)
+    judged = intervals_of(columns[0])
+    together = across_sites(judged, level=options.how.level)
+    left_out = len(columns[0].groups) - len(judged)
+    small = f"{left_out} of {len(columns[0].groups)} groups are unknown or too small and do not count."
     return {
         "column": wanted,
         "left_out": bool(options.left_out),
@@ -110,7 +113,7 @@ def _across_sites(found: Subgroups, options: Options) -> dict[str, Any] | None:
         "estimate": estimate(together.mean, "random effects, Hartung-Knapp"),
         "prediction": estimate(together.prediction, "prediction interval for a further site"),
         "tau": together.tau,
-        "note": together.note,
+        "note": " ".join(each for each in (small if left_out else "", together.note) if each),
     }
 
 

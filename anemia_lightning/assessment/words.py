@@ -119,9 +119,9 @@ def _at_threshold(assessment: Mapping[str, Any], section: Mapping[str, Any]) -> 
     if not anaemic or not others:
         return []
     threshold = assessment["threshold"]
-    each = "on average, " if threshold["varies"] else ""
+    of_folds = " on average over the folds" if threshold["varies"] else ""
     return [
-        f"At its threshold ({each}{threshold['value']:.3f}, by the rule {threshold['rule']}) it finds "
+        f"At its threshold ({threshold['value']:.3f}{of_folds}, by the rule {threshold['rule']}) it finds "
         f"{counts['tp']} of {anaemic} anaemic {unit}s (sensitivity {shown(scores['sensitivity'])}) and clears "
         f"{counts['tn']} of {others} others (specificity {shown(scores['specificity'])})."
     ]
