@@ -14,6 +14,13 @@ _WHITE = _XYZ_FROM_RGB.sum(axis=1)
 _CIE_DELTA = 6 / 29
 # Where the straight foot of the transfer curve ends, as encoded and as linear value.
 _ENCODED_FOOT, _LINEAR_FOOT = 0.04045, 0.0031308
+# CIE 15:2004, equations 3.3 and 3.4: x of daylight as a cubic in 1 / K, highest power first.
+_YELLOWER = (-4.6070e9, 2.9678e6, 0.09911e3, 0.244063)
+_BLUER = (-2.0064e9, 1.9018e6, 0.24748e3, 0.237040)
+_BLUER_FROM_KELVIN = 7000
+_D65_KELVIN = 6500
+# The CIE's formula still counts in the kelvin of 1964, with another second radiation constant.
+_TODAYS_KELVIN = 1.4388 / 1.4380
 _QUANTILES = (10, 25, 50, 75, 90)
 _SUMMARIES = ("mean", "sd", *(f"p{percent}" for percent in _QUANTILES))
 _SPREAD_MEASURES = ("lightness", "a", "b", "erythema")
@@ -44,7 +51,7 @@ def srgb_to_lab(rgb: NDArray[np.uint8] | NDArray[np.floating]) -> NDArray[np.flo
         >>> srgb_to_lab(np.array([255, 0, 0], dtype=np.uint8)).round(1).tolist()
         [53.2, 80.1, 67.2]
     """
-    relative = _linear_light(rgb) @ _XYZ_FROM_RGB.T / _WHITE
+    relative = linear_light(rgb) @ _XYZ_FROM_RGB.T / _WHITE
     f = np.where(relative > _CIE_DELTA**3, np.cbrt(relative), relative / (3 * _CIE_DELTA**2) + 4 / 29)
     x, y, z = f[..., 0], f[..., 1], f[..., 2]
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
@@ -66,9 +73,36 @@ def lab_to_srgb(lab: NDArray[np.floating]) -> NDArray[np.float64]:
     y = (lab[..., 0] + 16) / 116
     f = np.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], axis=-1)
     relative = np.where(f > _CIE_DELTA, f * f * f, 3 * _CIE_DELTA**2 * (f - 4 / 29))
-    linear: NDArray[np.float64] = (relative * _WHITE) @ _RGB_FROM_XYZ.T
+    return encoded_light((relative * _WHITE) @ _RGB_FROM_XYZ.T)
+
+
+def linear_light(rgb: NDArray[np.uint8] | NDArray[np.floating]) -> NDArray[np.float64]:
+    """Undoes sRGB's transfer curve: uint8 in 0..255 or floats in 0..1, [...], to light in 0..1, [...]."""
+    if rgb.dtype == np.uint8:
+        return _LINEAR_OF_BYTE[rgb]
+    return _undo_transfer(rgb.astype(np.float64))
+
+
+def encoded_light(linear: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Applies sRGB's transfer curve, the inverse of `linear_light`: [...], to values in 0..1 where the light is."""
     bright = 1.055 * np.maximum(linear, _LINEAR_FOOT) ** (1 / 2.4) - 0.055
     return np.where(linear > _LINEAR_FOOT, bright, linear * 12.92)
+
+
+def daylight_gains(kelvin: float) -> NDArray[np.float64]:
+    """Returns how a camera balanced for D65 renders grey in daylight of another colour: red, green, blue, float64 [3].
+
+    Factors on linear light of the luminance of D65. The chromaticity of daylight by its correlated colour temperature
+    is that of CIE 15:2004, section 3.1, with the temperature counted on today's scale (so D50 is 5000 K here).
+
+    Args:
+        kelvin: Correlated colour temperature, 4000 to 25000 K; lower is yellower.
+
+    Example:
+        >>> daylight_gains(5000).round(2).tolist()
+        [1.18, 0.98, 0.72]
+    """
+    return _rgb_of_daylight(kelvin) / _rgb_of_daylight(_D65_KELVIN)
 
 
 def erythema_index(rgb: NDArray[np.uint8] | NDArray[np.floating]) -> NDArray[np.float64]:
@@ -89,7 +123,7 @@ def erythema_index(rgb: NDArray[np.uint8] | NDArray[np.floating]) -> NDArray[np.
         >>> erythema_index(np.array([[200, 90, 80], [90, 90, 90]], dtype=np.uint8)).round(3).tolist()
         [0.752, 0.0]
     """
-    log_light = np.log10(np.maximum(_linear_light(rgb), 0.5 / 255 / 12.92))
+    log_light = np.log10(np.maximum(linear_light(rgb), 0.5 / 255 / 12.92))
     index: NDArray[np.float64] = log_light[..., 0] - log_light[..., 1]
     return index
 
@@ -126,10 +160,14 @@ def _mean_and_sd(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([values.mean(axis=0), values.std(axis=0)])
 
 
-def _linear_light(rgb: NDArray[np.uint8] | NDArray[np.floating]) -> NDArray[np.float64]:
-    if rgb.dtype == np.uint8:
-        return _LINEAR_OF_BYTE[rgb]
-    return _undo_transfer(rgb.astype(np.float64))
+def _rgb_of_daylight(kelvin: float) -> NDArray[np.float64]:
+    inverse = 1 / (kelvin * _TODAYS_KELVIN)
+    cubic = _YELLOWER if kelvin <= _BLUER_FROM_KELVIN else _BLUER
+    x = float(np.polyval(cubic, inverse))
+    y = -3.0 * x * x + 2.870 * x - 0.275
+    xyz: NDArray[np.float64] = np.array([x / y, 1.0, (1 - x - y) / y])
+    rgb: NDArray[np.float64] = _RGB_FROM_XYZ @ xyz
+    return rgb
 
 
 def _undo_transfer(encoded: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from anemia_lightning.contracts import Batch, BatchRequest
 from anemia_lightning.data.framing import Framing
-from anemia_lightning.data.reading import open_photo
+from anemia_lightning.data.reading import Photograph, open_photo
 from anemia_lightning.data.transforms import Augmentation, augment, draw_views, normalise
 from anemia_lightning.errors import AnemiaError, PhotoChangedError, WorkerError
 
@@ -81,6 +81,21 @@ class PhotoDataset(Dataset[Batch]):
         """Labels, in the order of the rows."""
         return self._rows.label
 
+    def photograph(self, index: int) -> Photograph:
+        """Reads the photo of one row, at no larger size than its framing needs.
+
+        Raises:
+            PhotoUnreadable: If it cannot be decoded whole.
+            PhotoChangedError: If it is no longer the file that the survey saw.
+        """
+        mask = self._rows.mask[index]
+        path, least_side = self._rows.path[index], self._framing.least_side
+        photograph = open_photo(path, mask=mask or None, least_side=least_side)
+        # What is computed from a photograph is kept under the hash that the survey found.
+        if self._rows.file_sha256 and photograph.sha256 != self._rows.file_sha256[index]:
+            raise PhotoChangedError(path)
+        return photograph
+
     def pixels(self, indices: Sequence[int]) -> Tensor:
         """Reads and frames some photos, uint8 [B, 3, S, S]."""
         return torch.stack([self._read(index) for index in indices])
@@ -111,13 +126,8 @@ class PhotoDataset(Dataset[Batch]):
         )
 
     def _read(self, index: int) -> Tensor:
-        mask = self._rows.mask[index]
-        path, least_side = self._rows.path[index], self._framing.least_side
-        photograph = open_photo(path, mask=mask or None, least_side=least_side)
-        # What is computed from a photograph is kept under the hash that the survey found.
-        if self._rows.file_sha256 and photograph.sha256 != self._rows.file_sha256[index]:
-            raise PhotoChangedError(path)
-        return torch.from_numpy(np.ascontiguousarray(self._framing.apply(photograph.rgba).transpose(2, 0, 1)))
+        framed = self._framing.apply(self.photograph(index).rgba)
+        return torch.from_numpy(np.ascontiguousarray(framed.transpose(2, 0, 1)))
 
 
 def as_it_is(batch: Any) -> Any:  # noqa: ANN401  what the loader calls a list is a whole batch here

@@ -1,6 +1,6 @@
 """Framing: how a photograph becomes the square for the network."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -62,6 +62,20 @@ class Framing:
         """Frames a photograph, uint8 [H, W, 4] to [size, size, 3]."""
         return frame_photo(rgba, size=self.size, region=self.region, resize=self.resize, background=self.background)
 
+    def on(self, background: tuple[int, int, int]) -> "Framing":
+        """Returns the same with another background: red, green and blue, 0-255."""
+        return replace(self, background=background)
+
+    def tissue(self, rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Returns how much of each pixel of the square is tissue, uint8 [size, size]: 255 all of it, 0 none.
+
+        Nothing is where the photograph is transparent, and beside a letterboxed one; the rest is resized as colours
+        are, so the square is colour * tissue + background * (255 - tissue), divided by 255.
+        """
+        white = rgba.copy()
+        white[..., :3] = _OPAQUE
+        return self.on((0, 0, 0)).apply(white)[..., 0]
+
 
 def frame_photo(
     rgba: NDArray[np.uint8], *, size: int, region: Region, resize: Resize, background: tuple[int, int, int]
@@ -84,7 +98,7 @@ def frame_photo(
     """
     if region == "mask_crop":
         rgba = _crop_to_tissue(rgba)
-    image = Image.fromarray(_composite(rgba, background))
+    image = Image.fromarray(composite(rgba, background))
     if resize == "stretch":
         return np.array(image.resize((size, size), Image.Resampling.BILINEAR))
     scale = size / max(image.size)
@@ -95,21 +109,29 @@ def frame_photo(
     return np.array(square)
 
 
-def _crop_to_tissue(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    tissue = rgba[..., 3] >= TISSUE_ALPHA
-    rows, columns = np.flatnonzero(tissue.any(axis=1)), np.flatnonzero(tissue.any(axis=0))
-    if not rows.size:
-        return rgba
-    return rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+def composite(rgba: NDArray[np.uint8], background: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Lays a photograph on a background, uint8 [H, W, 4] to [H, W, 3].
 
+    (colour * alpha + background * (255 - alpha)) / 255, rounded to the nearest whole number.
 
-def _composite(rgba: NDArray[np.uint8], background: tuple[int, int, int]) -> NDArray[np.uint8]:
+    Args:
+        rgba: uint8 [H, W, 4].
+        background: Red, green and blue.
+    """
     if (rgba[..., 3] == _OPAQUE).all():
         return rgba[..., :3]
     alpha = rgba[..., 3:].astype(np.uint16)
     # 255 * 255 + 127 still fits into 16 bits.
     mixed = rgba[..., :3] * alpha + np.array(background, dtype=np.uint16) * (255 - alpha)
     return ((mixed + 127) // 255).astype(np.uint8)
+
+
+def _crop_to_tissue(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    tissue = rgba[..., 3] >= TISSUE_ALPHA
+    rows, columns = np.flatnonzero(tissue.any(axis=1)), np.flatnonzero(tissue.any(axis=0))
+    if not rows.size:
+        return rgba
+    return rgba[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def _is_whole(value: object) -> bool:

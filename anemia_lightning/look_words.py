@@ -1,0 +1,139 @@
+"""What looks.json says, in plain words and in tables of texts: for the report and for a terminal."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from anemia_lightning.look_changes import OTHER_OUTLINE, OUTLINE_ALONE
+from anemia_lightning.plots.looks import change_words
+
+Values = Mapping[str, Any]
+
+
+class LookTable(NamedTuple):
+    """A table of texts, as `report.sections.Table`."""
+
+    caption: str
+    columns: list[str]
+    rows: list[list[str]]
+
+
+def look_sentences(values: Values) -> list[str]:
+    """Returns what was found, in sentences; `values` is what looks.json holds."""
+    return [*_sampled(values["photos"]), *_heat(values["saliency"]), *_followed(values["background"]), *_moved(values)]
+
+
+def look_tables(values: Values) -> list[LookTable]:
+    """Returns the tables of what each swap and each perturbation does; without those that were not possible."""
+    head = ["photos", "flipped [95 % interval]", "logit shift", "AUROC change [95 % interval]"]
+    swaps = [[row["swap"], *_cells(row)] for row in values["background"]["swaps"]]
+    changes = [
+        [change_words(row["perturbation"], row["level"], row["unit"]), *_cells(row)] for row in values["robustness"]
+    ]
+    tables = [
+        LookTable("What tissue, outline and background do to the decisions", ["swapped", *head], swaps),
+        LookTable("What light, sharpness and file do to the decisions", ["changed", *head], changes),
+    ]
+    return [table for table in tables if table.rows]
+
+
+def _sampled(photos: Values) -> Iterator[str]:
+    yield (
+        f"{photos['drawn']} of {photos['of']} test photos were drawn at random to estimate from, one at most of each "
+        "patient and photograph; intervals are for other photos of this kind, with this model."
+    )
+    if photos["errors"]:
+        shown = f"the {photos['errors_shown']} most confident of " if photos["errors_shown"] < photos["errors"] else ""
+        yield f"Apart from them {shown}{photos['errors']} photos called wrongly are shown."
+
+
+def _heat(saliency: Values) -> Iterator[str]:
+    if saliency["skipped"]:
+        yield f"How much of the heat lies on the tissue cannot be said: {saliency['skipped']}."
+        return
+    inside, beyond = saliency["energy_inside"], saliency["beyond_chance"]
+    yield (
+        f"Of the Grad-CAM heat {_percent(inside)} lies on the tissue, which covers {saliency['by_chance']:.0%} of the "
+        f"image: {_verdict(beyond)} (difference {_points(beyond)})."
+    )
+
+
+def _followed(background: Values) -> Iterator[str]:
+    if background["skipped"]:
+        yield f"Tissue and background could not be swapped: {background['skipped']}."
+        return
+    rows = {row["swap"]: row for row in background["swaps"]}
+    changed = [row for name, row in rows.items() if name.startswith("background")]
+    if changed:
+        worst = max(changed, key=lambda row: row["flipped"])
+        yield f"The {worst['swap']} flips {_flips(worst)}: {_reading(worst, 'what lies around the tissue')}."
+    if OTHER_OUTLINE in rows:
+        row = rows[OTHER_OUTLINE]
+        kept = row["n"] - row["flipped"]
+        yield (
+            f"With its tissue in the outline of a photo that is called otherwise, the decision follows the tissue in "
+            f"{kept} of {row['n']} photos and the outline in {row['flipped']} ({_percent(row['flipped_interval'])})."
+        )
+    elif background["note"]:
+        yield f"Tissue was not put into other outlines: {background['note']}."
+    alone = rows[OUTLINE_ALONE]["auroc"]
+    if alone is not None:
+        yield f"From the outline alone, filled with one colour, the network reaches an AUROC of {alone:.2f}."
+
+
+def _moved(values: Values) -> Iterator[str]:
+    rows = [row for row in values["robustness"] if row["level"] is not None]
+    worst = max(rows, key=lambda row: row["flipped"])
+    if not worst["flipped"]:
+        yield "No change of brightness, white balance, JPEG quality, blur or resolution flips any decision."
+        return
+    name = change_words(worst["perturbation"], worst["level"], worst["unit"])
+    shift = worst["mean_logit_shift"]
+    yield (
+        f"Of the changes of light, sharpness and file, {name} flips most: {_flips(worst)}; it moves the logit by "
+        f"{shift:+.2f} on average, towards {'anaemic' if shift > 0 else 'not anaemic'}."
+    )
+    still = [row for row in rows if not row["flipped"]]
+    yield f"{len(still)} of {len(rows)} such changes flip none."
+
+
+def _cells(row: Values) -> Sequence[str]:
+    change = row["auroc_change"]
+    return (
+        str(row["n"]),
+        f"{row['flipped']} ({_percent(row['flipped_interval'])})",
+        f"{row['mean_logit_shift']:+.2f}",
+        "undefined" if change["value"] is None else f"{change['value']:+.2f}{_bounds(change, '+.2f')}",
+    )
+
+
+def _flips(row: Values) -> str:
+    return f"{row['flipped']} of {row['n']} decisions ({_percent(row['flipped_interval'])})"
+
+
+def _reading(row: Values, what: str) -> str:
+    if not row["flipped"]:
+        return f"no decision here depends on the colour of {what}"
+    return f"some decisions depend on the colour of {what}"
+
+
+def _verdict(beyond: Values) -> str:
+    if beyond["low"] is not None and beyond["low"] > 0:
+        return "more than by chance"
+    if beyond["high"] is not None and beyond["high"] < 0:
+        return "less than by chance"
+    return "not told from chance"
+
+
+def _percent(interval: Values) -> str:
+    return f"{interval['value']:.0%}{_bounds(interval, '.0%')}"
+
+
+def _points(interval: Values) -> str:
+    scaled = {name: None if value is None else 100 * value for name, value in interval.items()}
+    return f"{scaled['value']:+.0f} points{_bounds(scaled, '+.0f')}"
+
+
+def _bounds(interval: Values, form: str) -> str:
+    if interval["low"] is None or interval["high"] is None:
+        return ""
+    return f" [{interval['low']:{form}}, {interval['high']:{form}}]"
