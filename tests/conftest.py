@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from anemia_lightning.contracts import Batch, Entry
 from anemia_lightning.data.sources.synthetic import read_synthetic
+from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.settings import compose
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -115,3 +116,30 @@ def draw_batch() -> Callable[..., Batch]:
         )
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def colour_network() -> Callable[..., AnemiaNetwork]:
+    """Builds a resnet18 that adds up one colour over the image and sees nothing else, so that all it does is known.
+
+    Its logit is `gain` times the mean of max(0, weights · colour + bias) less `cutoff`, the colours normalised as
+    images are, at one place in 32 pixels.
+    """
+
+    def build(weights: tuple[float, float, float], *, bias: float = 0.0, gain: float, cutoff: float) -> AnemiaNetwork:
+        network = AnemiaNetwork(backbone="resnet18", hidden=4)
+        with torch.no_grad():
+            for name, parameter in network.named_parameters():
+                # Without what its second part computes, a block passes on what it is given.
+                if ("bn" not in name and "downsample.1" not in name) or name.endswith("bn2.weight"):
+                    parameter.zero_()
+            for stage in (network.backbone.layer2, network.backbone.layer3, network.backbone.layer4):
+                stage[0].downsample[0].weight[0, 0] = 1
+            network.backbone.conv1.weight[0, :, 3, 3] = torch.tensor(weights)
+            network.backbone.bn1.bias[0] = bias
+            network.head.hidden.weight[0, 0] = 1
+            network.head.output.weight[1, 0] = gain
+            network.head.output.bias[1] = -gain * cutoff
+        return network.eval()
+
+    return build

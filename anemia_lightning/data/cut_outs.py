@@ -28,7 +28,7 @@ class CutOut:
     """uint8 [S, S]: how much of each pixel is tissue, 0 to 255; 255 throughout without a mask."""
     background: tuple[int, int, int]
     is_masked: bool
-    """Whether a mask or transparency tells the tissue from what lies around it."""
+    """Whether a mask or transparency tells the tissue from what lies around it, and there is some of both."""
 
     @property
     def is_tissue(self) -> NDArray[np.bool_]:
@@ -59,14 +59,15 @@ class CutOut:
 def cut_out(rgba: NDArray[np.uint8], framing: Framing) -> CutOut:
     """Frames a photograph, uint8 [H, W, 4], and takes it apart."""
     image, tissue = framing.apply(rgba), framing.tissue(rgba)
-    is_masked = bool((rgba[..., 3] < TISSUE_ALPHA).any() and (tissue >= TISSUE_ALPHA).any())
+    is_tissue = tissue >= TISSUE_ALPHA
+    # What a letterbox adds is no background of the photograph's own.
+    is_masked = bool((rgba[..., 3] < TISSUE_ALPHA).any() and is_tissue.any() and not is_tissue.all())
     if not is_masked:
-        # What a letterbox adds is no background of the photograph's own.
         colours, tissue = image, np.full_like(tissue, _OPAQUE)
     else:
         shaded = framing.on((0, 0, 0)).apply(rgba).astype(np.float64)
         bare = np.rint(shaded * _OPAQUE / np.maximum(tissue, 1)[..., None]).clip(0, _OPAQUE)
-        colours = spread(bare.astype(np.uint8), tissue >= TISSUE_ALPHA)
+        colours = spread(bare.astype(np.uint8), is_tissue)
     return CutOut(image=image, colours=colours, tissue=tissue, background=framing.background, is_masked=is_masked)
 
 
