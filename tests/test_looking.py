@@ -156,10 +156,10 @@ def test_errors_are_shown_and_not_counted(sees_tissue: AnemiaNetwork, table: pd.
 
 
 def test_a_picture_shows_the_photo_beside_its_heat(looks: Looks, table: pd.DataFrame) -> None:
-    by_photo = table.set_index("photo")
+    by_photo = {row["photo"]: row for row in table.to_dict("records")}
     assert looks.others
     for picture in (*looks.errors, *looks.others):
-        row = by_photo.loc[picture.photo]
+        row = by_photo[picture.photo]
         with Image.open(io.BytesIO(picture.jpeg)) as image:
             assert (image.format, image.size) == ("JPEG", (128, 64))
         names = ("not anaemic", "anaemic")

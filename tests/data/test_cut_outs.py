@@ -24,7 +24,8 @@ def photograph(seed: int, height: int = 70, width: int = 110) -> NDArray[np.uint
     shade = 20 * np.sin(6 * across + rng.random()) + 10 * np.cos(7 * down)
     colours = np.array([190, 90, 80]) + shade[..., None] + rng.integers(-8, 9, (height, width, 3))
     alpha = (12 * (0.7 - np.hypot(down, across))).clip(0, 1) * 255
-    return np.rint(np.dstack([colours, alpha])).clip(0, 255).astype(np.uint8)
+    levels: NDArray[np.float64] = np.rint(np.dstack([colours, alpha])).clip(0, 255)
+    return levels.astype(np.uint8)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -37,9 +37,10 @@ def test_each_change_has_its_share_its_interval_and_its_shift() -> None:
         "brightness times 0.7",
         "white balance 5000 K",
     ]
-    points = [tuple(line.get_xydata()[0]) for line in flips.lines if len(line.get_xydata()) == 1]
-    assert points == [(0.0, 0), (0.5, 1), (0.25, 2)]
-    spans = [line.get_xdata() for line in flips.lines if len(line.get_xydata()) == 2]
+    lines = [np.asarray(line.get_xydata()) for line in flips.lines]
+    points = np.concatenate([line for line in lines if len(line) == 1])
+    assert points.tolist() == [[0.0, 0], [0.5, 1], [0.25, 2]]
+    spans = [line[:, 0] for line in lines if len(line) == 2]
     assert np.array(spans) == pytest.approx(np.array([(0.0, 0.1), (0.4, 0.6), (0.15, 0.35)]))
     bars = [bar for bar in shifts.patches if isinstance(bar, Rectangle)]
     assert [bar.get_width() for bar in bars] == [0.0, -0.4, 0.3]
