@@ -15,7 +15,7 @@ OUTLINE_ALONE = "outline alone"
 OTHER_OUTLINE = "outline of another photo"
 
 SWAP_WORDS = {
-    **{f"background {name}": "Tissue and outline stay, what lies around them changes." for name in BACKGROUNDS},
+    **dict.fromkeys(BACKGROUNDS, "Tissue and outline stay, what lies around them changes."),
     OWN_COLOUR: "Outline and mean colour stay, vessels and shades go.",
     OUTLINE_ALONE: "All photos get tissue of one colour: what is left to tell them apart is their outline.",
     OTHER_OUTLINE: "The tissue in the outline of a photo that is called otherwise: a flip follows the outline.",
@@ -79,11 +79,7 @@ def choose_partners(photos: Sequence[CutOut], called: NDArray[np.int64]) -> list
 
 
 def _swaps(photo: CutOut, partners: Partners) -> dict[str, Pixels]:
-    swaps = {
-        f"background {name}": on_background(photo, colour)
-        for name, colour in BACKGROUNDS.items()
-        if colour != photo.background
-    }
+    swaps = {name: on_background(photo, colour) for name, colour in BACKGROUNDS.items() if colour != photo.background}
     swaps[OWN_COLOUR] = painted(photo, mean_colour([photo]))
     swaps[OUTLINE_ALONE] = painted(photo, partners.colour)
     if partners.outline is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from anemia_lightning.data.swaps import BACKGROUNDS
 from anemia_lightning.look_changes import OTHER_OUTLINE, OUTLINE_ALONE
 from anemia_lightning.plots.looks import change_words
 
@@ -62,10 +63,17 @@ def _followed(background: Values) -> Iterator[str]:
         yield f"Tissue and background could not be swapped: {background['skipped']}."
         return
     rows = {row["swap"]: row for row in background["swaps"]}
-    changed = [row for name, row in rows.items() if name.startswith("background")]
-    if changed:
-        worst = max(changed, key=lambda row: row["flipped"])
-        yield f"The {worst['swap']} flips {_flips(worst)}: {_reading(worst, 'what lies around the tissue')}."
+    worst = max((row for name, row in rows.items() if name in BACKGROUNDS), key=lambda row: row["flipped"])
+    if worst["flipped"]:
+        yield (
+            f"Of the other backgrounds, the {worst['swap']} flips most: {_flips(worst)} depend on the colour of what "
+            "lies around the tissue."
+        )
+    else:
+        yield (
+            f"No other background flips any of {worst['n']} decisions: none depends on the colour of what lies around "
+            "the tissue."
+        )
     if OTHER_OUTLINE in rows:
         row = rows[OTHER_OUTLINE]
         kept = row["n"] - row["flipped"]
@@ -108,12 +116,6 @@ def _cells(row: Values) -> Sequence[str]:
 
 def _flips(row: Values) -> str:
     return f"{row['flipped']} of {row['n']} decisions ({_percent(row['flipped_interval'])})"
-
-
-def _reading(row: Values, what: str) -> str:
-    if not row["flipped"]:
-        return f"no decision here depends on the colour of {what}"
-    return f"some decisions depend on the colour of {what}"
 
 
 def _verdict(beyond: Values) -> str:

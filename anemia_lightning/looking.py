@@ -94,7 +94,8 @@ class Eyes:
 
     def heat(self, maps: Tensor, called: NDArray[np.int64], size: int) -> NDArray[np.float32]:
         """Returns heat maps, float32 [N, size, size], of what speaks for each decision."""
-        with torch.autocast(maps.device.type, dtype=maps.dtype, enabled=maps.dtype != torch.float32):
+        is_half = maps.dtype in (torch.bfloat16, torch.float16)
+        with torch.autocast(maps.device.type, dtype=maps.dtype if is_half else None, enabled=is_half):
             found = grad_cam(self._network, maps, torch.from_numpy(called), size=size, entry="layer3")
         heat: NDArray[np.float32] = found.numpy()
         return heat
@@ -117,8 +118,8 @@ def look(
     """Looks at what a finished network does with photos that it was tested on.
 
     Everything that is estimated rests on a random sample of photos that share neither patient nor photograph; the
-    errors are shown beside it and never mixed in. Both are compared with the photo as this pass sees it, whose logit
-    may differ from the scored one by the rounding of the precision.
+    errors are shown beside it and never mixed in. Changed photos are compared with the photo as it is, computed here
+    in the same way; its logit may differ from the scored one by rounding.
 
     Args:
         network: The finished network; it is left as it is.

@@ -10,7 +10,11 @@ from anemia_lightning.data.cut_outs import CutOut, Pixels, spread
 
 Colour = tuple[int, int, int]
 
-BACKGROUNDS: dict[str, Colour] = {"black": (0, 0, 0), "white": (255, 255, 255), "ImageNet's mean": (124, 116, 104)}
+BACKGROUNDS: dict[str, Colour] = {
+    "black background": (0, 0, 0),
+    "white background": (255, 255, 255),
+    "ImageNet-mean background": (124, 116, 104),
+}
 """Where cut-outs come to lie: transparency that a viewer ignores, paper, and what a network takes for nothing."""
 
 

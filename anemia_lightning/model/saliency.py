@@ -42,7 +42,8 @@ def grad_cam(network: AnemiaNetwork, values: Tensor, called: Tensor, *, size: in
     maps = []
     for part, side in zip(torch.split(values, _AT_ONCE), torch.split(called, _AT_ONCE), strict=True):
         with torch.no_grad():
-            found = frozen.backbone.layer4(frozen.trunk(part) if entry == "image" else part).float()
+            entering = part.to(frozen.backbone.conv1.weight.dtype)
+            found = frozen.backbone.layer4(frozen.trunk(entering) if entry == "image" else entering).float()
         with torch.enable_grad(), torch.autocast(values.device.type, enabled=False):
             heat = cam.attribute(found, target=side.long().to(found.device), relu_attributions=True)
         maps.append(cast("Tensor", heat).detach())
