@@ -56,12 +56,18 @@ def rows(drawn_photos: Path) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def sees_tissue(colour_network: ColourNetwork, rows: pd.DataFrame) -> AnemiaNetwork:
-    """Calls anaemic the half of the photos that holds less red; black, grey and white hold none."""
+def tissue(colour_network: ColourNetwork, rows: pd.DataFrame) -> tuple[AnemiaNetwork, pd.DataFrame]:
+    """Calls anaemic the half of the photos that holds less red, of which black, grey and white hold none."""
     network = colour_network((1.0, -1.0, 0.0), bias=-0.4, gain=-60.0, cutoff=0.0)
+    logit = logits_of(network, rows)
     with torch.no_grad():
-        network.head.output.bias[1] -= float(predicted(network, rows)["logit"].median())
-    return network
+        network.head.output.bias[1] -= float(np.median(logit))
+    return network, predicted(rows, logit - np.median(logit))
+
+
+@pytest.fixture(scope="module")
+def sees_tissue(tissue: tuple[AnemiaNetwork, pd.DataFrame]) -> AnemiaNetwork:
+    return tissue[0]
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +76,13 @@ def sees_background(colour_network: ColourNetwork) -> AnemiaNetwork:
     return colour_network((-3.0, 3.0, 1.0), bias=-1.0, gain=60.0, cutoff=0.1)
 
 
-def predicted(network: AnemiaNetwork, rows: pd.DataFrame) -> pd.DataFrame:
+def logits_of(network: AnemiaNetwork, rows: pd.DataFrame) -> NDArray[np.float64]:
     pixels = PhotoDataset(PhotoRows.of(rows), FRAMING, None).pixels(range(len(rows)))
     eyes = Eyes(network, device=CPU, dtype=torch.float32)
-    logit = eyes.logits(eyes.maps(list(pixels.permute(0, 2, 3, 1).numpy())))
+    return eyes.logits(eyes.maps(list(pixels.permute(0, 2, 3, 1).numpy())))
+
+
+def predicted(rows: pd.DataFrame, logit: NDArray[np.float64]) -> pd.DataFrame:
     probability = probability_of(logit)
     return rows.assign(logit=logit, probability=probability, prediction=(probability >= 0.5).astype(int))
 
@@ -90,15 +99,15 @@ def seen(network: AnemiaNetwork, table: pd.DataFrame, **changes: Any) -> Looks:
 
 
 @pytest.fixture(scope="module")
-def table(sees_tissue: AnemiaNetwork, rows: pd.DataFrame) -> pd.DataFrame:
+def table(tissue: tuple[AnemiaNetwork, pd.DataFrame]) -> pd.DataFrame:
     """What the network that sees the tissue predicts."""
-    return predicted(sees_tissue, rows)
+    return tissue[1]
 
 
 @pytest.fixture(scope="module")
 def looks(sees_tissue: AnemiaNetwork, table: pd.DataFrame) -> Looks:
     """What is found of it."""
-    return seen(sees_tissue, table, photos=10)
+    return seen(sees_tissue, table, photos=6)
 
 
 def flips(looks: Looks) -> dict[str, int]:
@@ -108,7 +117,7 @@ def flips(looks: Looks) -> dict[str, int]:
 
 
 def test_a_network_that_sees_the_background_flips_with_it(sees_background: AnemiaNetwork, rows: pd.DataFrame) -> None:
-    looks = seen(sees_background, predicted(sees_background, rows))
+    looks = seen(sees_background, predicted(rows, logits_of(sees_background, rows)))
     found = flips(looks)
     assert found.pop("white background") == looks.values["photos"]["drawn"] == 3
     assert set(found.values()) == {0}
@@ -179,21 +188,22 @@ def test_nothing_is_looked_at_where_nothing_is_asked(sees_tissue: AnemiaNetwork,
     assert look_with(sees_tissue, table, photos=0) is None
 
 
-@pytest.fixture
-def whole_photos(rows: pd.DataFrame, tmp_path: Path) -> pd.DataFrame:
+@pytest.fixture(scope="module")
+def whole_photos(rows: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """The same photographs on skin, without transparency, as JPEG."""
+    folder = tmp_path_factory.mktemp("whole")
     paths = []
     for number, path in enumerate(rows["path"]):
         with Image.open(path) as image:
             skin = Image.new("RGB", image.size, (205, 165, 140))
             skin.paste(image, mask=image.getchannel("A"))
-        paths.append(str(tmp_path / f"{number}.jpg"))
+        paths.append(str(folder / f"{number}.jpg"))
         skin.save(paths[-1], quality=95)
     return rows.assign(path=paths)
 
 
 def test_whole_photographs_have_no_tissue_to_swap(sees_tissue: AnemiaNetwork, whole_photos: pd.DataFrame) -> None:
-    looks = seen(sees_tissue, predicted(sees_tissue, whole_photos))
+    looks = seen(sees_tissue, predicted(whole_photos, logits_of(sees_tissue, whole_photos)))
     assert json.dumps(looks.values, allow_nan=False)
     assert looks.values["saliency"]["energy_inside"]["value"] is None
     for part in ("saliency", "background"):
@@ -228,13 +238,17 @@ def test_a_photo_that_has_changed_since_is_refused(sees_tissue: AnemiaNetwork, t
         look(sees_tissue, table, facts.assign(file_sha256="0"), table, Plain(), **settings)
 
 
+@pytest.fixture(scope="module")
+def network() -> AnemiaNetwork:
+    return AnemiaNetwork(backbone="resnet18", hidden=8).eval()
+
+
 @pytest.mark.parametrize(
     ("dtype", "within"), [(torch.float32, 1e-4), (torch.float64, 1e-4), (torch.bfloat16, 2e-2)], ids=str
 )
-def test_what_it_sees_is_what_the_network_says(dtype: torch.dtype, within: float) -> None:
-    network = AnemiaNetwork(backbone="resnet18", hidden=8).eval()
-    images = np.random.default_rng(0).integers(0, 256, (10, 64, 64, 3), dtype=np.uint8)
-    values, called = normalise(torch.from_numpy(images).permute(0, 3, 1, 2)), np.arange(10) % 2
+def test_what_it_sees_is_what_the_network_says(network: AnemiaNetwork, dtype: torch.dtype, within: float) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
+    values, called = normalise(torch.from_numpy(images).permute(0, 3, 1, 2)), np.arange(4) % 2
     with torch.no_grad():
         both = network(values)
     eyes = Eyes(network, device=CPU, dtype=dtype)
@@ -247,7 +261,7 @@ def test_what_it_sees_is_what_the_network_says(dtype: torch.dtype, within: float
 def test_the_words_say_what_the_values_hold(looks: Looks) -> None:
     values = looks.values
     sentences = look_sentences(values)
-    assert sentences[0].startswith("10 of 48 test photos")
+    assert sentences[0].startswith("6 of 48 test photos")
     tables = look_tables(values)
     assert [len(table.rows) for table in tables] == [len(values["background"]["swaps"]), len(values["robustness"])]
     for table, kind in zip(tables, ("background", "robustness"), strict=True):

@@ -69,7 +69,7 @@ def test_half_the_precision_moves_the_heat_little(network: AnemiaNetwork) -> Non
     assert (half - whole).abs().max() < 0.1
 
 
-@pytest.mark.parametrize("corner", [(24, 24), (24, 120), (88, 56), (120, 120)])
+@pytest.mark.parametrize("corner", [(24, 120), (88, 56)])
 def test_the_heat_lies_on_what_the_network_looks_for(
     colour_network: Callable[..., AnemiaNetwork], corner: tuple[int, int]
 ) -> None:
