@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anemia_lightning.data.cut_outs import CutOut, Pixels
-from anemia_lightning.data.perturbations import CONTROL, PERTURBATIONS
+from anemia_lightning.data.perturbations import PERTURBATIONS
 from anemia_lightning.data.swaps import BACKGROUNDS, Colour, mean_colour, on_background, painted, transplanted
 
 OWN_COLOUR = "tissue in its own mean colour"
@@ -51,7 +51,7 @@ def changes_of(photo: CutOut, partners: Partners | None) -> dict[Change, Pixels]
         partners: What its swaps need; None for no swaps, as where no mask tells tissue from background.
     """
     changed: dict[Change, Pixels] = {}
-    for each in (*([CONTROL] if photo.is_masked else []), *PERTURBATIONS):
+    for each in PERTURBATIONS:
         change = Change("robustness", each.name, each.level, each.unit)
         changed[change] = photo.compose(each.apply(photo.colours))
     if partners is not None:

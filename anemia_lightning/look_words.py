@@ -89,7 +89,7 @@ def _followed(background: Values) -> Iterator[str]:
 
 
 def _moved(values: Values) -> Iterator[str]:
-    rows = [row for row in values["robustness"] if row["level"] is not None]
+    rows = values["robustness"]
     worst = max(rows, key=lambda row: row["flipped"])
     if not worst["flipped"]:
         yield "No change of brightness, white balance, JPEG quality, blur or resolution flips any decision."

@@ -118,8 +118,8 @@ def look(
     """Looks at what a finished network does with photos that it was tested on.
 
     Everything that is estimated rests on a random sample of photos that share neither patient nor photograph; the
-    errors are shown beside it and never mixed in. Changed photos are compared with the photo as it is, computed here
-    in the same way; its logit may differ from the scored one by rounding.
+    errors are shown beside it and never mixed in. Changed photos are compared with the photo as it is, put together
+    and computed in the same way; its logit may differ from the scored one by rounding.
 
     Args:
         network: The finished network; it is left as it is.
@@ -174,7 +174,8 @@ def _look_at(eyes: Eyes, table: pd.DataFrame, cut_outs: list[CutOut], decision: 
     logits, called, heat = [], [], []
     for start in range(0, len(cut_outs), _MAPS_AT_ONCE):
         part = cut_outs[start : start + _MAPS_AT_ONCE]
-        maps = eyes.maps([photo.image for photo in part])
+        # Put together as its changed versions are: what they do is then no rounding at the rim of the tissue.
+        maps = eyes.maps([photo.compose(photo.colours) for photo in part])
         logits.append(eyes.logits(maps))
         called.append(decision.decide(decision.probability(logits[-1])))
         heat.append(eyes.heat(maps, called[-1], part[0].image.shape[0]))

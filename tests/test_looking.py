@@ -131,7 +131,7 @@ def test_a_network_that_sees_the_background_flips_with_it(sees_background: Anemi
 
 def test_a_network_that_sees_the_tissue_does_not(looks: Looks) -> None:
     found = flips(looks)
-    assert found["black background"] == found["white background"] == found["nothing changed None"] == 0
+    assert found["black background"] == found["white background"] == 0
     # Light of another colour reddens or pales the tissue, and moves a network that sees redness alone.
     shift = {(row["perturbation"], row["level"]): row["mean_logit_shift"] for row in looks.values["robustness"]}
     assert shift["white balance", 5000] < 0 < shift["white balance", 9300]
@@ -225,8 +225,7 @@ def test_where_masks_are_given_for_some_photos_these_are_swapped(
     swapped = {row["n"] for row in values["background"]["swaps"]}
     assert 0 < max(swapped) < values["photos"]["drawn"] == 6
     assert values["saliency"]["n"] <= max(swapped)
-    control = next(row for row in values["robustness"] if row["level"] is None)
-    assert control["n"] == max(swapped)
+    assert {row["n"] for row in values["robustness"]} == {6}
 
 
 def test_a_photo_that_has_changed_since_is_refused(sees_tissue: AnemiaNetwork, table: pd.DataFrame) -> None:

@@ -26,8 +26,8 @@ class Perturbation:
     """One change of a photograph, at one level."""
 
     name: str
-    level: float | None
-    """In `unit`; None for what has no level."""
+    level: float
+    """In `unit`."""
     unit: str
     apply: Callable[[Pixels], Pixels]
     """From uint8 [S, S, 3] to the same."""
@@ -88,13 +88,6 @@ def _levels(name: str, unit: str, apply: Callable[[Pixels, float], Pixels], *lev
 def _at(apply: Callable[[Pixels, float], Pixels], level: float, pixels: Pixels) -> Pixels:
     return apply(pixels, level)
 
-
-def _as_it_is(pixels: Pixels) -> Pixels:
-    return pixels
-
-
-CONTROL = Perturbation("nothing changed", None, "", _as_it_is)
-"""The photograph taken apart and put together again: what it moves is the error of the method."""
 
 PERTURBATIONS = (
     # Within and beyond the 20 % of the protocol's training.

@@ -51,15 +51,13 @@ def draw_robustness(rows: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def change_words(name: str, level: float | None, unit: str) -> str:
+def change_words(name: str, level: float, unit: str) -> str:
     """Returns a perturbation and its level as a person reads them.
 
     Example:
         >>> change_words("brightness", 0.7, "factor"), change_words("JPEG", 50, "quality")
         ('brightness times 0.7', 'JPEG quality 50')
     """
-    if level is None:
-        return name
     if unit == "factor":
         return f"{name} times {level:g}"
     if unit == "quality":

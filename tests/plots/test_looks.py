@@ -11,7 +11,7 @@ from anemia_lightning.plots.looks import change_words, draw_robustness, heat_bes
 from anemia_lightning.plots.style import BLUE, VERMILION, to_png
 
 
-def row(name: str, level: float | None, unit: str, share: float, shift: float) -> dict[str, Any]:
+def row(name: str, level: float, unit: str, share: float, shift: float) -> dict[str, Any]:
     interval = {"value": share, "low": max(0, share - 0.1), "high": min(1, share + 0.1)}
     return {
         "perturbation": name,
@@ -24,7 +24,7 @@ def row(name: str, level: float | None, unit: str, share: float, shift: float) -
 
 
 ROWS = [
-    row("nothing changed", None, "", 0.0, 0.0),
+    row("JPEG", 90, "quality", 0.0, 0.0),
     row("brightness", 0.7, "factor", 0.5, -0.4),
     row("white balance", 5000, "K", 0.25, 0.3),
 ]
@@ -33,7 +33,7 @@ ROWS = [
 def test_each_change_has_its_share_its_interval_and_its_shift() -> None:
     flips, shifts = draw_robustness(ROWS).axes
     assert [label.get_text() for label in flips.get_yticklabels()] == [
-        "nothing changed",
+        "JPEG quality 90",
         "brightness times 0.7",
         "white balance 5000 K",
     ]
@@ -62,13 +62,12 @@ def test_without_a_change_there_is_an_empty_drawing() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (("nothing changed", None, ""), "nothing changed"),
         (("resize", 0.25, "of each side"), "resize 25% of each side"),
         (("blur", 1, "px"), "blur 1 px"),
         (("white balance", 9300, "K"), "white balance 9300 K"),
     ],
 )
-def test_changes_are_read_as_words(change: tuple[str, float | None, str], words: str) -> None:
+def test_changes_are_read_as_words(change: tuple[str, float, str], words: str) -> None:
     assert change_words(*change) == words
 
 
