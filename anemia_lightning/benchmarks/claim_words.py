@@ -91,7 +91,7 @@ def _limits(report: Mapping[str, Any]) -> list[str]:
 def _arm_table(report: Mapping[str, Any]) -> Iterator[str]:
     yield from _head(["arm", "runs", *_COLUMNS.values()])
     for arm in report["arms"].values():
-        cells = [_cell(arm["values"][name], name) for name in _COLUMNS]
+        cells = [_cell(arm["values"][name], name, runs=arm["runs"]) for name in _COLUMNS]
         yield _row([arm["words"], f"{arm['runs']} of {arm['wanted']}", *cells])
 
 
@@ -99,8 +99,9 @@ def _difference_table(report: Mapping[str, Any]) -> Iterator[str]:
     yield from _head(["arm", "pairs", *_COLUMNS.values()])
     for arm in report["arms"].values():
         if beside := arm["minus_full"]:
-            cells = [_cell(beside[name], name, sign="+") for name in _COLUMNS]
-            yield _row([arm["words"], str(beside["val_acc"]["runs"]), *cells])
+            pairs = beside["val_acc"]["runs"]
+            cells = [_cell(beside[name], name, sign="+", runs=pairs) for name in _COLUMNS]
+            yield _row([arm["words"], str(pairs), *cells])
 
 
 def _claim_table(report: Mapping[str, Any]) -> Iterator[str]:
@@ -125,12 +126,12 @@ def _found(claim: Mapping[str, Any]) -> str:
     return f"{claim['value']:.3g}{interval} {claim['unit']}"
 
 
-def _cell(found: Mapping[str, Any], name: str, *, sign: str = "") -> str:
-    mean = _mean(found, name, sign=sign)
-    if found["low"] is None:
-        return mean
+def _cell(found: Mapping[str, Any], name: str, *, runs: int, sign: str = "") -> str:
+    """Returns a mean with its interval, and how many runs are behind it where these are fewer than the row says."""
     form = _form(name, sign)
-    return f"{mean} [{found['low']:{form}}, {found['high']:{form}}]"
+    interval = "" if found["low"] is None else f" [{found['low']:{form}}, {found['high']:{form}}]"
+    fewer = f" (n={found['runs']})" if 0 < found["runs"] < runs else ""
+    return _mean(found, name, sign=sign) + interval + fewer
 
 
 def _mean(found: Mapping[str, Any], name: str, *, sign: str = "") -> str:

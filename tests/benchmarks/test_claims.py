@@ -51,7 +51,7 @@ def test_where_the_claims_contradict_one_another_is_computed_from_them() -> None
         "12.3 % higher validation accuracy",
         "47 % smaller gap",
         "37 % fewer epochs",
-        "3.2 times longer training",
+        "3.2 times longer training than at a fixed rate, if that is what the comparison had",
     }
     values = {(check.says, round(check.value, 1)) for check in cross_checks()}
     assert {
@@ -62,7 +62,7 @@ def test_where_the_claims_contradict_one_another_is_computed_from_them() -> None
         ("47 % smaller gap", 63.2),
         ("37 % fewer epochs", 42.5),
         ("42.5 % faster convergence", 42.5),
-        ("3.2 times longer training", 0.6),
+        ("3.2 times longer training than at a fixed rate, if that is what the comparison had", 0.6),
     } == values
 
 
@@ -158,6 +158,7 @@ def test_one_fold_tests_nothing_and_no_run_shows_nothing() -> None:
     whole = {**report, **HEAD, "reuse": judge_reuse(count_parameters("resnet50", 512))}
     text = claim_markdown(whole)
     assert "| random weights | 0 of 15 | unfinished |" in text
+    assert "(n=" not in text
     assert "Ended by trainer.max_epochs=40 and by nothing else: 10 of full protocol." in text
 
 
@@ -170,6 +171,15 @@ HEAD = {
     "weights": weights_words(None),
     "wanted": {"folds": 5, "seeds": 3},
 }
+
+
+def test_a_cell_with_fewer_runs_than_its_row_says_so() -> None:
+    runs = table(full={"train_acc": 90.0})
+    runs.loc[0, "train_acc"] = np.nan
+    report = {**claim_report(runs, ["full"], wanted=15, max_epochs=99), **HEAD}
+    text = claim_markdown({**report, "reuse": judge_reuse(count_parameters("resnet18", 8))})
+    (row,) = [line for line in text.splitlines() if line.startswith("| full protocol")]
+    assert row.count("(n=9)") == 1
 
 
 def test_the_parameters_are_counted() -> None:
