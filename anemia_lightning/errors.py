@@ -485,3 +485,29 @@ class WorkerError(AnemiaError):
 
     def __str__(self) -> str:
         return self._message
+
+
+class NoRunsError(AnemiaError):
+    """Folders or patterns that lead to no run."""
+
+    def __init__(self, named: str, found: str) -> None:
+        super().__init__(
+            f"runs at {named}",
+            found,
+            "Give runs= folders of training runs, cross-validations, evaluations or sweeps, or a pattern in quotation "
+            "marks, such as 'runs=logs/train/runs/*'.",
+        )
+
+
+class NothingToCompareError(AnemiaError):
+    """Runs none of which has come to its scores."""
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        self.reasons = dict(reasons)
+        shown = [f"{name}: {reason}" for name, reason in list(reasons.items())[:5]]
+        more = f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""  # noqa: PLR2004
+        super().__init__(
+            "a run with predictions and scores",
+            f"{len(reasons)} without: {'; '.join(shown)}{more}",
+            "Name finished runs, or finish these with resume=FOLDER.",
+        )

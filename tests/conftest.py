@@ -1,14 +1,18 @@
 """What the tests share: a few drawn photographs, and settings of a run that takes seconds."""
 
+import json
 import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from sklearn.metrics import roc_auc_score
 
 from anemia_lightning.contracts import Batch, Entry
 from anemia_lightning.data.sources.synthetic import read_synthetic
@@ -18,6 +22,9 @@ from anemia_lightning.settings import compose
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Tests run side by side, and threads of one that wait for one another would take the cores from the others.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+WriteRun = Callable[..., Path]
+"""Called with a folder and settings: ``write_run(folder, {"optimizer": {"lr": 1e-3}}, seed=1)``."""
 
 ComposeTiny = Callable[..., DictConfig]
 """Called with a run folder and overrides: ``tiny_cfg(folder, "seed=1")``."""
@@ -143,3 +150,54 @@ def colour_network() -> Callable[..., AnemiaNetwork]:
         return network.eval()
 
     return build
+
+
+@pytest.fixture
+def write_run() -> WriteRun:
+    """Writes the files of a finished training run by hand: 60 test photos of 30 patients, no network."""
+    return _write_run
+
+
+def _write_run(
+    folder: Path,
+    settings: dict[str, Any] | None = None,
+    *,
+    seed: int = 0,
+    signal: float = 1.0,
+    photos: int = 60,
+    warnings: tuple[str, ...] = (),
+    weights: dict[str, Any] | None = None,
+) -> Path:
+    folder.mkdir(parents=True)
+    cfg = {"verb": "train", "seed": seed, "paths": {"run_dir": str(folder)}, "data": {"name": "set"}}
+    (folder / "config_resolved.yaml").write_text(OmegaConf.to_yaml(OmegaConf.merge(cfg, settings or {})))
+    table = predicted(photos, seed=seed, signal=signal)
+    table.to_csv(folder / "predictions_test.csv", index=False)
+    area = roc_auc_score(table["label"], table["logit"])
+    (folder / "metrics.json").write_text(json.dumps({"val": {}, "test": {"auroc": area}}))
+    record = weights or {"source": "torchvision", "name": "IMAGENET1K_V1", "file": "x.pth", "sha256": "ab" * 32}
+    card = {"status": "finished", "sessions": [], "warnings": list(warnings), "weights": record, "epochs": 3}
+    (folder / "run.json").write_text(json.dumps(card))
+    return folder
+
+
+def predicted(photos: int, *, seed: int, signal: float) -> pd.DataFrame:
+    """Returns predictions of photos whose labels and difficulty are the same for every seed."""
+    shared = np.random.default_rng(0)
+    labels = np.arange(photos) % 2
+    logits = signal * labels + shared.normal(size=photos) + 0.3 * np.random.default_rng((1, seed)).normal(size=photos)
+    # A calibrated probability, and a threshold that is not an even chance.
+    probability = 1 / (1 + np.exp(-(0.7 * logits - 0.2)))
+    names = [f"{number:03d}.png" for number in range(photos)]
+    return pd.DataFrame(
+        {
+            "photo": names,
+            "patient": [f"{number // 2:02d}" for number in range(photos)],
+            "photo_group": names,
+            "site": "",
+            "label": labels,
+            "logit": logits,
+            "probability": probability,
+            "prediction": (probability >= 0.4).astype(int),
+        }
+    )

@@ -192,3 +192,10 @@ def test_the_run_folder_is_private_and_runs_of_one_second_differ(tmp_path: Path)
     folders = list((tmp_path / "logs" / "train" / "runs").iterdir())
     assert len(folders) == 2
     assert {folder.stat().st_mode & 0o777 for folder in folders} == {0o700}
+
+
+def test_a_comparison_of_nothing_is_refused_in_one_line(tmp_path: Path) -> None:
+    assert "runs must be given: runs=…" in refused(tmp_path, verb="compare")
+    message = refused(tmp_path, "runs=logs/train/runs/*", verb="compare")
+    assert message.startswith("Looked for runs at logs/train/runs/*; found nothing that matches, seen from ")
+    assert "\n" not in message

@@ -12,7 +12,7 @@ from anemia_lightning.settings_check import check_settings
 from anemia_lightning.training import train_run
 
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
-COMMANDS = ("audit", "train", "crossval", "evaluate", "predict", "cache", "benchmark")
+COMMANDS = ("audit", "train", "crossval", "evaluate", "predict", "compare", "cache", "benchmark")
 PRESETS = [(group, path.stem) for group in ("experiment", "debug") for path in sorted((CONF / group).glob("*.yaml"))]
 SMALL = ("model.backbone=resnet18", "model.weights=null", "data.image_size=32", "data.patients=24", "data.photos=48")
 GIVEN = {
@@ -21,6 +21,7 @@ GIVEN = {
     "union": ["data.sources=[cp_anemic,eyes_defy]"],
     "predict": ["ckpt=x", "source=x"],
     "evaluate": ["run=x"],
+    "compare": ["runs=x"],
 }
 
 

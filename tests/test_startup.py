@@ -9,7 +9,7 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[1]
 HEAVY = ("torch", "lightning", "sklearn", "pandas", "matplotlib")
-VERBS = ("audit", "train", "crossval", "evaluate", "predict", "cache", "benchmark")
+VERBS = ("audit", "train", "crossval", "evaluate", "predict", "compare", "cache", "benchmark")
 
 RUN_AND_TELL = """
 import importlib, sys

@@ -1,0 +1,202 @@
+"""What `compare` does: finds runs, reads them, puts their numbers side by side, writes it down."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from anemia_lightning.compare_lines import comparison_lines
+from anemia_lightning.errors import ConfigError, NothingToCompareError, UnknownNameError
+from anemia_lightning.plots.compared import draw_compared
+from anemia_lightning.plots.style import to_png
+from anemia_lightning.report.compare import write_compare_html, write_compare_markdown
+from anemia_lightning.run_differences import differences_from, scores_with_intervals
+from anemia_lightning.run_folder import RunFolder, write_json, write_table, write_text
+from anemia_lightning.run_groups import SCORES, RunGroup, compare_groups, group_runs, summarise
+from anemia_lightning.run_records import Leftover, RunRecord, read_run
+from anemia_lightning.run_search import find_runs, short_names
+from anemia_lightning.run_settings import UNSET, differing
+from anemia_lightning.terminal import progress_bar, quiet, say
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the settings lead to."""
+
+    records: dict[str, RunRecord]
+    """By name, the reference first."""
+    leftovers: dict[str, Leftover]
+    reference: str
+
+
+def compare_runs(cfg: DictConfig) -> dict[str, Any]:
+    """Compares runs, writes compare.json, compare.csv, compare.md and compare.html, and returns the first.
+
+    Raises:
+        ConfigError: If a setting is none that can be.
+        NoRunsError: If a name or a pattern leads to no run.
+        NothingToCompareError: If no run has come to its scores.
+        UnknownNameError: If the reference is none of the runs.
+    """
+    quiet()
+    _check(cfg)
+    found = _find(cfg)
+    folder = RunFolder(cfg.paths.run_dir)
+    write_text(folder.settings, OmegaConf.to_yaml(cfg, resolve=True))
+    comparison = _compare(cfg, found)
+    write_json(folder.path / "compare.json", comparison)
+    write_table(folder.path / "compare.csv", as_table(comparison))
+    write_compare_markdown(folder.path / "compare.md", comparison)
+    write_compare_html(folder.path / "compare.html", comparison, figure=to_png(_drawn(comparison)))
+    folder.point_latest()
+    say(*comparison_lines(comparison, folder.path))
+    return comparison
+
+
+def as_table(comparison: Mapping[str, Any]) -> pd.DataFrame:
+    """Returns one row per run: settings that differ, scores with intervals, differences from the reference."""
+    differences = {row["run"]: row for row in comparison["differences"]}
+    return pd.DataFrame([_table_row(run, differences.get(run["name"])) for run in comparison["runs"]])
+
+
+def _check(cfg: DictConfig) -> None:
+    problems = []
+    if not 0 < cfg.level < 1:
+        problems.append(f"level is a share between 0 and 1, not {cfg.level}.")
+    if cfg.resamples < 1:
+        problems.append(f"resamples must be at least 1, not {cfg.resamples}.")
+    if not _named(cfg):
+        problems.append("runs names nothing: give folders or patterns.")
+    if problems:
+        raise ConfigError(problems)
+
+
+def _named(cfg: DictConfig) -> list[str]:
+    return [str(each) for each in (cfg.runs if isinstance(cfg.runs, ListConfig) else [cfg.runs])]
+
+
+def _find(cfg: DictConfig) -> _Found:
+    """Returns the runs by short names; none is dropped without a word."""
+    folders = find_runs(_named(cfg), cfg.paths.root)
+    read = {name: read_run(folder) for name, folder in zip(short_names(folders), folders, strict=True)}
+    records = {name: each for name, each in read.items() if isinstance(each, RunRecord)}
+    leftovers = {name: each for name, each in read.items() if isinstance(each, Leftover)}
+    if not records:
+        raise NothingToCompareError({name: each.reason for name, each in leftovers.items()})
+    if str(cfg.reference) in leftovers:
+        raise NothingToCompareError({str(cfg.reference): leftovers[str(cfg.reference)].reason})
+    reference = _reference(cfg.reference, records)
+    others = {name: record for name, record in records.items() if name != reference}
+    return _Found({reference: records[reference], **others}, leftovers, reference)
+
+
+def _reference(named: object, records: Mapping[str, RunRecord]) -> str:
+    if named is None:
+        return next(iter(records))
+    if str(named) in records:
+        return str(named)
+    place = Path(str(named)).resolve()
+    for name, record in records.items():
+        if record.folder == place:
+            return name
+    raise UnknownNameError("one of the runs, as the reference", str(named), list(records))
+
+
+def _compare(cfg: DictConfig, found: _Found) -> dict[str, Any]:
+    records, settings = found.records, {"resamples": cfg.resamples, "level": cfg.level}
+    groups = group_runs(records)
+    reference_group = next(group for group in groups if found.reference in group.runs)
+    with progress_bar("comparing runs") as progress:
+        steps, in_all = itertools.count(1), 2 * len(records) - 1
+        runs = []
+        for name, record in records.items():
+            runs.append(_run_row(name, record, scores_with_intervals(record.predictions, **settings)))
+            progress(next(steps), in_all)
+        differences = differences_from(found.reference, records, **settings, done=lambda: progress(next(steps), in_all))
+    names = differing([{**record.settings, **record.repetition} for record in records.values()])
+    for run, record in zip(runs, records.values(), strict=True):
+        own = {**record.settings, **record.repetition}
+        run["settings"] = {key: own.get(key, UNSET) for key in names}
+    return {
+        "reference": found.reference,
+        **settings,
+        "runs": runs,
+        "leftovers": [
+            {"name": name, "folder": str(each.folder), "reason": each.reason} for name, each in found.leftovers.items()
+        ],
+        "groups": [_group_row(group, level=cfg.level) for group in groups if len(group.runs) > 1],
+        "folds": _fold_rows(records, level=cfg.level),
+        "differences": differences,
+        "group_differences": compare_groups(groups, reference_group, level=cfg.level),
+    }
+
+
+def _run_row(name: str, record: RunRecord, scores: Mapping[str, Any]) -> dict[str, Any]:
+    labels = record.predictions["label"]
+    return {
+        "name": name,
+        "folder": str(record.folder),
+        "kind": record.kind,
+        "weights": record.weights,
+        "n": len(labels),
+        "n_positive": int(labels.sum()),
+        "scores": scores,
+        "warnings": record.warnings,
+    }
+
+
+def _group_row(group: RunGroup, *, level: float) -> dict[str, Any]:
+    return {
+        "name": group.name,
+        "runs": group.runs,
+        "differ_in": group.differ_in,
+        "settings": group.settings,
+        "scores": summarise([record.predictions for record in group.records], level=level),
+    }
+
+
+def _fold_rows(records: Mapping[str, RunRecord], *, level: float) -> list[dict[str, Any]]:
+    return [
+        {"run": name, "folds": list(record.folds), "scores": summarise(list(record.folds.values()), level=level)}
+        for name, record in records.items()
+        if record.folds
+    ]
+
+
+def _table_row(run: Mapping[str, Any], difference: Mapping[str, Any] | None) -> dict[str, Any]:
+    row = {key: run[key] for key in ("name", "folder", "kind", "weights")} | dict(run["settings"])
+    row |= {key: run[key] for key in ("n", "n_positive")}
+    for score in SCORES:
+        found = run["scores"][score]
+        row |= {score: found["value"], f"{score}_low": found["low"], f"{score}_high": found["high"]}
+    if difference is None:
+        return row | {"compared": "the reference", "warnings": " ".join(run["warnings"])}
+    row["compared"] = difference["refused"] or "with the reference"
+    if not difference["refused"]:
+        for score in SCORES:
+            found = difference["scores"][score]
+            names = {"": "value", "_low": "low", "_high": "high", "_p": "p", "_p_holm": "p_holm"}
+            row |= {f"{score}_minus_reference{end}": found[key] for end, key in names.items()}
+        row |= {f"auroc_delong_{key}": difference["delong"][key] for key in ("p", "p_holm")}
+    return row | {"warnings": " ".join(run["warnings"])}
+
+
+def _drawn(comparison: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    areas = [run["scores"]["auroc"] for run in comparison["runs"]]
+    differences: Sequence[Mapping[str, Any]] = comparison["differences"]
+    gaps = {row["run"]: row["scores"]["auroc"] for row in differences if not row["refused"]}
+    return draw_compared(
+        [run["name"] for run in comparison["runs"]],
+        [(each["value"], each["low"], each["high"]) for each in areas],
+        [_bounds(gaps.get(run["name"])) for run in comparison["runs"]],
+        reference=comparison["reference"],
+        level=comparison["level"],
+    )
+
+
+def _bounds(found: Mapping[str, Any] | None) -> tuple[float | None, float | None, float | None] | None:
+    return None if found is None else (found["value"], found["low"], found["high"])

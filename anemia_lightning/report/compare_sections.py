@@ -1,0 +1,225 @@
+"""The chapters of a comparison of runs, of what compare.json holds: for the page, for Markdown and for the terminal."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from string import ascii_lowercase
+from typing import Any
+
+from anemia_lightning.report.sections import Section, Table
+
+SCORE_WORDS = {
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+    "acc": "accuracy",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "brier": "Brier score (less is better)",
+}
+
+_MOST_SETTINGS = 4
+"""Settings that fit beside the scores; more stand in a table of their own."""
+
+
+def comparison_sections(comparison: Mapping[str, Any]) -> list[Section]:
+    """Returns summary, scores, and then those chapters that have something to say."""
+    chapters = (_settings, _groups, _folds, _differences, _recipes, _leftovers)
+    more = [section for chapter in chapters for section in chapter(comparison)]
+    return [Section("Summary", comparison_summary(comparison)), _scores(comparison), *more]
+
+
+def comparison_summary(comparison: Mapping[str, Any]) -> list[str]:
+    """Returns what was compared with what, and what the best of several is worth, in sentences."""
+    runs, left = comparison["runs"], comparison["leftovers"]
+    says = [f"{_count(len(runs), 'run')} with scores. All others are compared with {comparison['reference']}."]
+    if left:
+        says.append(f"{_count(len(left), 'folder')} more without: see below why.")
+    if len(runs) == 1:
+        return [f"One run with scores: {comparison['reference']}.", *says[1:]]
+    says += [row["says"] for row in comparison["differences"] if not row["refused"]][:_MOST_SETTINGS]
+    return [*says, "Whoever picks the best of several runs by these photos must expect less of it on others."]
+
+
+def warning_rows(comparison: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Returns each warning once, with the letter that stands beside the runs that it is about, and their names."""
+    runs = comparison["runs"]
+    texts = list(dict.fromkeys(warning for run in runs for warning in run["warnings"]))
+    return [(_letter(place), text, _whose(text, runs)) for place, text in enumerate(texts)]
+
+
+def marks(comparison: Mapping[str, Any], run: Mapping[str, Any]) -> str:
+    """Returns the letters of a run's warnings, and "" where it has none."""
+    return ",".join(letter for letter, text, _ in warning_rows(comparison) if text in run["warnings"])
+
+
+def interval_text(found: Mapping[str, Any], *, sign: str = "") -> str:
+    """Returns a value with its interval, and "undefined" where there is none.
+
+    Example:
+        >>> interval_text({"value": 0.8125, "low": 0.7, "high": 0.9}), interval_text({"value": None, "low": None})
+        ('0.812 [0.700, 0.900]', 'undefined')
+    """
+    value, low = found["value"], found["low"]
+    if value is None:
+        return "undefined"
+    interval = "" if low is None else f" [{low:{sign}.3f}, {found['high']:{sign}.3f}]"
+    return f"{value:{sign}.3f}{interval}"
+
+
+def chance_text(p: float | None) -> str:
+    """Returns a p as a person reads it.
+
+    Example:
+        >>> chance_text(0.0123), chance_text(0.00001), chance_text(None)
+        ('0.012', '<0.001', '-')
+    """
+    if p is None:
+        return "-"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"  # noqa: PLR2004 (three digits)
+
+
+def _scores(comparison: Mapping[str, Any]) -> Section:
+    keys = _setting_names(comparison)
+    shown = keys if len(keys) <= _MOST_SETTINGS else []
+    columns = ["run", "beware", *shown, "weights", "photos", "anaemic", *SCORE_WORDS.values()]
+    rows = [
+        [
+            run["name"] + (" (reference)" if run["name"] == comparison["reference"] else ""),
+            marks(comparison, run),
+            *(run["settings"][key] for key in shown),
+            run["weights"],
+            *(str(run[key]) for key in ("n", "n_positive")),
+            *(interval_text(run["scores"][score]) for score in SCORE_WORDS),
+        ]
+        for run in comparison["runs"]
+    ]
+    says = (
+        f"Computed from the predictions of test photos, with {comparison['level']:.0%} intervals from "
+        f"{comparison['resamples']} draws of patients, each with all copies of the photographs. They say how far other "
+        "patients would move the score of this one model."
+    )
+    beware = " Letters under beware stand for the warnings above." if any(row[1] for row in rows) else ""
+    return Section("Scores", [says + beware], [Table("One row per run", columns, rows)])
+
+
+def _settings(comparison: Mapping[str, Any]) -> Iterator[Section]:
+    keys, runs = _setting_names(comparison), comparison["runs"]
+    if len(keys) > _MOST_SETTINGS:
+        rows = [[key, *(run["settings"][key] for run in runs)] for key in keys]
+        table = Table("One row per setting", ["setting", *(run["name"] for run in runs)], rows)
+        yield Section("Settings in which the runs differ", [], [table])
+
+
+def _groups(comparison: Mapping[str, Any]) -> Iterator[Section]:
+    groups = comparison["groups"]
+    if groups:
+        rows = [
+            [group["name"], ", ".join(group["differ_in"]) or "nothing", *_summary_cells(group["scores"])]
+            for group in groups
+        ]
+        says = (
+            "Mean, standard deviation (SD) over runs and t interval of the mean. The interval says how far other seeds "
+            "or folds would move the mean; on the same photos it says nothing of other patients, and since folds share "
+            "training photos, it is rather too narrow for these."
+        )
+        table = Table("Runs of one recipe", ["recipe", "its runs differ in", *SCORE_WORDS.values()], rows)
+        yield Section("Seeds and folds together", [says], [table])
+
+
+def _folds(comparison: Mapping[str, Any]) -> Iterator[Section]:
+    if comparison["folds"]:
+        rows = [[row["run"], *_summary_cells(row["scores"])] for row in comparison["folds"]]
+        says = (
+            "Mean, SD and t interval over the folds of each cross-validation. Folds share training photos, so the "
+            "intervals are rather too narrow: go by the scores of all photos together, above."
+        )
+        table = Table("Within each cross-validation", ["run", *SCORE_WORDS.values()], rows)
+        yield Section("Folds of cross-validations", [says], [table])
+
+
+def _differences(comparison: Mapping[str, Any]) -> Iterator[Section]:
+    compared = [row for row in comparison["differences"] if not row["refused"]]
+    refused = [[row["run"], row["refused"]] for row in comparison["differences"] if row["refused"]]
+    tables = []
+    if compared:
+        rows = [[row["run"], *_difference_cells(row)] for row in compared]
+        tests = ["p", "p (Holm)", "p (DeLong)", "p (DeLong, Holm)"]
+        columns = ["run", SCORE_WORDS["auroc"], *tests, *list(SCORE_WORDS.values())[1:]]
+        tables.append(Table(f"Run less {comparison['reference']}", columns, rows))
+    if refused:
+        tables.append(Table("Not comparable photo by photo", ["run", "why"], refused))
+    if tables:
+        yield Section("Paired differences", _multiplicity(len(compared)) if compared else [], tables)
+
+
+def _multiplicity(comparisons: int) -> list[str]:
+    counted = "1 comparison was" if comparisons == 1 else f"{comparisons} comparisons were"
+    return [
+        "Recomputed photo by photo from both tables of predictions; both models are judged on the same draws of "
+        "patients. p is two-sided, of the hypothesis that the AUROCs are equal. DeLong's test takes photos as "
+        "independent: where patients or copies repeat, its p is too small.",
+        f"{counted} made with the reference. p (Holm) allows for so many; the intervals and p alone do not, nor does "
+        "anything allow for runs that were not named here.",
+    ]
+
+
+def _recipes(comparison: Mapping[str, Any]) -> Iterator[Section]:
+    found = comparison["group_differences"]
+    if found:
+        rows = [
+            [
+                *(row["group"], str(row["n"]), _over_runs(row, sign="+")),
+                *(chance_text(row["p"]), chance_text(row["p_holm"]), row["note"]),
+            ]
+            for row in found
+        ]
+        table = Table(
+            f"AUROC, less that of {found[0]['reference']}",
+            ["recipe", "pairs", "mean difference, SD, t interval", "p", "p (Holm)", "note"],
+            rows,
+        )
+        says = "Runs of the same seeds and fold are compared pairwise (paired t-test over runs)."
+        yield Section("Recipes against one another", [says], [table])
+
+
+def _leftovers(comparison: Mapping[str, Any]) -> Iterator[Section]:
+    if comparison["leftovers"]:
+        rows = [[row["name"], row["reason"]] for row in comparison["leftovers"]]
+        yield Section("Folders without scores", [], [Table("Left over", ["folder", "why"], rows)])
+
+
+def _setting_names(comparison: Mapping[str, Any]) -> list[str]:
+    return list(comparison["runs"][0]["settings"])
+
+
+def _summary_cells(scores: Mapping[str, Any]) -> list[str]:
+    return [_over_runs(scores[score]) for score in SCORE_WORDS]
+
+
+def _over_runs(found: Mapping[str, Any], *, sign: str = "") -> str:
+    if found["mean"] is None:
+        return "undefined"
+    spread = "" if found["sd"] is None else f", SD {found['sd']:.3f}"
+    interval = interval_text({"value": found["mean"], "low": found["low"], "high": found["high"]}, sign=sign)
+    return f"{interval}{spread}, n={found['n']}"
+
+
+def _difference_cells(row: Mapping[str, Any]) -> list[str]:
+    area, delong = row["scores"]["auroc"], row["delong"]
+    tests = [chance_text(p) for p in (area["p"], area["p_holm"], delong["p"], delong["p_holm"])]
+    others = [interval_text(row["scores"][score], sign="+") for score in list(SCORE_WORDS)[1:]]
+    return [interval_text(area, sign="+"), *tests, *others]
+
+
+def _whose(warning: str, runs: Sequence[Mapping[str, Any]]) -> str:
+    names = [run["name"] for run in runs if warning in run["warnings"]]
+    if len(names) == len(runs):
+        return "all runs" if len(runs) > 1 else names[0]
+    return ", ".join(names)
+
+
+def _letter(place: int) -> str:
+    rounds, rest = divmod(place, len(ascii_lowercase))
+    return ascii_lowercase[rest] + (str(rounds + 1) if rounds else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,133 @@
+"""One run as its folder tells it: settings, predictions, and what must be said beside its numbers."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from yaml import YAMLError
+
+from anemia_lightning.metrics.scores import auroc
+from anemia_lightning.run_files import RunFiles, how_far, open_run, warnings_of
+from anemia_lightning.run_search import is_run
+from anemia_lightning.run_settings import Repetition, comparable_settings, repetition_of
+
+_TEXT = dict.fromkeys(("photo", "patient", "photo_group", "site", "fold"), str)
+_NEEDED = ("photo", "patient", "photo_group", "label", "logit", "probability", "prediction")
+_KINDS = {"train": "training", "debug": "training", "crossval": "cross-validation", "evaluate": "evaluation"}
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, YAMLError)
+_SAME = 1e-6
+
+
+class Leftover(NamedTuple):
+    """A folder that has nothing to compare."""
+
+    folder: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run that has come to its scores."""
+
+    folder: Path
+    kind: str
+    """training, cross-validation or evaluation."""
+    settings: dict[str, str]
+    """All that can change a result, by dotted name, but what only repeats."""
+    repetition: Repetition
+    """Seeds and fold: in what runs of one recipe differ."""
+    weights: str
+    predictions: pd.DataFrame
+    """One row per test photo: photo, patient, photo_group, label, logit, probability, prediction. Of a
+    cross-validation with repeats, their means, and of predictions the majority; a tie counts as anaemic."""
+    folds: dict[str, pd.DataFrame]
+    """Of a cross-validation: the predictions of each fold."""
+    warnings: list[str]
+
+
+class _Unfinished(Exception):  # noqa: N818 (no error, but what became of a run)
+    """What a folder lacks to be compared."""
+
+
+def read_run(folder: Path) -> RunRecord | Leftover:
+    """Returns a run, or why there is nothing to compare in a folder."""
+    try:
+        return _read(folder)
+    except _Unfinished as lack:
+        return Leftover(folder, str(lack))
+    except _UNREADABLE as error:
+        return Leftover(folder, f"it cannot be read: {type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def _read(folder: Path) -> RunRecord:
+    run = _finished(folder)
+    scores = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    is_pooled = run.verb == "crossval"
+    table = _table(folder / ("predictions.csv" if is_pooled else "predictions_test.csv"))
+    predictions = _one_row_per_photo(table)
+    trained = run.trained.cfg if run.verb == "evaluate" and run.trained else None
+    return RunRecord(
+        folder=folder,
+        kind=_KINDS[run.verb],
+        settings=comparable_settings(run.cfg, trained, weights=run.weights),
+        repetition=repetition_of(run.cfg if trained is None else trained),
+        weights=run.weights,
+        predictions=predictions,
+        folds={str(name): rows for name, rows in table.groupby("fold", sort=False)} if is_pooled else {},
+        warnings=[*warnings_of(run, scores), *_contradiction(scores, predictions)],
+    )
+
+
+def _finished(folder: Path) -> RunFiles:
+    """Returns the files of a run that has come to its scores."""
+    if not is_run(folder):
+        raise _Unfinished("a file, not a run folder" if folder.is_file() else "not a run folder")
+    if (failure := folder / "FAILED.txt").is_file():
+        raise _Unfinished(f"failed: {' '.join(failure.read_text(encoding='utf-8').split())}")
+    run = open_run(folder)
+    if run is None:
+        raise _Unfinished("unfinished: it ended before its settings were written")
+    if run.verb not in _KINDS:
+        raise _Unfinished(f"a run of {run.verb}, which judges no predictions")
+    if not (folder / "metrics.json").is_file():
+        raise _Unfinished(how_far(run))
+    return run
+
+
+def _table(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise _Unfinished(f"no {path.name}")
+    # An id such as NA or 007 is neither a gap nor a number.
+    table = pd.read_csv(path, dtype=_TEXT, keep_default_na=False)
+    if missing := [name for name in _NEEDED if name not in table]:
+        raise _Unfinished(f"{path.name} lacks {', '.join(missing)}")
+    if not len(table) or not table["label"].isin((0, 1)).all():
+        raise _Unfinished(f"{path.name} holds no photos whose labels are all known")
+    if not np.isfinite(table[["logit", "probability"]].to_numpy(dtype=np.float64)).all():
+        raise _Unfinished(f"{path.name} holds logits that are not finite: training has diverged")
+    return table
+
+
+def _one_row_per_photo(table: pd.DataFrame) -> pd.DataFrame:
+    joined = table.groupby("photo", as_index=False, sort=False).agg(
+        patient=("patient", "first"),
+        photo_group=("photo_group", "first"),
+        label=("label", "first"),
+        logit=("logit", "mean"),
+        probability=("probability", "mean"),
+        prediction=("prediction", "mean"),
+    )
+    return joined.assign(prediction=(joined["prediction"] >= 1 / 2).astype(int))
+
+
+def _contradiction(scores: Mapping[str, Any], predictions: pd.DataFrame) -> list[str]:
+    """Says where metrics.json holds another AUROC than the predictions give."""
+    stated = (scores.get("pooled") or scores.get("test") or {}).get("auroc")
+    found = auroc(predictions["label"].to_numpy(), predictions["logit"].to_numpy())
+    if stated is None or found is None or abs(stated - found) < _SAME:
+        return []
+    return [f"Its metrics.json says AUROC {stated:.4f}, its predictions give {found:.4f}: one of them was changed."]

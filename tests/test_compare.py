@@ -1,0 +1,351 @@
+"""Comparing runs: every number against another's arithmetic, every folder either compared or said why not."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+from scipy import stats
+from sklearn.metrics import accuracy_score, average_precision_score, brier_score_loss, recall_score, roc_auc_score
+
+from anemia_lightning.compare import compare
+from anemia_lightning.data.splits import independent_groups
+from anemia_lightning.errors import ConfigError, NoRunsError, NothingToCompareError, UnknownNameError
+from anemia_lightning.metrics.differences import compare_predictions, holm
+from anemia_lightning.run_settings import SEEDS
+from anemia_lightning.settings import compose
+
+WriteRun = Callable[..., Path]
+
+
+def compared(folder: Path, *runs: Path | str, **settings: object) -> dict[str, Any]:
+    """Compares runs into folder/compared and returns what compare.json holds."""
+    cfg = compose("compare", ["runs=x", "resamples=200"], run_dir=folder / "compared")
+    cfg.runs = [str(run) for run in runs]
+    cfg.paths.root = str(folder)
+    for key, value in settings.items():
+        cfg[key] = value
+    returned = compare(cfg)
+    assert returned == json.loads((folder / "compared" / "compare.json").read_text())
+    return returned
+
+
+def predictions(run: Path) -> pd.DataFrame:
+    return pd.read_csv(run / "predictions_test.csv", dtype={"photo": str, "patient": str, "photo_group": str})
+
+
+def test_scores_are_those_of_scikit_learn(tmp_path: Path, write_run: WriteRun) -> None:
+    run = write_run(tmp_path / "runs" / "a")
+    (row,) = compared(tmp_path, run)["runs"]
+    table = predictions(run)
+    label = table["label"]
+    expected = {
+        "auroc": roc_auc_score(label, table["logit"]),
+        "average_precision": average_precision_score(label, table["logit"]),
+        "acc": accuracy_score(label, table["prediction"]),
+        "sensitivity": recall_score(label, table["prediction"]),
+        "specificity": recall_score(label, table["prediction"], pos_label=0),
+        "brier": brier_score_loss(label, table["probability"]),
+    }
+    assert {name: found["value"] for name, found in row["scores"].items()} == pytest.approx(expected)
+    assert all(found["low"] < found["value"] < found["high"] for found in row["scores"].values())
+
+
+def test_seeds_stand_together_with_the_t_interval_of_scipy(tmp_path: Path, write_run: WriteRun) -> None:
+    runs = [write_run(tmp_path / "runs" / f"{seed}", seed=seed) for seed in range(4)]
+    (group,) = compared(tmp_path, tmp_path / "runs", level=0.9)["groups"]
+    areas = [roc_auc_score(table["label"], table["logit"]) for table in map(predictions, runs)]
+    found = group["scores"]["auroc"]
+    assert (group["name"], group["differ_in"], found["n"]) == ("all runs", ["seed"], 4)
+    assert (found["mean"], found["sd"]) == pytest.approx((np.mean(areas), np.std(areas, ddof=1)))
+    interval = stats.t.interval(0.9, 3, np.mean(areas), stats.sem(areas))
+    assert (found["low"], found["high"]) == pytest.approx(interval)
+
+
+def test_differences_are_recomputed_from_the_predictions_with_holm(tmp_path: Path, write_run: WriteRun) -> None:
+    runs = [write_run(tmp_path / name, seed=seed, signal=signal) for name, seed, signal in
+            (("a", 0, 1.0), ("b", 1, 2.5), ("c", 2, 0.9))]  # fmt: skip
+    # The order of the photos in a table means nothing.
+    predictions(runs[1]).sample(frac=1, random_state=0).to_csv(runs[1] / "predictions_test.csv", index=False)
+    found = compared(tmp_path, *runs)["differences"]
+    assert [(row["run"], row["reference"]) for row in found] == [("b", "a"), ("c", "a")]
+    reference = predictions(runs[0])
+    clusters = pd.Series(independent_groups(reference), index=reference["photo"])
+    expected = [compare_predictions(predictions(run), reference, clusters, resamples=200) for run in runs[1:]]
+    for row, direct in zip(found, expected, strict=True):
+        area = direct.scores["auroc"]
+        mine = row["scores"]["auroc"]
+        assert (mine["value"], mine["low"], mine["high"], mine["p"]) == pytest.approx(
+            (area.interval.value, area.interval.low, area.interval.high, area.p)
+        )
+        assert row["delong"]["p"] == pytest.approx(direct.delong.p)
+    for test in (lambda row: row["scores"]["auroc"], lambda row: row["delong"]):
+        assert [test(row)["p_holm"] for row in found] == pytest.approx(holm([test(row)["p"] for row in found]))
+    assert found[0]["scores"]["sensitivity"]["value"] == pytest.approx(
+        recall_score(reference["label"], predictions(runs[1]).set_index("photo").loc[reference["photo"], "prediction"])
+        - recall_score(reference["label"], reference["prediction"])
+    )
+    assert found[0]["says"].startswith("B is better than a: AUROC")
+    text = (tmp_path / "compared" / "compare.md").read_text()
+    assert "2 comparisons were made with the reference." in text
+
+
+def test_the_reference_can_be_named_by_name_and_by_folder(tmp_path: Path, write_run: WriteRun) -> None:
+    runs = [write_run(tmp_path / name, seed=seed) for seed, name in enumerate("ab")]
+    for named in ("b", str(runs[1])):
+        found = compared(tmp_path, *runs, reference=named)
+        assert (found["reference"], found["runs"][0]["name"]) == ("b", "b")
+        assert [row["run"] for row in found["differences"]] == ["a"]
+    with pytest.raises(UnknownNameError, match=r"Looked for one of the runs, as the reference; found 'z'\."):
+        compared(tmp_path, *runs, reference="z")
+
+
+def test_other_photos_are_refused_by_name(tmp_path: Path, write_run: WriteRun) -> None:
+    runs = [write_run(tmp_path / "a"), write_run(tmp_path / "b", photos=62), write_run(tmp_path / "c")]
+    table = predictions(runs[2])
+    table.loc[table["photo"] == "007.png", "label"] = 0
+    table.to_csv(runs[2] / "predictions_test.csv", index=False)
+    found = compared(tmp_path, *runs)
+    refused = {row["run"]: row["refused"] for row in found["differences"]}
+    assert "2 predicted by b alone (060.png, 061.png)" in refused["b"]
+    assert "1 with another label (007.png)" in refused["c"]
+    assert "Not comparable photo by photo" in (tmp_path / "compared" / "compare.md").read_text()
+
+
+def test_a_sweep_is_taken_apart_and_shows_what_differs(tmp_path: Path, write_run: WriteRun) -> None:
+    sweep = tmp_path / "multiruns" / "sweep"
+    job = 0
+    for lr in (1e-3, 1e-4):
+        for seed in (0, 1, 2):
+            write_run(sweep / f"{job}", {"optimizer": {"lr": lr}}, seed=seed, signal=1.0 + 600 * lr)
+            job += 1
+    write_run(sweep / "10", {"optimizer": {"lr": 1e-5}})
+    (sweep / "multirun.yaml").write_text("hydra: {}\n")
+    found = compared(tmp_path, sweep)
+    assert [run["name"] for run in found["runs"]] == ["0", "1", "2", "3", "4", "5", "10"]
+    assert [run["settings"] for run in found["runs"]][3] == {"optimizer.lr": "0.0001", "seed": "0"}
+    assert {group["name"]: group["runs"] for group in found["groups"]} == {
+        "optimizer.lr=0.001": ["0", "1", "2"],
+        "optimizer.lr=0.0001": ["3", "4", "5"],
+    }
+    (pair,) = found["group_differences"]
+    areas = {run["name"]: run["scores"]["auroc"]["value"] for run in found["runs"]}
+    one, other = ([areas[name] for name in names] for names in (("3", "4", "5"), ("0", "1", "2")))
+    expected = stats.ttest_rel(one, other)
+    assert (pair["n"], pair["mean"]) == (3, pytest.approx(np.mean(np.subtract(one, other))))
+    assert pair["p"] == pytest.approx(expected.pvalue)
+    assert (pair["low"], pair["high"]) == pytest.approx(tuple(expected.confidence_interval()))
+    csv = pd.read_csv(tmp_path / "compared" / "compare.csv")
+    assert csv["optimizer.lr"].tolist() == [1e-3] * 3 + [1e-4] * 3 + [1e-5]
+    assert csv["auroc"].tolist() == pytest.approx(list(areas.values()))
+
+
+def test_leftovers_are_listed_with_the_reason(tmp_path: Path, write_run: WriteRun) -> None:
+    runs = tmp_path / "runs"
+    write_run(runs / "good")
+    for name in ("killed", "interrupted", "torn", "diverged"):
+        write_run(runs / name)
+    for name in ("killed", "interrupted"):
+        (runs / name / "metrics.json").unlink()
+        (runs / name / "metrics.csv").write_text("epoch,val/loss\n0,1\n1,1\n")
+    (runs / "killed" / "run.json").write_text('{"status": "running", "sessions": []}')
+    (runs / "interrupted" / "run.json").write_text(
+        '{"status": "interrupted", "stop_reason": "KeyboardInterrupt", "sessions": []}'
+    )
+    (runs / "torn" / "metrics.json").write_text('{"test": {"auroc": 0.')
+    table = predictions(runs / "diverged").assign(logit=np.inf)
+    table.to_csv(runs / "diverged" / "predictions_test.csv", index=False)
+    (runs / "failed").mkdir()
+    (runs / "failed" / "FAILED.txt").write_text("Looked for weights;\nfound none.\n")
+    (runs / "audit").mkdir()
+    (runs / "audit" / "config_resolved.yaml").write_text("verb: audit\n")
+    (runs / "early" / ".hydra").mkdir(parents=True)
+    (runs / "empty").mkdir()
+    (runs / "note.txt").write_text("mine")
+    found = compared(tmp_path, f"{runs}/*")
+    assert [run["name"] for run in found["runs"]] == ["good"]
+    reasons = {row["name"]: row["reason"] for row in found["leftovers"]}
+    assert reasons.pop("torn").startswith("it cannot be read: JSONDecodeError: ")
+    assert reasons == {
+        "audit": "a run of audit, which judges no predictions",
+        "diverged": "predictions_test.csv holds logits that are not finite: training has diverged",
+        "early": "unfinished: it ended before its settings were written",
+        "empty": "not a run folder",
+        "failed": "failed: Looked for weights; found none.",
+        "interrupted": "unfinished: interrupted (KeyboardInterrupt), 2 epochs done",
+        "killed": "unfinished: it runs still, or was killed, 2 epochs done",
+        "note.txt": "a file, not a run folder",
+    }
+    assert "failed: Looked for weights; found none." in (tmp_path / "compared" / "compare.md").read_text()
+    (runs / "good" / "metrics.json").unlink()
+    with pytest.raises(
+        NothingToCompareError, match="a run with predictions and scores; found 10 without: audit: a run"
+    ):
+        compared(tmp_path, f"{runs}/*")
+    write_run(runs / "again")
+    with pytest.raises(NothingToCompareError, match="found 1 without: failed: failed: Looked"):
+        compared(tmp_path, f"{runs}/*", reference="failed")
+
+
+@pytest.mark.parametrize("named", ["nowhere", "nowhere/*"])
+def test_what_leads_to_no_run_is_said(named: str, tmp_path: Path) -> None:
+    with pytest.raises(NoRunsError, match=r"Looked for runs at .*nowhere.*; found nothing (there|that matches)"):
+        compared(tmp_path, tmp_path / named)
+
+
+def test_settings_that_cannot_be_are_refused(tmp_path: Path, write_run: WriteRun) -> None:
+    run = write_run(tmp_path / "a")
+    for settings in ({"level": 1.0}, {"resamples": 0}):
+        with pytest.raises(ConfigError, match=next(iter(settings))):
+            compared(tmp_path, run, **settings)
+    with pytest.raises(ConfigError, match="runs names nothing"):
+        compared(tmp_path)
+    assert not (tmp_path / "compared").exists()
+
+
+def test_what_must_be_said_of_a_run_stands_beside_its_numbers(
+    tmp_path: Path, write_run: WriteRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in = {"source": "file", "name": None, "file": "mine.pth", "sha256": "cd" * 32}
+    runs = [
+        write_run(tmp_path / "a", {"data": {"name": "synthetic"}}, warnings=("Random weights, by choice.",)),
+        write_run(tmp_path / "b", weights=stand_in, warnings=("Random weights, by choice.",)),
+        write_run(tmp_path / "c"),
+        write_run(tmp_path / "d"),
+    ]
+    (runs[2] / "metrics.json").write_text('{"test": {"auroc": 0.99}}')
+    (runs[2] / "run.json").write_text((runs[2] / "run.json").read_text().replace("finished", "running"))
+    (runs[3] / "decision.json").write_text('{"notes": ["No threshold reaches the rule."]}')
+    found = {run["name"]: run for run in compared(tmp_path, *runs)["runs"]}
+    assert found["a"]["warnings"] == [
+        "The photographs are drawn: the scores say nothing about real ones.",
+        "Random weights, by choice.",
+    ]
+    weights = "mine.pth, SHA-256 cdcdcdcdcdcd"
+    assert found["b"]["warnings"][0] == f"Weights from a file ({weights}): the scores say nothing about other weights."
+    assert (found["b"]["weights"], found["c"]["weights"]) == (weights, "IMAGENET1K_V1")
+    assert found["c"]["warnings"][0] == "The run has not come to its end, though to its scores."
+    assert found["c"]["warnings"][1].startswith("Its metrics.json says AUROC 0.9900, its predictions give 0.")
+    assert found["d"]["warnings"] == ["No threshold reaches the rule."]
+    page = (tmp_path / "compared" / "compare.html").read_text()
+    assert "<li><strong>b:</strong> Random weights, by choice. (a, b)</li>" in page
+    rows = re.findall(r'<th scope="row">([abcd])(?: \(reference\))?</th><td>([a-z,]*)</td>', page)
+    assert dict(rows) == {"a": "a,b", "b": "b,c", "c": "d,e", "d": "f"}
+    printed = capsys.readouterr().out
+    assert "Warning b: Random weights, by choice. (a, b)" in printed
+
+
+def test_a_cross_validation_is_one_run_and_its_folds(tmp_path: Path, write_run: WriteRun) -> None:
+    cv = tmp_path / "crossval" / "cv"
+    tables = []
+    for repeat in (0, 1):
+        for number in (0, 1):
+            name = f"repeat-{repeat}_fold-{number}"
+            split = {"split": {"file": str(cv / "splits" / f"{name}.csv")}}
+            fold = write_run(cv / "folds" / name, split, seed=repeat, warnings=(f"fold {number}",))
+            table = predictions(fold).iloc[30 * number : 30 * number + 30]
+            table.to_csv(fold / "predictions_test.csv", index=False)
+            area = roc_auc_score(table["label"], table["logit"])
+            (fold / "metrics.json").write_text(json.dumps({"test": {"auroc": area}}))
+            tables.append(table.assign(repeat=repeat, fold=name))
+    cfg = {"verb": "crossval", "seed": 0, "folds": 2, "repeats": 2, "data": {"name": "set"}}
+    (cv / "config_resolved.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(cfg)))
+    pooled = pd.concat(tables)
+    pooled.to_csv(cv / "predictions.csv", index=False)
+    (cv / "metrics.json").write_text('{"pooled": {}}')
+    found = compared(tmp_path, cv)
+    (row,) = found["runs"]
+    photos = pooled.groupby("photo").agg(
+        label=("label", "first"), logit=("logit", "mean"), called=("prediction", "mean")
+    )
+    assert (row["kind"], row["n"]) == ("cross-validation", 60)
+    assert row["scores"]["auroc"]["value"] == pytest.approx(roc_auc_score(photos["label"], photos["logit"]))
+    # Where one of two models calls a photo anaemic, it counts as anaemic.
+    majority = (photos["called"] >= 0.5).astype(int)
+    assert row["scores"]["acc"]["value"] == pytest.approx(accuracy_score(photos["label"], majority))
+    assert row["warnings"] == ["fold 0", "fold 1"]
+    (folds,) = found["folds"]
+    areas = [roc_auc_score(table["label"], table["logit"]) for table in tables]
+    assert (folds["scores"]["auroc"]["n"], folds["scores"]["auroc"]["mean"]) == (4, pytest.approx(np.mean(areas)))
+    # Named one by one, folds are runs of one recipe on photos of their own.
+    (group,) = compared(tmp_path, f"{cv}/folds/*")["groups"]
+    assert (group["differ_in"], len(group["runs"])) == (["seed", "fold"], 4)
+    assert group["scores"]["auroc"]["mean"] == pytest.approx(np.mean(areas))
+
+
+def test_an_unfinished_cross_validation_says_which_folds_can_be_compared(tmp_path: Path, write_run: WriteRun) -> None:
+    cv = tmp_path / "cv"
+    write_run(cv / "folds" / "one")
+    (cv / "splits").mkdir()
+    for name in ("one", "two"):
+        (cv / "splits" / f"{name}.csv").write_text("photo\n")
+    (cv / "config_resolved.yaml").write_text("verb: crossval\n")
+    with pytest.raises(NothingToCompareError, match=r"1 of 2 folds are done; compare its finished folds with 'runs="):
+        compared(tmp_path, cv)
+
+
+def test_evaluations_are_told_apart_by_the_training_behind_them(tmp_path: Path, write_run: WriteRun) -> None:
+    evaluations = []
+    for seed in (0, 1):
+        trained = write_run(tmp_path / "train" / f"{seed}", seed=seed, warnings=("A word of caution.",))
+        judged = write_run(tmp_path / "evaluate" / f"{seed}", seed=seed)
+        (judged / "config_resolved.yaml").unlink()
+        (judged / "run.json").unlink()
+        (judged / ".hydra").mkdir()
+        relative = f"train/{seed}/checkpoints/best.ckpt"
+        (judged / ".hydra" / "config.yaml").write_text(f"verb: evaluate\nckpt: {relative}\ndata:\n  name: other\n")
+        (judged / ".hydra" / "hydra.yaml").write_text(f"hydra:\n  runtime:\n    cwd: {tmp_path}\n")
+        assert trained.is_dir()
+        evaluations.append(judged)
+    found = compared(tmp_path, *evaluations)
+    assert [run["kind"] for run in found["runs"]] == ["evaluation", "evaluation"]
+    assert all(run["warnings"] == ["A word of caution."] for run in found["runs"])
+    assert [group["differ_in"] for group in found["groups"]] == [["seed"]]
+    (tmp_path / "train").rename(tmp_path / "moved")
+    lost = compared(tmp_path, *evaluations)["runs"]
+    assert lost[0]["warnings"] == [
+        "Nothing is known of the training behind this: its run.json cannot be found any more."
+    ]
+
+
+def test_an_evaluation_is_another_recipe_than_its_training(tmp_path: Path, write_run: WriteRun) -> None:
+    trained = write_run(tmp_path / "a")
+    judged = write_run(tmp_path / "b", {"verb": "evaluate", "run": str(trained)}, seed=1)
+    found = compared(tmp_path, trained, judged)
+    assert found["groups"] == []
+    assert [run["kind"] for run in found["runs"]] == ["training", "evaluation"]
+
+
+def test_seeds_that_the_protocol_has_are_known() -> None:
+    cfg = compose("train")
+    assert all(OmegaConf.select(cfg, key) == 0 for key in SEEDS)
+
+
+def test_names_are_taken_literally(tmp_path: Path, write_run: WriteRun) -> None:
+    attack = "<b>bold|name"
+    runs = [
+        write_run(tmp_path / "runs" / attack, {"model": {"x": "<i>"}}, warnings=("<u>",)),
+        write_run(tmp_path / "z"),
+    ]
+    compared(tmp_path, *runs)
+    page = (tmp_path / "compared" / "compare.html").read_text()
+    assert not re.search("<b>|<i>|<u>", page)
+    assert "&lt;b&gt;bold|name" in page
+    text = (tmp_path / "compared" / "compare.md").read_text()
+    assert r"\<b\>bold\|name" in text
+    assert "<b>" not in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in rows[:4]}) == 1
+
+
+def test_everything_is_drawn_and_nothing_comes_from_elsewhere(tmp_path: Path, write_run: WriteRun) -> None:
+    compared(tmp_path, write_run(tmp_path / "a"), write_run(tmp_path / "b", photos=62))
+    page = (tmp_path / "compared" / "compare.html").read_text()
+    assert page.count("data:image/png;base64,") == 1
+    assert not re.search(r"<script|https?://", page)
+    assert (tmp_path / "compared").stat().st_mode & 0o777 == 0o700
