@@ -29,7 +29,7 @@ def comparison_lines(comparison: Mapping[str, Any], folder: Path) -> list[str]:
     """
     width = min(_WIDEST, shutil.get_terminal_size().columns)
     lines = [*_aligned(_score_table(comparison)), "", *_group_lines(comparison)]
-    lines += [line for sentence in comparison_summary(comparison) for line in _wrapped(sentence, width)]
+    lines += [line for sentence in comparison_summary(comparison, verdicts=False) for line in _wrapped(sentence, width)]
     for row in comparison["differences"]:
         if row["refused"]:
             lines += _wrapped(f"{row['run']}: {row['refused']}", width, "Not compared: ")

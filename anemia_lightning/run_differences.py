@@ -17,6 +17,7 @@ from anemia_lightning.run_records import RunRecord
 Progress = Callable[[], None]
 
 _EVEN = 0.5
+_CHANCE = 0.05
 _READINGS = {
     "logit": ("auroc", "average_precision"),
     "decision": ("acc", "sensitivity", "specificity"),
@@ -67,7 +68,17 @@ def differences_from(
             row["scores"][score]["p_holm"] = p
     for row, p in zip(comparable, holm([row["delong"]["p"] for row in comparable]), strict=True):
         row["delong"]["p_holm"] = p
+    for row in comparable:
+        row["says"] += _allowing(row["scores"]["auroc"], len(comparable))
     return rows
+
+
+def _allowing(area: Mapping[str, Any], comparisons: int) -> str:
+    """Says where a difference that its own interval shows does not hold when all comparisons are allowed for."""
+    is_shown = area["low"] is not None and (area["low"] > 0 or area["high"] < 0)
+    if not is_shown or area["p_holm"] < _CHANCE:
+        return ""
+    return f" Allowing for {comparisons} comparisons, this may be chance: p {area['p_holm']:.3f} (Holm)."
 
 
 def _compare(
@@ -91,7 +102,7 @@ def _compare(
         "n_positive": ranked.n_positive,
         "scores": {score: _plain_difference(found[score]) for score in SCORES},
         "delong": {key: getattr(ranked.delong, key) for key in ("difference", "low", "high", "p", "note")},
-        "says": verdict(found["auroc"], *names),
+        "says": verdict(found["auroc"], *(f"run {name}" for name in names)),
     }
 
 

@@ -2,6 +2,7 @@
 
 import glob
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,19 +41,30 @@ def is_run(path: Path) -> bool:
 
 
 def short_names(folders: Sequence[Path]) -> list[str]:
-    """Returns names by which folders can be told apart: their paths without the parents that all share.
+    """Returns names by which folders can be told apart: the shortest ends of their paths that no other has.
+
+    The number of a sweep's job says nothing alone, so it keeps its sweep where there are folders of other places.
 
     Example:
-        >>> short_names([Path("/logs/train/runs/a"), Path("/logs/train/multiruns/b/0")])
-        ['runs/a', 'multiruns/b/0']
-        >>> short_names([Path("/logs/train/runs/a")])
-        ['a']
+        >>> short_names([Path("/logs/runs/a"), Path("/logs/multiruns/b/0")])
+        ['a', 'b/0']
+        >>> short_names([Path("/logs/multiruns/b/0"), Path("/logs/multiruns/b/1")])
+        ['0', '1']
     """
-    parts = [folder.parts for folder in folders]
-    shared = 0
-    while all(len(each) > shared + 1 and each[shared] == parts[0][shared] for each in parts):
-        shared += 1
-    return ["/".join(each[shared:]) for each in parts]
+    is_one_place = len({folder.parent for folder in folders}) == 1
+    ends = [_ends(folder) for folder in folders]
+    taken = Counter(end for each in ends for end in each)
+    names = []
+    for folder, each in zip(folders, ends, strict=True):
+        least = 1 if folder.name.isdigit() and not is_one_place else 0
+        names.append(next((end for end in each[least:] if taken[end] == 1), str(folder)))
+    return names
+
+
+def _ends(folder: Path) -> list[str]:
+    """Returns the ends of a path, the shortest first."""
+    parts = folder.parts[1:]
+    return ["/".join(parts[-length:]) for length in range(1, len(parts) + 1)]
 
 
 def _named_runs(text: str, root: str | Path) -> list[Path]:

@@ -1,18 +1,22 @@
 """Comparing runs: every number against another's arithmetic, every folder either compared or said why not."""
 
+import base64
 import json
 import re
 from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from scipy import stats
 from sklearn.metrics import accuracy_score, average_precision_score, brier_score_loss, recall_score, roc_auc_score
 
+from anemia_lightning import comparing
 from anemia_lightning.compare import compare
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.errors import ConfigError, NoRunsError, NothingToCompareError, UnknownNameError
@@ -23,9 +27,22 @@ from anemia_lightning.settings import compose
 WriteRun = Callable[..., Path]
 
 
+@cache
+def defaults() -> DictConfig:
+    return compose("compare", ["runs=x", "resamples=200"], run_dir="x")
+
+
+@pytest.fixture(autouse=True)
+def _no_picture(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Half of the time of a comparison goes into its picture.
+    if "drawn" not in request.node.name:
+        monkeypatch.setattr(comparing, "to_png", lambda _: b"")
+
+
 def compared(folder: Path, *runs: Path | str, **settings: object) -> dict[str, Any]:
     """Compares runs into folder/compared and returns what compare.json holds."""
-    cfg = compose("compare", ["runs=x", "resamples=200"], run_dir=folder / "compared")
+    cfg = deepcopy(defaults())
+    cfg.paths.run_dir = str(folder / "compared")
     cfg.runs = [str(run) for run in runs]
     cfg.paths.root = str(folder)
     for key, value in settings.items():
@@ -90,7 +107,7 @@ def test_differences_are_recomputed_from_the_predictions_with_holm(tmp_path: Pat
         recall_score(reference["label"], predictions(runs[1]).set_index("photo").loc[reference["photo"], "prediction"])
         - recall_score(reference["label"], reference["prediction"])
     )
-    assert found[0]["says"].startswith("B is better than a: AUROC")
+    assert found[0]["says"].startswith("Run b is better than run a: AUROC")
     text = (tmp_path / "compared" / "compare.md").read_text()
     assert "2 comparisons were made with the reference." in text
 
@@ -105,6 +122,16 @@ def test_the_reference_can_be_named_by_name_and_by_folder(tmp_path: Path, write_
         compared(tmp_path, *runs, reference="z")
 
 
+def test_what_may_be_chance_after_many_comparisons_is_not_claimed(tmp_path: Path, write_run: WriteRun) -> None:
+    runs = [write_run(tmp_path / f"{seed:02d}", seed=seed, signal=1.0 + 0.1 * (seed % 3)) for seed in range(12)]
+    found = compared(tmp_path, *runs)["differences"]
+    claimed = [row for row in found if "is better than" in row["says"] or "is worse than" in row["says"]]
+    doubtful = [row for row in claimed if row["scores"]["auroc"]["p_holm"] >= 0.05]
+    assert 0 < len(doubtful)
+    for row in claimed:
+        assert ("Allowing for 11 comparisons, this may be chance: p " in row["says"]) == (row in doubtful)
+
+
 def test_other_photos_are_refused_by_name(tmp_path: Path, write_run: WriteRun) -> None:
     runs = [write_run(tmp_path / "a"), write_run(tmp_path / "b", photos=62), write_run(tmp_path / "c")]
     table = predictions(runs[2])
@@ -114,7 +141,10 @@ def test_other_photos_are_refused_by_name(tmp_path: Path, write_run: WriteRun) -
     refused = {row["run"]: row["refused"] for row in found["differences"]}
     assert "2 predicted by b alone (060.png, 061.png)" in refused["b"]
     assert "1 with another label (007.png)" in refused["c"]
-    assert "Not comparable photo by photo" in (tmp_path / "compared" / "compare.md").read_text()
+    assert (
+        "Not compared, b: Looked for one prediction of each photo by b and by a"
+        in (tmp_path / "compared" / "compare.md").read_text()
+    )
 
 
 def test_a_sweep_is_taken_apart_and_shows_what_differs(tmp_path: Path, write_run: WriteRun) -> None:
@@ -346,6 +376,7 @@ def test_names_are_taken_literally(tmp_path: Path, write_run: WriteRun) -> None:
 def test_everything_is_drawn_and_nothing_comes_from_elsewhere(tmp_path: Path, write_run: WriteRun) -> None:
     compared(tmp_path, write_run(tmp_path / "a"), write_run(tmp_path / "b", photos=62))
     page = (tmp_path / "compared" / "compare.html").read_text()
-    assert page.count("data:image/png;base64,") == 1
+    (picture,) = re.findall('data:image/png;base64,([^"]*)', page)
+    assert base64.b64decode(picture).startswith(b"\x89PNG")
     assert not re.search(r"<script|https?://", page)
     assert (tmp_path / "compared").stat().st_mode & 0o777 == 0o700

@@ -61,6 +61,14 @@ def test_what_is_no_run_is_returned_beside_runs_and_refused_alone(tmp_path: Path
         find_runs([str(tmp_path / "fil*")], tmp_path)
 
 
-def test_short_names_tell_runs_apart() -> None:
-    assert short_names([Path("/a/x/0"), Path("/a/y/0")]) == ["x/0", "y/0"]
-    assert short_names([Path("/a/x"), Path("/a/x/y")]) == ["x", "x/y"]
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (["/a/x/0", "/a/y/0"], ["x/0", "y/0"]),
+        (["/a/x", "/a/x/y"], ["x", "y"]),
+        (["/a/x", "/b/a/x"], ["/a/x", "b/a/x"]),
+        (["/a/x/0", "/a/x/1", "/a/run"], ["x/0", "x/1", "run"]),
+    ],
+)
+def test_short_names_tell_runs_apart(folders: list[str], names: list[str]) -> None:
+    assert short_names([Path(folder) for folder in folders]) == names

@@ -17,6 +17,8 @@ SCORE_WORDS = {
 
 _MOST_SETTINGS = 4
 """Settings that fit beside the scores; more stand in a table of their own."""
+_MOST_SENTENCES = 5
+_MOST_NAMED = 3
 
 
 def comparison_sections(comparison: Mapping[str, Any]) -> list[Section]:
@@ -26,15 +28,22 @@ def comparison_sections(comparison: Mapping[str, Any]) -> list[Section]:
     return [Section("Summary", comparison_summary(comparison)), _scores(comparison), *more]
 
 
-def comparison_summary(comparison: Mapping[str, Any]) -> list[str]:
-    """Returns what was compared with what, and what the best of several is worth, in sentences."""
+def comparison_summary(comparison: Mapping[str, Any], *, verdicts: bool = True) -> list[str]:
+    """Returns what was compared with what, and what the best of several is worth, in sentences.
+
+    Args:
+        comparison: What compare.json holds.
+        verdicts: Whether to say of the first runs whether they are better than the reference.
+    """
     runs, left = comparison["runs"], comparison["leftovers"]
-    says = [f"{_count(len(runs), 'run')} with scores. All others are compared with {comparison['reference']}."]
-    if left:
-        says.append(f"{_count(len(left), 'folder')} more without: see below why.")
+    more = [f"Besides these, {_count(len(left), 'folder')} without scores."] if left else []
     if len(runs) == 1:
-        return [f"One run with scores: {comparison['reference']}.", *says[1:]]
-    says += [row["says"] for row in comparison["differences"] if not row["refused"]][:_MOST_SETTINGS]
+        return [f"One run with scores: {comparison['reference']}.", *more]
+    says = [f"{len(runs)} runs with scores. All others are compared with {comparison['reference']}.", *more]
+    found = [row["says"] for row in comparison["differences"] if not row["refused"]] if verdicts else []
+    says += found[:_MOST_SENTENCES]
+    if len(found) > _MOST_SENTENCES:
+        says.append(f"{len(found) - _MOST_SENTENCES} more stand among the paired differences.")
     return [*says, "Whoever picks the best of several runs by these photos must expect less of it on others."]
 
 
@@ -137,17 +146,15 @@ def _folds(comparison: Mapping[str, Any]) -> Iterator[Section]:
 
 def _differences(comparison: Mapping[str, Any]) -> Iterator[Section]:
     compared = [row for row in comparison["differences"] if not row["refused"]]
-    refused = [[row["run"], row["refused"]] for row in comparison["differences"] if row["refused"]]
-    tables = []
+    refused = [f"Not compared, {row['run']}: {row['refused']}" for row in comparison["differences"] if row["refused"]]
     if compared:
         rows = [[row["run"], *_difference_cells(row)] for row in compared]
         tests = ["p", "p (Holm)", "p (DeLong)", "p (DeLong, Holm)"]
         columns = ["run", SCORE_WORDS["auroc"], *tests, *list(SCORE_WORDS.values())[1:]]
-        tables.append(Table(f"Run less {comparison['reference']}", columns, rows))
-    if refused:
-        tables.append(Table("Not comparable photo by photo", ["run", "why"], refused))
-    if tables:
-        yield Section("Paired differences", _multiplicity(len(compared)) if compared else [], tables)
+        table = Table(f"Run less {comparison['reference']}", columns, rows)
+        yield Section("Paired differences", [*_multiplicity(len(compared)), *refused], [table])
+    elif refused:
+        yield Section("Paired differences", refused)
 
 
 def _multiplicity(comparisons: int) -> list[str]:
@@ -165,25 +172,22 @@ def _recipes(comparison: Mapping[str, Any]) -> Iterator[Section]:
     found = comparison["group_differences"]
     if found:
         rows = [
-            [
-                *(row["group"], str(row["n"]), _over_runs(row, sign="+")),
-                *(chance_text(row["p"]), chance_text(row["p_holm"]), row["note"]),
-            ]
+            [row["group"], _over_runs(row, sign="+"), chance_text(row["p"]), chance_text(row["p_holm"])]
             for row in found
         ]
         table = Table(
             f"AUROC, less that of {found[0]['reference']}",
-            ["recipe", "pairs", "mean difference, SD, t interval", "p", "p (Holm)", "note"],
+            ["recipe", "mean difference [t interval], SD, pairs", "p", "p (Holm)"],
             rows,
         )
+        notes = [f"{row['group']}: {row['note']}." for row in found if row["note"]]
         says = "Runs of the same seeds and fold are compared pairwise (paired t-test over runs)."
-        yield Section("Recipes against one another", [says], [table])
+        yield Section("Recipes against one another", [says, *notes], [table])
 
 
 def _leftovers(comparison: Mapping[str, Any]) -> Iterator[Section]:
     if comparison["leftovers"]:
-        rows = [[row["name"], row["reason"]] for row in comparison["leftovers"]]
-        yield Section("Folders without scores", [], [Table("Left over", ["folder", "why"], rows)])
+        yield Section("Folders without scores", [f"{row['name']}: {row['reason']}" for row in comparison["leftovers"]])
 
 
 def _setting_names(comparison: Mapping[str, Any]) -> list[str]:
@@ -211,9 +215,10 @@ def _difference_cells(row: Mapping[str, Any]) -> list[str]:
 
 def _whose(warning: str, runs: Sequence[Mapping[str, Any]]) -> str:
     names = [run["name"] for run in runs if warning in run["warnings"]]
-    if len(names) == len(runs):
-        return "all runs" if len(runs) > 1 else names[0]
-    return ", ".join(names)
+    if len(names) == len(runs) > 1:
+        return "all runs"
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 def _letter(place: int) -> str:

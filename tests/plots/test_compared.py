@@ -1,0 +1,29 @@
+"""Runs side by side: every run has its row, and what is not known is said."""
+
+from anemia_lightning.plots.arms import draw_arms
+from anemia_lightning.plots.compared import draw_compared
+from anemia_lightning.plots.style import to_png
+
+
+def test_each_run_has_a_row_and_what_is_missing_is_said() -> None:
+    names = ["first", "second", "third", "x" * 60]
+    areas = [(0.8, 0.7, 0.9), (0.7, None, None), (None, None, None), (0.6, 0.5, 0.7)]
+    figure = draw_compared(names, areas, [None, (-0.1, -0.2, 0.0), None, None], reference="first", level=0.9)
+    left, right = figure.axes
+    assert [label.get_text() for label in left.get_yticklabels()] == [*names[:3], "…" + "x" * 33]
+    assert [text.get_text() for text in right.texts] == ["reference", "other photos", "other photos"]
+    assert [text.get_text() for text in left.texts] == ["undefined"]
+    assert "90%" in left.get_xlabel()
+    intervals = [line.get_xdata() for line in left.lines if len(line.get_xdata()) == 2]
+    assert [list(each) for each in intervals] == [[0.7, 0.9], [0.5, 0.7]]
+    assert to_png(figure).startswith(b"\x89PNG")
+
+
+def test_arms_show_their_runs_their_means_and_the_claims() -> None:
+    axes = draw_arms(["a", "b"], [[90.0, 92.0], [float("nan")]], [[70.0, 72.0], [50.0]], claimed=(98.2, 95.4))
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a (n=2)", "b (n=1)"]
+    means = {line.get_label(): list(line.get_xdata()) for line in axes.lines if line.get_marker() == "D"}
+    assert means["validation photos: mean, and single runs"] == [71.0, 50.0]
+    claims = [line.get_xdata()[0] for line in axes.lines if str(line.get_label()).startswith("claimed")]
+    assert claims == [98.2, 95.4]
+    assert to_png(axes).startswith(b"\x89PNG")
