@@ -1,17 +1,18 @@
 """What `compare` does: finds runs, reads them, puts their numbers side by side, writes it down."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from anemia_lightning.compare_lines import comparison_lines
 from anemia_lightning.errors import ConfigError, NothingToCompareError, UnknownNameError
-from anemia_lightning.plots.compared import draw_compared
+from anemia_lightning.plots.compared import Bounds, draw_compared
 from anemia_lightning.plots.style import to_png
 from anemia_lightning.report.compare import write_compare_html, write_compare_markdown
 from anemia_lightning.run_differences import differences_from, scores_with_intervals
@@ -51,7 +52,8 @@ def compare_runs(cfg: DictConfig) -> dict[str, Any]:
     write_json(folder.path / "compare.json", comparison)
     write_table(folder.path / "compare.csv", as_table(comparison))
     write_compare_markdown(folder.path / "compare.md", comparison)
-    write_compare_html(folder.path / "compare.html", comparison, figure=to_png(_drawn(comparison)))
+    figures = {name: to_png(drawing) for name, drawing in draw_runs(comparison).items()}
+    write_compare_html(folder.path / "compare.html", comparison, figures=figures)
     folder.point_latest()
     say(*comparison_lines(comparison, folder.path))
     return comparison
@@ -185,18 +187,20 @@ def _table_row(run: Mapping[str, Any], difference: Mapping[str, Any] | None) -> 
     return row | {"warnings": " ".join(run["warnings"])}
 
 
-def _drawn(comparison: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    areas = [run["scores"]["auroc"] for run in comparison["runs"]]
-    differences: Sequence[Mapping[str, Any]] = comparison["differences"]
-    gaps = {row["run"]: row["scores"]["auroc"] for row in differences if not row["refused"]}
-    return draw_compared(
-        [run["name"] for run in comparison["runs"]],
-        [(each["value"], each["low"], each["high"]) for each in areas],
-        [_bounds(gaps.get(run["name"])) for run in comparison["runs"]],
-        reference=comparison["reference"],
-        level=comparison["level"],
-    )
+def draw_runs(comparison: Mapping[str, Any]) -> dict[str, Axes]:
+    """Returns the AUROCs of the runs as a picture, and their differences from the reference where there are any."""
+    names, level = [run["name"] for run in comparison["runs"]], f"[{100 * comparison['level']:g} % interval]"
+    areas = [_bounds(run["scores"]["auroc"]) for run in comparison["runs"]]
+    drawn = {"scores": draw_compared(names, areas, label=f"AUROC {level}", is_difference=False)}
+    if comparison["differences"]:
+        gaps = [
+            "other photos or labels" if row["refused"] else _bounds(row["scores"]["auroc"])
+            for row in comparison["differences"]
+        ]
+        label = f"AUROC less that of the reference {level}"
+        drawn["differences"] = draw_compared(names, ["the reference", *gaps], label=label, is_difference=True)
+    return drawn
 
 
-def _bounds(found: Mapping[str, Any] | None) -> tuple[float | None, float | None, float | None] | None:
-    return None if found is None else (found["value"], found["low"], found["high"])
+def _bounds(found: Mapping[str, Any]) -> Bounds:
+    return found["value"], found["low"], found["high"]

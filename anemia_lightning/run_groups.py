@@ -32,7 +32,7 @@ class RunGroup:
     runs: list[str]
     records: list[RunRecord]
     differ_in: list[str]
-    """Seeds and fold by which its runs can be told apart; none of a single run."""
+    """Seeds, fold and test photos by which its runs can be told apart; none of a single run."""
     settings: dict[str, str]
     """Those in which the groups differ."""
 
@@ -127,4 +127,6 @@ def _labels(record: RunRecord) -> "pd.Series[int]":
 
 
 def _told_apart_by(records: Sequence[RunRecord]) -> list[str]:
-    return differing([record.repetition for record in records])
+    first = _labels(records[0])
+    others = [] if all(_labels(record).equals(first) for record in records) else ["test photos"]
+    return differing([record.repetition for record in records]) + others

@@ -12,24 +12,21 @@ from anemia_lightning.report.sections import Figure
 _TITLE = "Comparison of runs"
 
 
-def write_compare_html(path: Path, comparison: Mapping[str, Any], *, figure: bytes) -> None:
+def write_compare_html(path: Path, comparison: Mapping[str, Any], *, figures: Mapping[str, bytes]) -> None:
     """Writes the comparison's page.
 
     Args:
         path: The HTML file.
         comparison: What compare.json holds.
-        figure: PNG of the runs side by side.
+        figures: PNG of the runs side by side, their scores and their differences from the reference.
     """
-    drawn = Figure("The AUROC of each run, and its difference from that of the reference", figure)
-    sections = comparison_sections(comparison)
-    scores = sections[1]._replace(figures=[drawn])
-    write_page(
-        path,
-        "compare.html.j2",
-        title=_TITLE,
-        warnings=warning_rows(comparison),
-        sections=[sections[0], scores, *sections[2:]],
-    )
+    captions = {
+        "scores": ("Scores", "AUROC of each run, test photos"),
+        "differences": ("Paired differences", "By how much the AUROC of each run exceeds that of the reference"),
+    }
+    drawn = {captions[name][0]: [Figure(captions[name][1], png)] for name, png in figures.items()}
+    sections = [section._replace(figures=drawn.get(section.title, [])) for section in comparison_sections(comparison)]
+    write_page(path, "compare.html.j2", title=_TITLE, warnings=warning_rows(comparison), sections=sections)
 
 
 def write_compare_markdown(path: Path, comparison: Mapping[str, Any]) -> None:

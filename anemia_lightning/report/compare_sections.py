@@ -88,24 +88,27 @@ def chance_text(p: float | None) -> str:
 def _scores(comparison: Mapping[str, Any]) -> Section:
     keys = _setting_names(comparison)
     shown = keys if len(keys) <= _MOST_SETTINGS else []
-    columns = ["run", "beware", *shown, "weights", "photos", "anaemic", *SCORE_WORDS.values()]
+    auroc, *others = SCORE_WORDS
+    columns = ["run", SCORE_WORDS[auroc], "beware", *(SCORE_WORDS[score] for score in others)]
+    columns += ["photos", "anaemic", *shown, "weights"]
     rows = [
         [
             run["name"] + (" (reference)" if run["name"] == comparison["reference"] else ""),
+            interval_text(run["scores"][auroc]),
             marks(comparison, run),
+            *(interval_text(run["scores"][score]) for score in others),
+            *(str(run[key]) for key in ("n", "n_positive")),
             *(run["settings"][key] for key in shown),
             run["weights"],
-            *(str(run[key]) for key in ("n", "n_positive")),
-            *(interval_text(run["scores"][score]) for score in SCORE_WORDS),
         ]
         for run in comparison["runs"]
     ]
     says = (
-        f"Computed from the predictions of test photos, with {comparison['level']:.0%} intervals from "
+        f"Computed from the predictions of test photos, with {100 * comparison['level']:g} % intervals from "
         f"{comparison['resamples']} draws of patients, each with all copies of the photographs. They say how far other "
         "patients would move the score of this one model."
     )
-    beware = " Letters under beware stand for the warnings above." if any(row[1] for row in rows) else ""
+    beware = " Letters under beware stand for the warnings above." if any(row[2] for row in rows) else ""
     return Section("Scores", [says + beware], [Table("One row per run", columns, rows)])
 
 
@@ -121,7 +124,7 @@ def _groups(comparison: Mapping[str, Any]) -> Iterator[Section]:
     groups = comparison["groups"]
     if groups:
         rows = [
-            [group["name"], ", ".join(group["differ_in"]) or "nothing", *_summary_cells(group["scores"])]
+            [group["name"], *_summary_cells(group["scores"]), ", ".join(group["differ_in"]) or "nothing"]
             for group in groups
         ]
         says = (
@@ -129,7 +132,7 @@ def _groups(comparison: Mapping[str, Any]) -> Iterator[Section]:
             "or folds would move the mean; on the same photos it says nothing of other patients, and since folds share "
             "training photos, it is rather too narrow for these."
         )
-        table = Table("Runs of one recipe", ["recipe", "its runs differ in", *SCORE_WORDS.values()], rows)
+        table = Table("Runs of one recipe", ["recipe", *SCORE_WORDS.values(), "runs differ in"], rows)
         yield Section("Seeds and folds together", [says], [table])
 
 

@@ -7,16 +7,15 @@ from anemia_lightning.plots.style import to_png
 
 def test_each_run_has_a_row_and_what_is_missing_is_said() -> None:
     names = ["first", "second", "third", "x" * 60]
-    areas = [(0.8, 0.7, 0.9), (0.7, None, None), (None, None, None), (0.6, 0.5, 0.7)]
-    figure = draw_compared(names, areas, [None, (-0.1, -0.2, 0.0), None, None], reference="first", level=0.9)
-    left, right = figure.axes
-    assert [label.get_text() for label in left.get_yticklabels()] == [*names[:3], "…" + "x" * 33]
-    assert [text.get_text() for text in right.texts] == ["reference", "other photos", "other photos"]
-    assert [text.get_text() for text in left.texts] == ["undefined"]
-    assert "90%" in left.get_xlabel()
-    intervals = [line.get_xdata() for line in left.lines if len(line.get_xdata()) == 2]
-    assert [list(each) for each in intervals] == [[0.7, 0.9], [0.5, 0.7]]
-    assert to_png(figure).startswith(b"\x89PNG")
+    rows = [(0.8, 0.7, 0.9), (0.7, None, None), (None, None, None), "other photos"]
+    axes = draw_compared(names, rows, label="AUROC", is_difference=False)
+    assert [label.get_text() for label in axes.get_yticklabels()] == [*names[:3], "…" + "x" * 33]
+    assert [(text.get_text(), text.xy[1]) for text in axes.texts] == [("undefined", 2), ("other photos", 3)]
+    assert axes.get_xlabel() == "AUROC"
+    assert [list(line.get_xdata()) for line in axes.lines] == [[0.7, 0.9], [0.8], [0.7]]
+    assert to_png(axes).startswith(b"\x89PNG")
+    marked = draw_compared(names[:1], rows[:1], label="difference", is_difference=True)
+    assert [list(line.get_xdata()) for line in marked.lines][-1] == [0, 0]
 
 
 def test_arms_show_their_runs_their_means_and_the_claims() -> None:
