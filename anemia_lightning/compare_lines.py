@@ -17,6 +17,7 @@ from anemia_lightning.report.compare_sections import (
 _WIDEST = 140
 _SHOWN = {"auroc": "AUROC", "sensitivity": "sens.", "specificity": "spec."}
 _MOST_SETTINGS = 3
+_MOST_REFUSED = 3
 _LONGEST = 40
 
 
@@ -30,9 +31,11 @@ def comparison_lines(comparison: Mapping[str, Any], folder: Path) -> list[str]:
     width = min(_WIDEST, shutil.get_terminal_size().columns)
     lines = [*_aligned(_score_table(comparison)), "", *_group_lines(comparison)]
     lines += [line for sentence in comparison_summary(comparison, verdicts=False) for line in _wrapped(sentence, width)]
-    for row in comparison["differences"]:
-        if row["refused"]:
-            lines += _wrapped(f"{row['run']}: {row['refused']}", width, "Not compared: ")
+    refused = [f"{row['run']}: {row['refused']}" for row in comparison["differences"] if row["refused"]]
+    for sentence in refused[:_MOST_REFUSED]:
+        lines += _wrapped(sentence, width, "Not compared: ")
+    if len(refused) > _MOST_REFUSED:
+        lines.append(f"Not compared: {len(refused) - _MOST_REFUSED} more, see the report.")
     for row in comparison["leftovers"]:
         lines += _wrapped(f"{row['name']}: {row['reason']}", width, "Left over: ")
     for letter, warning, runs in warning_rows(comparison):

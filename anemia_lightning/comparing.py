@@ -20,7 +20,7 @@ from anemia_lightning.run_folder import RunFolder, write_json, write_table, writ
 from anemia_lightning.run_groups import SCORES, RunGroup, compare_groups, group_runs, summarise
 from anemia_lightning.run_records import Leftover, RunRecord, read_run
 from anemia_lightning.run_search import find_runs, short_names
-from anemia_lightning.run_settings import UNSET, differing
+from anemia_lightning.run_settings import UNSET, differing_by_kind
 from anemia_lightning.terminal import progress_bar, quiet, say
 
 
@@ -119,10 +119,13 @@ def _compare(cfg: DictConfig, found: _Found) -> dict[str, Any]:
             runs.append(_run_row(name, record, scores_with_intervals(record.predictions, **settings)))
             progress(next(steps), in_all)
         differences = differences_from(found.reference, records, **settings, done=lambda: progress(next(steps), in_all))
-    names = differing([{**record.settings, **record.repetition} for record in records.values()])
-    for run, record in zip(runs, records.values(), strict=True):
-        own = {**record.settings, **record.repetition}
-        run["settings"] = {key: own.get(key, UNSET) for key in names}
+    settings_of_all = {name: {**record.settings, **record.repetition} for name, record in records.items()}
+    by_kind: dict[str, list[Mapping[str, str]]] = {}
+    for name, record in records.items():
+        by_kind.setdefault(record.kind, []).append(settings_of_all[name])
+    names = differing_by_kind(by_kind)
+    for run in runs:
+        run["settings"] = {key: settings_of_all[run["name"]].get(key, UNSET) for key in names}
     return {
         "reference": found.reference,
         **settings,
@@ -154,10 +157,10 @@ def _run_row(name: str, record: RunRecord, scores: Mapping[str, Any]) -> dict[st
 def _group_row(group: RunGroup, *, level: float) -> dict[str, Any]:
     return {
         "name": group.name,
-        "runs": group.runs,
+        "runs": list(group.runs),
         "differ_in": group.differ_in,
         "settings": group.settings,
-        "scores": summarise([record.predictions for record in group.records], level=level),
+        "scores": summarise([record.predictions for record in group.runs.values()], level=level),
     }
 
 

@@ -51,6 +51,15 @@ class RunFiles:
         return open_run(trained) if is_run(trained) else None
 
     @property
+    def data(self) -> str | None:
+        """The name of the data whose photos were judged."""
+        cfg = self.cfg
+        if self.verb == "evaluate" and not cfg.get("data") and self.trained:
+            cfg = self.trained.cfg
+        name = OmegaConf.select(cfg, "data.name")
+        return None if name is None else str(name)
+
+    @property
     def origin(self) -> Mapping[str, Any]:
         """What run.json says of the training behind this run; nothing where that is not known."""
         if self.verb == "crossval":
@@ -103,7 +112,7 @@ def warnings_of(run: RunFiles, scores: Mapping[str, Any]) -> list[str]:
         scores: What its metrics.json holds.
     """
     found = []
-    if OmegaConf.select(run.cfg, "data.name") == "synthetic":
+    if run.data == "synthetic":
         found.append("The photographs are drawn: the scores say nothing about real ones.")
     if not run.origin:
         found.append("Nothing is known of the training behind this: its run.json cannot be found any more.")

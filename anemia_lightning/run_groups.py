@@ -29,12 +29,11 @@ class RunGroup:
     """Runs of one recipe."""
 
     name: str
-    runs: list[str]
-    records: list[RunRecord]
+    runs: dict[str, RunRecord]
     differ_in: list[str]
     """Seeds, fold and test photos by which its runs can be told apart; none of a single run."""
     settings: dict[str, str]
-    """Those in which the groups differ."""
+    """Those in which the groups of its kind differ."""
 
 
 def group_runs(records: Mapping[str, RunRecord]) -> list[RunGroup]:
@@ -43,19 +42,19 @@ def group_runs(records: Mapping[str, RunRecord]) -> list[RunGroup]:
     Args:
         records: The runs by name.
     """
-    names = differing([record.settings for record in records.values()])
-    recipes: dict[tuple[str, ...], list[str]] = {}
-    for name, record in records.items():
-        recipe = (record.kind, *(record.settings.get(key, UNSET) for key in names))
-        recipes.setdefault(recipe, []).append(name)
-    kinds = {kind for kind, *_ in recipes}
     groups = []
-    for (kind, *values), runs in recipes.items():
-        settings = dict(zip(names, values, strict=True))
-        words = [f"{key}={value}" for key, value in settings.items()]
-        label = ", ".join([kind, *words] if len(kinds) > 1 else words) or "all runs"
-        members = [records[run] for run in runs]
-        groups.append(RunGroup(label, runs, members, _told_apart_by(members), settings))
+    kinds = list(dict.fromkeys(record.kind for record in records.values()))
+    for kind in kinds:
+        alike = {name: record for name, record in records.items() if record.kind == kind}
+        names = differing([record.settings for record in alike.values()])
+        recipes: dict[tuple[str, ...], dict[str, RunRecord]] = {}
+        for name, record in alike.items():
+            recipe = tuple(record.settings.get(key, UNSET) for key in names)
+            recipes.setdefault(recipe, {})[name] = record
+        for values, runs in recipes.items():
+            settings = dict(zip(names, values, strict=True))
+            words = [kind] * (len(kinds) > 1) + [f"{key}={value}" for key, value in settings.items()]
+            groups.append(RunGroup(", ".join(words) or "all runs", runs, _told_apart_by(list(runs.values())), settings))
     return groups
 
 
@@ -104,8 +103,8 @@ def compare_groups(groups: Sequence[RunGroup], reference: RunGroup, *, level: fl
 
 def _gaps(group: RunGroup, reference: RunGroup) -> tuple[list[float | None], str]:
     """Returns the differences of AUROC of runs with the same seeds and fold on the same photos."""
-    partners = {_key(record): record for record in reference.records}
-    pairs = [(record, partners[_key(record)]) for record in group.records if _key(record) in partners]
+    partners = {_key(record): record for record in reference.runs.values()}
+    pairs = [(record, partners[_key(record)]) for record in group.runs.values() if _key(record) in partners]
     alike = [(one, other) for one, other in pairs if _labels(one).equals(_labels(other))]
     gaps = []
     for one, other in alike:

@@ -80,6 +80,18 @@ def differing(settings: Sequence[Mapping[str, str]]) -> list[str]:
     return [name for name in names if len({each.get(name, UNSET) for each in settings}) > 1]
 
 
+def differing_by_kind(settings: Mapping[str, Sequence[Mapping[str, str]]]) -> list[str]:
+    """Returns the same for runs of several kinds, where a setting that a whole kind lacks is no difference.
+
+    Args:
+        settings: Those of each run, by the kind of the run.
+    """
+    within = {name for runs in settings.values() for name in differing(runs)}
+    runs = [each for kind in settings.values() for each in kind]
+    names = dict.fromkeys(name for each in runs for name in each)
+    return [name for name in names if name in within or len({each[name] for each in runs if name in each}) > 1]
+
+
 def _leaves(cfg: DictConfig) -> dict[str, str]:
     """Returns the single settings that are worth comparing."""
     place = str(OmegaConf.select(cfg, "paths.run_dir") or "")

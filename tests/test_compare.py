@@ -101,8 +101,8 @@ def test_differences_are_recomputed_from_the_predictions_with_holm(tmp_path: Pat
             (area.interval.value, area.interval.low, area.interval.high, area.p)
         )
         assert row["delong"]["p"] == pytest.approx(direct.delong.p)
-    for test in (lambda row: row["scores"]["auroc"], lambda row: row["delong"]):
-        assert [test(row)["p_holm"] for row in found] == pytest.approx(holm([test(row)["p"] for row in found]))
+    for tests in ([row["scores"]["auroc"] for row in found], [row["delong"] for row in found]):
+        assert [test["p_holm"] for test in tests] == pytest.approx(holm([test["p"] for test in tests]))
     assert found[0]["scores"]["sensitivity"]["value"] == pytest.approx(
         recall_score(reference["label"], predictions(runs[1]).set_index("photo").loc[reference["photo"], "prediction"])
         - recall_score(reference["label"], reference["prediction"])
@@ -349,6 +349,15 @@ def test_an_evaluation_is_another_recipe_than_its_training(tmp_path: Path, write
     found = compared(tmp_path, trained, judged)
     assert found["groups"] == []
     assert [run["kind"] for run in found["runs"]] == ["training", "evaluation"]
+    # What an evaluation has besides is no setting in which the two differ.
+    assert [run["settings"] for run in found["runs"]] == [{}, {}]
+
+
+def test_what_an_evaluation_of_drawn_photos_says(tmp_path: Path, write_run: WriteRun) -> None:
+    trained = write_run(tmp_path / "a", {"data": {"name": "synthetic"}})
+    judged = write_run(tmp_path / "b", {"verb": "evaluate", "run": str(trained), "data": None})
+    (run,) = compared(tmp_path, judged)["runs"]
+    assert run["warnings"] == ["The photographs are drawn: the scores say nothing about real ones."]
 
 
 def test_seeds_that_the_protocol_has_are_known() -> None:

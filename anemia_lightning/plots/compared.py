@@ -25,12 +25,9 @@ def draw_compared(names: Sequence[str], rows: Sequence[Bounds | str], *, label: 
     """
     axes = new_figure(0.9 + 0.3 * len(names)).add_subplot()
     for place, row in enumerate(rows):
-        if isinstance(row, str) or row[0] is None:
-            said = row if isinstance(row, str) else "undefined"
-            # At the left edge, wherever the values are.
-            axes.annotate(said, (0.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=8, color=GREY)
-        else:
-            _draw_bounds(axes, place, row)
+        said = row if isinstance(row, str) else _draw_bounds(axes, place, *row)
+        # At the left edge, wherever the values are.
+        axes.annotate(said, (0.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=8, color=GREY)
     if is_difference:
         axes.axvline(0, color=GREY, linewidth=1, linestyle="--")
     axes.set_yticks(range(len(names)), [_shortened(name) for name in names])
@@ -41,11 +38,14 @@ def draw_compared(names: Sequence[str], rows: Sequence[Bounds | str], *, label: 
     return axes
 
 
-def _draw_bounds(axes: Axes, place: int, bounds: Bounds) -> None:
-    value, low, high = bounds
+def _draw_bounds(axes: Axes, place: int, value: float | None, low: float | None, high: float | None) -> str:
+    """Draws what there is, and returns what is to be said of the rest."""
+    if value is None:
+        return "undefined"
     if low is not None and high is not None:
         axes.plot([low, high], [place, place], color=BLUE)
     axes.plot([value], [place], "o", color=BLUE, markersize=5)
+    return ""
 
 
 def _shortened(name: str) -> str:

@@ -111,6 +111,7 @@ def test_a_reduction_is_one_less_the_ratio_of_means() -> None:
     means = runs.groupby("arm")["gap"].mean()
     found = estimate(runs, claim)
     assert found.value == pytest.approx(100 * (1 - means["full"] / means["head_only"]))
+    assert found.value is not None
     assert found.low is not None
     assert found.high is not None
     assert found.low < found.value < found.high
