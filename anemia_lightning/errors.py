@@ -504,7 +504,7 @@ class NothingToCompareError(AnemiaError):
 
     def __init__(self, reasons: Mapping[str, str]) -> None:
         self.reasons = dict(reasons)
-        shown = [f"{name}: {reason}" for name, reason in list(reasons.items())[:5]]
+        shown = [f"{name}: {reason.rstrip('.')}" for name, reason in list(reasons.items())[:5]]
         more = f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""  # noqa: PLR2004
         super().__init__(
             "a run with predictions and scores",
