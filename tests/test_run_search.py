@@ -55,7 +55,7 @@ def test_what_is_no_run_is_returned_beside_runs_and_refused_alone(tmp_path: Path
     (tmp_path / "file").write_text("x")
     found = find_runs([str(tmp_path / "runs")], tmp_path)
     assert [(run.name, is_run(run)) for run in found] == [("a", True), ("empty", False)]
-    with pytest.raises(NoRunsError, match="found no run folder, in which none of config_resolved.yaml"):
+    with pytest.raises(NoRunsError, match=r"found no run folder, in which none of config_resolved\.yaml"):
         find_runs([str(tmp_path / "runs" / "empty")], tmp_path)
     with pytest.raises(NoRunsError, match="found a file, in which"):
         find_runs([str(tmp_path / "fil*")], tmp_path)
