@@ -75,8 +75,8 @@ def weights_words(record: Mapping[str, Any] | None) -> str:
 def _preface(report: Mapping[str, Any]) -> list[str]:
     wanted = report["wanted"]
     lines = [
-        f"{report['backbone']} at {report['image_size']} px on {report['data']}, {wanted['folds']} grouped folds x "
-        f"{wanted['seeds']} seeds: copies of a photograph and photos of a patient stay on one side.",
+        f"{report['backbone']} at {report['image_size']} px on {report['data']}, {wanted['folds']} grouped folds, "
+        f"seeds of each: {wanted['seeds']}. Copies of a photograph and photos of a patient stay on one side.",
         report["weights"],
     ]
     return [*lines, report["caution"]] if report["caution"] else lines
