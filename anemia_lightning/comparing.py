@@ -1,26 +1,22 @@
 """What `compare` does: finds runs, reads them, puts their numbers side by side, writes it down."""
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from matplotlib.axes import Axes
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from anemia_lightning.compare_lines import comparison_lines
+from anemia_lightning.comparison_record import comparison_record, comparison_table
 from anemia_lightning.errors import ConfigError, NothingToCompareError, UnknownNameError
 from anemia_lightning.plots.compared import Bounds, draw_compared
 from anemia_lightning.plots.style import to_png
 from anemia_lightning.report.compare import write_compare_html, write_compare_markdown
-from anemia_lightning.run_differences import differences_from, scores_with_intervals
 from anemia_lightning.run_folder import RunFolder, write_json, write_table, write_text
-from anemia_lightning.run_groups import SCORES, RunGroup, compare_groups, group_runs, summarise
 from anemia_lightning.run_records import Leftover, RunRecord, read_run
 from anemia_lightning.run_search import find_runs, short_names
-from anemia_lightning.run_settings import UNSET, differing_by_kind
 from anemia_lightning.terminal import progress_bar, quiet, say
 
 
@@ -48,21 +44,23 @@ def compare_runs(cfg: DictConfig) -> dict[str, Any]:
     found = _find(cfg)
     folder = RunFolder(cfg.paths.run_dir)
     write_text(folder.settings, OmegaConf.to_yaml(cfg, resolve=True))
-    comparison = _compare(cfg, found)
+    with progress_bar("comparing runs") as progress:
+        comparison = comparison_record(
+            found.records,
+            {name: (str(each.folder), each.reason) for name, each in found.leftovers.items()},
+            reference=found.reference,
+            resamples=cfg.resamples,
+            level=cfg.level,
+            progress=progress,
+        )
     write_json(folder.path / "compare.json", comparison)
-    write_table(folder.path / "compare.csv", as_table(comparison))
+    write_table(folder.path / "compare.csv", comparison_table(comparison))
     write_compare_markdown(folder.path / "compare.md", comparison)
     figures = {name: to_png(drawing) for name, drawing in draw_runs(comparison).items()}
     write_compare_html(folder.path / "compare.html", comparison, figures=figures)
     folder.point_latest()
     say(*comparison_lines(comparison, folder.path))
     return comparison
-
-
-def as_table(comparison: Mapping[str, Any]) -> pd.DataFrame:
-    """Returns one row per run: settings that differ, scores with intervals, differences from the reference."""
-    differences = {row["run"]: row for row in comparison["differences"]}
-    return pd.DataFrame([_table_row(run, differences.get(run["name"])) for run in comparison["runs"]])
 
 
 def _check(cfg: DictConfig) -> None:
@@ -106,88 +104,6 @@ def _reference(named: object, records: Mapping[str, RunRecord]) -> str:
         if record.folder == place:
             return name
     raise UnknownNameError("one of the runs, as the reference", str(named), list(records))
-
-
-def _compare(cfg: DictConfig, found: _Found) -> dict[str, Any]:
-    records, settings = found.records, {"resamples": cfg.resamples, "level": cfg.level}
-    groups = group_runs(records)
-    reference_group = next(group for group in groups if found.reference in group.runs)
-    with progress_bar("comparing runs") as progress:
-        steps, in_all = itertools.count(1), 2 * len(records) - 1
-        runs = []
-        for name, record in records.items():
-            runs.append(_run_row(name, record, scores_with_intervals(record.predictions, **settings)))
-            progress(next(steps), in_all)
-        differences = differences_from(found.reference, records, **settings, done=lambda: progress(next(steps), in_all))
-    settings_of_all = {name: {**record.settings, **record.repetition} for name, record in records.items()}
-    by_kind: dict[str, list[Mapping[str, str]]] = {}
-    for name, record in records.items():
-        by_kind.setdefault(record.kind, []).append(settings_of_all[name])
-    names = differing_by_kind(by_kind)
-    for run in runs:
-        run["settings"] = {key: settings_of_all[run["name"]].get(key, UNSET) for key in names}
-    return {
-        "reference": found.reference,
-        **settings,
-        "runs": runs,
-        "leftovers": [
-            {"name": name, "folder": str(each.folder), "reason": each.reason} for name, each in found.leftovers.items()
-        ],
-        "groups": [_group_row(group, level=cfg.level) for group in groups if len(group.runs) > 1],
-        "folds": _fold_rows(records, level=cfg.level),
-        "differences": differences,
-        "group_differences": compare_groups(groups, reference_group, level=cfg.level),
-    }
-
-
-def _run_row(name: str, record: RunRecord, scores: Mapping[str, Any]) -> dict[str, Any]:
-    labels = record.predictions["label"]
-    return {
-        "name": name,
-        "folder": str(record.folder),
-        "kind": record.kind,
-        "weights": record.weights,
-        "n": len(labels),
-        "n_positive": int(labels.sum()),
-        "scores": scores,
-        "warnings": record.warnings,
-    }
-
-
-def _group_row(group: RunGroup, *, level: float) -> dict[str, Any]:
-    return {
-        "name": group.name,
-        "runs": list(group.runs),
-        "differ_in": group.differ_in,
-        "settings": group.settings,
-        "scores": summarise([record.predictions for record in group.runs.values()], level=level),
-    }
-
-
-def _fold_rows(records: Mapping[str, RunRecord], *, level: float) -> list[dict[str, Any]]:
-    return [
-        {"run": name, "folds": list(record.folds), "scores": summarise(list(record.folds.values()), level=level)}
-        for name, record in records.items()
-        if record.folds
-    ]
-
-
-def _table_row(run: Mapping[str, Any], difference: Mapping[str, Any] | None) -> dict[str, Any]:
-    row = {key: run[key] for key in ("name", "folder", "kind", "weights")} | dict(run["settings"])
-    row |= {key: run[key] for key in ("n", "n_positive")}
-    for score in SCORES:
-        found = run["scores"][score]
-        row |= {score: found["value"], f"{score}_low": found["low"], f"{score}_high": found["high"]}
-    if difference is None:
-        return row | {"compared": "the reference", "warnings": " ".join(run["warnings"])}
-    row["compared"] = difference["refused"] or "with the reference"
-    if not difference["refused"]:
-        for score in SCORES:
-            found = difference["scores"][score]
-            names = {"": "value", "_low": "low", "_high": "high", "_p": "p", "_p_holm": "p_holm"}
-            row |= {f"{score}_minus_reference{end}": found[key] for end, key in names.items()}
-        row |= {f"auroc_delong_{key}": difference["delong"][key] for key in ("p", "p_holm")}
-    return row | {"warnings": " ".join(run["warnings"])}
 
 
 def draw_runs(comparison: Mapping[str, Any]) -> dict[str, Axes]:
