@@ -1,6 +1,6 @@
 """What `crossval` does: one training run per fold, and the scores of all photos by models that never saw them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,24 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
+from anemia_lightning.assessing import assess_predictions, write_assessment
+from anemia_lightning.assessment.words import end_lines
 from anemia_lightning.data.folds import Fold, LeftOut, draw_folds, leave_one_out
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.errors import DataChangedError
 from anemia_lightning.fold_runs import FoldRun, run_folds
-from anemia_lightning.fold_scores import fold_lines, fold_notes, pool_baselines, pool_predictions, score_folds
+from anemia_lightning.fold_scores import (
+    fold_decisions,
+    fold_lines,
+    fold_notes,
+    pool_baselines,
+    pool_predictions,
+    score_folds,
+)
+from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.photos import photo_lines, prepare_photos
+from anemia_lightning.report.documents import write_documents
+from anemia_lightning.run_documents import crossval_report, places
 from anemia_lightning.run_folder import RunFolder, write_json, write_table, write_text
 from anemia_lightning.scoring import NOTE, warning_lines
 from anemia_lightning.settings import make_paths_absolute
@@ -57,9 +69,42 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
     write_table(folder.path / "predictions.csv", predictions)
     write_table(folder.path / "baseline_predictions.csv", baselines)
     write_json(folder.metrics_json, {**scores, "skipped": skipped, "warnings": warnings})
-    notes = [f"Note: {note}" for note in fold_notes(folds, folders)]
-    say("", *fold_lines(scores), *notes, *warning_lines(warnings), f"scores:     {folder.metrics_json}", NOTE)
+    decisions = fold_decisions(folds, folders)
+    assessment = _assess(cfg, predictions, baselines, prepared, decisions)
+    write_assessment(folder, assessment)
+    report = crossval_report(
+        cfg=cfg,
+        folder=folder,
+        folds=folds,
+        prepared=prepared,
+        scores=scores,
+        warnings=warnings,
+        assessment=assessment,
+    )
+    write_documents(folder.path, report)
+    notes = [f"Note: {note}" for note in fold_notes(decisions)]
+    say("", *fold_lines(scores), "", *end_lines(assessment), *notes, *warning_lines(warnings), *places(folder), NOTE)
     return CrossvalResult(folder.path, predictions, scores)
+
+
+def _assess(
+    cfg: DictConfig,
+    predictions: pd.DataFrame,
+    baselines: pd.DataFrame,
+    prepared: Prepared,
+    decisions: Mapping[str, Decision],
+) -> dict[str, Any]:
+    """Returns what the pooled predictions are worth, each by the decision of its own fold's model."""
+    return assess_predictions(
+        predictions,
+        decisions,
+        facts=prepared.manifest.merge(prepared.facts, on="photo", validate="one_to_one"),
+        baselines=baselines,
+        subgroups=list(cfg.evaluation.subgroups),
+        left_out=cfg.leave_out or "",
+        resamples=cfg.evaluation.resamples,
+        seed=cfg.seed,
+    )
 
 
 def deal_folds(cfg: DictConfig, manifest: pd.DataFrame) -> LeftOut:

@@ -1,8 +1,8 @@
-"""Refuses settings of threshold, calibration and conformal sets that cannot be."""
+"""Refuses settings of evaluation that cannot be: threshold, calibration, conformal sets, what is asked of scores."""
 
 from collections.abc import Iterator
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from anemia_lightning.errors import ConfigError
 
@@ -13,7 +13,8 @@ def decision_problems(cfg: DictConfig) -> Iterator[str]:
     """Yields what is wrong with the settings by which a command decides, in sentences."""
     if cfg.verb == "predict":
         yield from _threshold(cfg.threshold, "threshold", is_carried=True)
-    elif cfg.verb == "evaluate":
+        return
+    if cfg.verb == "evaluate":
         yield from _threshold(cfg.evaluation.threshold, "evaluation.threshold", is_carried=not cfg.evaluation.refit)
         if cfg.evaluation.refit and cfg.run is None:
             yield (
@@ -22,6 +23,16 @@ def decision_problems(cfg: DictConfig) -> Iterator[str]:
             )
     elif "evaluation" in cfg:
         yield from _fitted(cfg.evaluation)
+    if "evaluation" in cfg:
+        yield from _asked(cfg.evaluation)
+
+
+def _asked(evaluation: DictConfig) -> Iterator[str]:
+    for key, least in {"resamples": 100, "probe_photos": 0}.items():
+        if evaluation[key] < least:
+            yield f"evaluation.{key} must be at least {least}, not {evaluation[key]}."
+    if not isinstance(evaluation.subgroups, ListConfig):
+        yield f"evaluation.subgroups is a list of columns such as [sex, site], not {evaluation.subgroups}."
 
 
 def _fitted(evaluation: DictConfig) -> Iterator[str]:

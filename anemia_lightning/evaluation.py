@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning import wiring
+from anemia_lightning.assessment.words import end_lines
 from anemia_lightning.callbacks.checkpoint import read_checkpoint
 from anemia_lightning.contracts import Stage
 from anemia_lightning.data.manifest import require_both_classes
@@ -16,14 +18,34 @@ from anemia_lightning.data.overlap import find_overlap
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.deciding import at_threshold, choose_decision, decision_lines, write_decision
 from anemia_lightning.errors import DataChangedError, OverlapError, RunNotFoundError
+from anemia_lightning.judging import Judge
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.photos import prepare_photos, restore_datamodule
+from anemia_lightning.report.documents import write_documents
+from anemia_lightning.run_documents import evaluation_report, places
 from anemia_lightning.run_features import facts_of
 from anemia_lightning.run_folder import RunFolder, find_run, write_json, write_table
-from anemia_lightning.scoring import predict_photos, prediction_table, score_lines, score_table, warning_lines
+from anemia_lightning.scoring import NOTE, baseline_lines, predict_photos, prediction_table, score_table, warning_lines
 from anemia_lightning.settings import CONF
 from anemia_lightning.terminal import quiet, say
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A finished model and what it says of some photos."""
+
+    classifier: AnemiaClassifier
+    decision: Decision
+    predictions: pd.DataFrame
+    test: pd.DataFrame
+    """Manifest and survey joined, of these photos."""
+    train: pd.DataFrame | None
+    """The same of the photos that trained the model, where they are at hand."""
+    facts: dict[str, Any]
+    """What its run.json holds."""
+    settings: dict[str, Any]
+    warnings: Sequence[str]
 
 
 def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
@@ -60,7 +82,18 @@ def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
         warnings = [*warnings, _refitted(decision, classifier.decision)]
     else:
         decision = at_threshold(decision, cfg.evaluation.threshold)
-    return _write(cfg, classifier, prediction_table(*predict("test"), decision), decision, warnings)
+    judge = _judge(cfg, precision, seed=trained.seed, show_photos=cfg.show_photos and trained.logger.photos)
+    scored = _Scored(
+        classifier,
+        decision,
+        prediction_table(*predict("test"), decision),
+        test=datamodule.facts("test"),
+        train=datamodule.facts("train"),
+        facts=card,
+        settings=wiring.plain(trained),
+        warnings=warnings,
+    )
+    return _write(cfg, scored, judge)
 
 
 def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
@@ -70,11 +103,31 @@ def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     prepared = prepare_photos(cfg)
     rows, notes = _unmet_photos(cfg, prepared)
     facts = prepared.facts.set_index("photo").loc[rows["photo"]].reset_index()
-    logits = predict_photos(cfg, classifier, rows, facts, precision=wiring.resolve_precision(cfg))
+    precision = wiring.resolve_precision(cfg)
+    logits = predict_photos(cfg, classifier, rows, facts, precision=precision)
     cautions = [cfg.data.caution] if cfg.data.caution else []
     decision = at_threshold(classifier.decision, cfg.evaluation.threshold)
-    table = prediction_table(rows, logits, decision)
-    return _write(cfg, classifier, table, decision, [*cautions, *notes])
+    scored = _Scored(
+        classifier,
+        decision,
+        prediction_table(rows, logits, decision),
+        test=rows.merge(facts, on="photo", validate="one_to_one"),
+        train=None,
+        facts={"weights": {"source": "checkpoint", "file": Path(cfg.ckpt).name}, "precision": precision},
+        settings=wiring.plain(cfg),
+        warnings=[*cautions, *notes],
+    )
+    return _write(cfg, scored, _judge(cfg, precision, seed=0, show_photos=cfg.show_photos))
+
+
+def _judge(cfg: DictConfig, precision: str, *, seed: int, show_photos: bool) -> Judge:
+    return Judge(
+        evaluation=cfg.evaluation,
+        accelerator=cfg.trainer.accelerator,
+        precision=precision,
+        seed=seed,
+        show_photos=show_photos,
+    )
 
 
 def _rules(cfg: DictConfig, trained: DictConfig) -> DictConfig:
@@ -145,24 +198,32 @@ def _precision(cfg: DictConfig, trained: str) -> str:
     return here
 
 
-def _write(
-    cfg: DictConfig,
-    classifier: AnemiaClassifier,
-    table: pd.DataFrame,
-    decision: Decision,
-    warnings: Sequence[str],
-) -> dict[str, Any]:
-    scores = {"test": score_table(table, class_weights=classifier.hparams["class_weights"])}
+def _write(cfg: DictConfig, scored: _Scored, judge: Judge) -> dict[str, Any]:
+    decision, table = scored.decision, scored.predictions
+    scores = {"test": score_table(table, class_weights=scored.classifier.hparams["class_weights"])}
     folder = RunFolder(cfg.paths.run_dir)
     write_table(folder.predictions("test"), table)
     write_decision(folder.decision, decision)
     write_json(folder.metrics_json, scores)
+    judgement = judge.judge(folder, scored.classifier, decision, table, test=scored.test, train=scored.train)
+    report = evaluation_report(
+        settings=scored.settings,
+        folder=folder,
+        facts=scored.facts,
+        photos=scored.test,
+        warnings=scored.warnings,
+        decision=decision,
+        judgement=judgement,
+    )
+    write_documents(folder.path, report)
     folder.point_latest()
     say(
-        *score_lines(scores, {}),
+        *end_lines(judgement.assessment),
+        *baseline_lines(judgement.assessment["baselines"]),
         *decision_lines(decision),
-        *warning_lines(warnings),
-        f"{'scores:':<12}{folder.metrics_json}",
+        *warning_lines(scored.warnings),
+        *places(folder),
         f"{'photos:':<12}{folder.predictions('test')}",
+        NOTE,
     )
     return scores

@@ -12,25 +12,29 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from anemia_lightning import wiring
-from anemia_lightning.baselines import COMPARED, predict_baselines
+from anemia_lightning.assessment.words import end_lines
 from anemia_lightning.callbacks.checkpoint import read_checkpoint
 from anemia_lightning.callbacks.epoch_table import EpochTable
 from anemia_lightning.callbacks.run_card import RunCard
 from anemia_lightning.contracts import Stage
 from anemia_lightning.data.datamodule import AnemiaDataModule
 from anemia_lightning.deciding import carry_decision, choose_decision, decision_lines, write_decision
+from anemia_lightning.judging import Judge, Judgement
 from anemia_lightning.metrics.decision import Decision
-from anemia_lightning.metrics.scores import auroc
 from anemia_lightning.model.classifier import AnemiaClassifier
-from anemia_lightning.plots.curves import draw_confusion, draw_precision_recall, draw_roc, draw_training_curves
+from anemia_lightning.plots.curves import draw_training_curves
 from anemia_lightning.plots.style import to_pixels, to_png
-from anemia_lightning.report.html import write_report
+from anemia_lightning.report.documents import write_documents
+from anemia_lightning.run_documents import places, training_report
 from anemia_lightning.run_features import facts_of
 from anemia_lightning.run_folder import RunFolder, write_json, write_table
-from anemia_lightning.scoring import NOTE, predict_photos, prediction_table, score_lines, score_table, warning_lines
+from anemia_lightning.scoring import NOTE, baseline_lines, predict_photos, prediction_table, score_table, warning_lines
 from anemia_lightning.terminal import say
 
 Scores = dict[str, dict[str, Any]]
+
+_SHOWN = {"curves", "roc", "precision_recall", "confusion", "reliability"}
+"""The figures that TensorBoard shows too."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +66,27 @@ def finish_run(fit: Fit) -> Scores:
     logits["test"] = predict_split(fit, "test")
     predictions = write_predictions(fit, logits, decision)
     scores = write_scores(fit, predictions)
-    baselines = write_baselines(fit)
+    judgement = judge_test(fit, predictions["test"], decision)
     card.finish(best_epoch=best_epoch, images_per_s=images_per_second(card, fit.datamodule))
-    drawings = draw_run(fit, predictions["test"], decision, best_epoch)
+    drawings = {"curves": draw_curves(fit, best_epoch), **judgement.drawings}
     _tell_tensorboard(fit.trainer, cfg, drawings, scores, best_epoch)
-    _report(fit, scores, baselines, decision)
+    report = training_report(
+        cfg=cfg,
+        folder=folder,
+        facts=card.content,
+        datamodule=fit.datamodule,
+        scores=scores,
+        decision=decision,
+        judgement=judgement,
+    )
+    write_documents(folder.path, report)
     folder.point_latest()
     say(
-        *score_lines(scores, baselines),
+        *end_lines(judgement.assessment),
+        *baseline_lines(judgement.assessment["baselines"]),
         *decision_lines(decision),
         *warning_lines(card.content["warnings"]),
-        *_places(folder),
+        *places(folder),
         NOTE,
     )
     return scores
@@ -121,26 +135,21 @@ def write_scores(fit: Fit, predictions: Mapping[Stage, pd.DataFrame]) -> Scores:
     return scores
 
 
-def write_baselines(fit: Fit) -> dict[str, float | None]:
-    """Writes the test AUROC of what the network must beat and returns it by name."""
-    baselines = score_baselines(fit.datamodule, seed=fit.cfg.seed)
-    found = {"test": {name: {"auroc": value} for name, value in baselines.items()}}
-    write_json(fit.folder.path / "baselines.json", found)
-    return baselines
-
-
-def score_baselines(datamodule: AnemiaDataModule, *, seed: int) -> dict[str, float | None]:
-    """Returns the test AUROC of what a network must beat, fitted on the training split.
-
-    On drawn photographs also that of the redness that they were drawn with, which nothing can beat.
-    """
-    train, test = datamodule.facts("train"), datamodule.facts("test")
-    labels = test["label"].to_numpy()
-    predicted = predict_baselines(train, test, names=COMPARED, seed=seed)
-    baselines = {str(name): auroc(labels, predicted[name].to_numpy()) for name in predicted}
-    if "redness" in test:
-        baselines["drawn redness (oracle)"] = auroc(labels, -test["redness"].to_numpy())
-    return baselines
+def judge_test(fit: Fit, predictions: pd.DataFrame, decision: Decision) -> Judgement:
+    """Judges the model by its test photos, and writes what came of it, the AUROC of each baseline too."""
+    cfg, datamodule = fit.cfg, fit.datamodule
+    judge = Judge(
+        evaluation=cfg.evaluation,
+        accelerator=cfg.trainer.accelerator,
+        precision=wiring.resolve_precision(cfg),
+        seed=cfg.seed,
+        show_photos=cfg.logger.photos,
+    )
+    test, train = datamodule.facts("test"), datamodule.facts("train")
+    judgement = judge.judge(fit.folder, fit.classifier, decision, predictions, test=test, train=train)
+    baselines = {each["name"]: {"auroc": each["auroc"]["value"]} for each in judgement.assessment["baselines"]}
+    write_json(fit.folder.path / "baselines.json", {"test": baselines})
+    return judgement
 
 
 def images_per_second(card: RunCard, datamodule: AnemiaDataModule) -> dict[str, float]:
@@ -153,24 +162,12 @@ def images_per_second(card: RunCard, datamodule: AnemiaDataModule) -> dict[str, 
     return {f"training from {stage}": round(photos / value, 1) for stage, value in seconds.items() if value > 0}
 
 
-def draw_run(fit: Fit, test: pd.DataFrame, decision: Decision, best_epoch: int | None) -> dict[str, Figure | Axes]:
-    """Draws the curves of training and those of the test predictions, writes them and returns them by name."""
+def draw_curves(fit: Fit, best_epoch: int | None) -> Figure:
+    """Draws the curves of training and writes them."""
     curves = draw_training_curves(pd.DataFrame(fit.table.rows), releases=_releases(fit.cfg), best_epoch=best_epoch)
-    drawings: dict[str, Figure | Axes] = {"curves": curves, **draw_test(test, decision.threshold.value)}
     fit.folder.plots.mkdir(exist_ok=True)
-    for name, drawing in drawings.items():
-        (fit.folder.plots / f"{name}.png").write_bytes(to_png(drawing))
-    return drawings
-
-
-def draw_test(test: pd.DataFrame, threshold: float) -> dict[str, Axes]:
-    """Returns the plots of a prediction table by file name."""
-    labels, probabilities = test["label"].to_numpy(), test["probability"].to_numpy()
-    return {
-        "roc": draw_roc(labels, probabilities, threshold=threshold),
-        "precision_recall": draw_precision_recall(labels, probabilities, threshold=threshold),
-        "confusion": draw_confusion(labels, test["prediction"].to_numpy()),
-    }
+    (fit.folder.plots / "curves.png").write_bytes(to_png(curves))
+    return curves
 
 
 def _releases(cfg: DictConfig) -> list[int]:
@@ -186,8 +183,8 @@ def _tell_tensorboard(
 ) -> None:
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            for name, drawing in drawings.items():
-                pixels = to_pixels(drawing)
+            for name in sorted(_SHOWN & drawings.keys()):
+                pixels = to_pixels(drawings[name])
                 logger.experiment.add_image(f"final/{name}", pixels, global_step=best_epoch or 0, dataformats="HWC")
             final = {f"hp/{split}_{name}": scores[split][name] for split in scores for name in ("auroc", "acc", "loss")}
             defined = {name: value for name, value in final.items() if value is not None}
@@ -200,55 +197,3 @@ def _hyperparameters(cfg: DictConfig) -> dict[str, Any]:
     groups = {name: wiring.plain(cfg[name]) for name in ("model", "optimizer", "scheduler")}
     groups["data"] = {key: cfg.data[key] for key in ("name", "batch_size", "image_size", "region", "resize")}
     return {"seed": cfg.seed, "max_epochs": cfg.trainer.max_epochs, **groups}
-
-
-def _report(fit: Fit, scores: Scores, baselines: Mapping[str, float | None], decision: Decision) -> None:
-    cfg, folder, content = fit.cfg, fit.folder, fit.card.content
-    photos = content["data"]["photos"]
-    test = scores["test"]
-    summary = [
-        f"{cfg.model.backbone} on {cfg.data.name}: {photos['train']} photos trained it, {photos['val']} chose the best "
-        f"epoch ({content['best_epoch']}), {photos['test']} judge it.",
-        f"On the test photos its AUROC is {_shown(test['auroc'])}. {_beaten(baselines)}",
-        f"How photos are called anaemic: {decision.summary}.",
-        f"Training ended after {content['epochs']} epochs: {content['stop_reason']}.",
-        *_drawn(cfg),
-    ]
-    write_report(
-        folder.report,
-        title=f"Training run {folder.path.name}",
-        summary=summary,
-        warnings=[*content["warnings"], *decision.notes],
-        scores=scores,
-        baselines={name: {"auroc": value} for name, value in baselines.items()},
-        settings=wiring.plain(cfg),
-        figures={path.stem.replace("_", " "): path for path in sorted(folder.plots.glob("*.png"))},
-    )
-
-
-def _beaten(baselines: Mapping[str, float | None]) -> str:
-    """Returns what the best of those says that look at nothing but colour: what a network must beat."""
-    known = {name: value for name, value in baselines.items() if name.startswith("colour") and value is not None}
-    if not known:
-        return "Nothing is known of what colour alone achieves."
-    best = max(known, key=lambda name: known[name])
-    return f"The colour of the tissue alone achieves {_shown(known[best])} ({best})."
-
-
-def _drawn(cfg: DictConfig) -> list[str]:
-    if cfg.data.name != "synthetic":
-        return []
-    ease = "easy" if cfg.data.separation >= 4 else "realistic"  # noqa: PLR2004  5 and 2.6 are the two presets
-    return [
-        f"The photographs are drawn, and {ease}: the classes' redness lies {cfg.data.separation} standard deviations "
-        "apart. The scores show that the program works; they say nothing about real photographs."
-    ]
-
-
-def _places(folder: RunFolder) -> list[str]:
-    files = {"report": folder.report, "scores": folder.metrics_json, "curves": folder.plots, "best model": folder.best}
-    return [f"{name + ':':<12}{path}" for name, path in files.items() if path.exists()]
-
-
-def _shown(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.3f}"

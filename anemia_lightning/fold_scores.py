@@ -106,14 +106,21 @@ def score_folds(predictions: pd.DataFrame, baselines: pd.DataFrame, prepared: Pr
     }
 
 
-def fold_notes(folds: Sequence[Fold], folders: Sequence[RunFolder]) -> list[str]:
-    """Returns what each fold has to say of its decision; a fold of an earlier version says nothing."""
-    notes = []
+def fold_decisions(folds: Sequence[Fold], folders: Sequence[RunFolder]) -> dict[str, Decision]:
+    """Returns how each fold's model decides, by the fold's name; one of an earlier version decides at 0.5."""
+    decisions = {}
     for fold, folder in zip(folds, folders, strict=True):
         if folder.decision.is_file():
-            decision = Decision.from_dict(json.loads(folder.decision.read_text(encoding="utf-8")))
-            notes += [f"{fold.name}: {note}" for note in decision.notes]
-    return notes
+            values = json.loads(folder.decision.read_text(encoding="utf-8"))
+            decisions[fold.name] = Decision.from_dict(values)
+        else:
+            decisions[fold.name] = Decision.fixed(0.5)
+    return decisions
+
+
+def fold_notes(decisions: Mapping[str, Decision]) -> list[str]:
+    """Returns what each fold has to say of its decision."""
+    return [f"{name}: {note}" for name, decision in decisions.items() for note in decision.notes]
 
 
 def _compare(labels: ArrayLike, network: ArrayLike, baseline: ArrayLike, clusters: ArrayLike) -> dict[str, Any]:

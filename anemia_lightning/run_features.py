@@ -137,6 +137,11 @@ def facts_of(datamodule: AnemiaDataModule, rows: pd.DataFrame) -> pd.DataFrame:
     return datamodule.prepared.facts.set_index("photo").loc[rows["photo"]].reset_index()
 
 
+def dtype_of(precision: str) -> torch.dtype:
+    """Returns in which type frozen layers compute under a precision of the Trainer, such as bf16-mixed."""
+    return _DTYPES.get(precision.split("-", maxsplit=1)[0], torch.float32)
+
+
 def feature_settings(cfg: DictConfig, *, precision: str, framing: Framing) -> FeatureSettings:
     """Returns how the features of a command are computed and kept."""
     chosen = wiring.plain(cfg.features)
@@ -151,7 +156,7 @@ def feature_settings(cfg: DictConfig, *, precision: str, framing: Framing) -> Fe
         views=None if chosen["views"] == "fresh" else chosen["views"],
         keep_fresh=chosen["keep_fresh"],
         codec=chosen["dtype"],
-        dtype=_DTYPES.get(precision.split("-", maxsplit=1)[0], torch.float32),
+        dtype=dtype_of(precision),
         framing=framing.to_dict(),
         augmentation=wiring.build_augmentation(cfg).to_dict() if "data" in cfg else {},
         size=framing.size,

@@ -91,17 +91,12 @@ def score_table(table: pd.DataFrame, *, class_weights: Sequence[float]) -> dict[
     )
 
 
-def score_lines(scores: Mapping[str, Mapping[str, Any]], baselines: Mapping[str, float | None]) -> list[str]:
-    """Returns the short table of test scores that a run ends with, line by line."""
-    test = scores["test"]
-    lines = [
-        f"Test scores, {test['n']} photos, {test['n_positive']} anaemic:",
-        *(f"  {name:<28}{number(test[name])}" for name in ("auroc", "acc", "sensitivity", "specificity", "loss")),
-    ]
-    if baselines:
-        lines.append("AUROC of others on the same photos:")
-        lines += [f"  {name:<28}{number(value)}" for name, value in baselines.items()]
-    return lines
+def baseline_lines(baselines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns the AUROC of what a network must beat, line by line; `baselines` is that of assessment.json."""
+    if not baselines:
+        return []
+    lines = [f"  {each['name']:<28}{number(each['auroc']['value'])}" for each in baselines]
+    return ["AUROC of others on the same photos:", *lines]
 
 
 def warning_lines(warnings: Sequence[str]) -> list[str]:

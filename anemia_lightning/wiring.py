@@ -20,6 +20,7 @@ from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.labels import LabelRule
 from anemia_lightning.data.preparation import Preparation, Prepared
 from anemia_lightning.data.transforms import Augmentation
+from anemia_lightning.errors import ConfigError
 from anemia_lightning.model.classifier import AnemiaClassifier
 
 
@@ -172,6 +173,20 @@ def resolve_precision(cfg: DictConfig) -> str:
     if cfg.trainer.accelerator in ("auto", "cpu") and not torch.backends.mps.is_available():
         return "bf16-mixed" if _cpu_has_bf16() else "32-true"
     return "32-true"
+
+
+def resolve_device(accelerator: str) -> torch.device:
+    """Returns the first device of a kind that `trainer.accelerator` names.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    found = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    wanted = {"auto": ("cuda", "mps", "cpu"), "gpu": ("cuda", "mps")}.get(accelerator, (accelerator,))
+    for kind in wanted:
+        if found.get(kind):
+            return torch.device(kind)
+    raise ConfigError([f"trainer.accelerator={accelerator}: there is no such device here."])
 
 
 def resolve_workers(workers: int | str, accelerator: str) -> int:
