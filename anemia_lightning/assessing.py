@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from scipy.special import expit
 
 from anemia_lightning.assessment.assess import assess
@@ -18,7 +16,6 @@ from anemia_lightning.data.manifest import SEVERITIES
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.metrics.estimates import Resampling
 from anemia_lightning.plots.assessment import draw_assessment
-from anemia_lightning.plots.style import to_png
 from anemia_lightning.run_folder import RunFolder, write_json
 from anemia_lightning.terminal import progress_bar
 
@@ -85,11 +82,7 @@ def baseline_predictions(train: pd.DataFrame, test: pd.DataFrame, *, seed: int) 
     return table.assign(**{ORACLE: expit(-test["redness"].astype(np.float64))}) if "redness" in test else table
 
 
-def write_assessment(folder: RunFolder, assessment: dict[str, Any]) -> dict[str, Figure | Axes]:
-    """Writes assessment.json and its figures into a run folder, and returns the figures by name."""
+def write_assessment(folder: RunFolder, assessment: dict[str, Any]) -> dict[str, bytes]:
+    """Writes assessment.json and its figures into a run folder, and returns the figures by name, as PNG."""
     write_json(folder.path / ASSESSMENT, assessment)
-    folder.plots.mkdir(exist_ok=True)
-    drawings = draw_assessment(assessment)
-    for name, drawing in drawings.items():
-        (folder.plots / f"{name}.png").write_bytes(to_png(drawing))
-    return drawings
+    return {name: folder.write_plot(name, drawing) for name, drawing in draw_assessment(assessment).items()}

@@ -7,8 +7,6 @@ from typing import Any
 import lightning as L
 import pandas as pd
 from lightning.pytorch.loggers import TensorBoardLogger
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from anemia_lightning import wiring
@@ -23,7 +21,7 @@ from anemia_lightning.judging import Judge, Judgement
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.plots.curves import draw_training_curves
-from anemia_lightning.plots.style import to_pixels, to_png
+from anemia_lightning.plots.style import to_pixels
 from anemia_lightning.report.documents import write_documents
 from anemia_lightning.run_documents import places, training_report
 from anemia_lightning.run_features import facts_of
@@ -162,12 +160,10 @@ def images_per_second(card: RunCard, datamodule: AnemiaDataModule) -> dict[str, 
     return {f"training from {stage}": round(photos / value, 1) for stage, value in seconds.items() if value > 0}
 
 
-def draw_curves(fit: Fit, best_epoch: int | None) -> Figure:
-    """Draws the curves of training and writes them."""
+def draw_curves(fit: Fit, best_epoch: int | None) -> bytes:
+    """Draws the curves of training, writes them and returns them as PNG."""
     curves = draw_training_curves(pd.DataFrame(fit.table.rows), releases=_releases(fit.cfg), best_epoch=best_epoch)
-    fit.folder.plots.mkdir(exist_ok=True)
-    (fit.folder.plots / "curves.png").write_bytes(to_png(curves))
-    return curves
+    return fit.folder.write_plot("curves", curves)
 
 
 def _releases(cfg: DictConfig) -> list[int]:
@@ -177,7 +173,7 @@ def _releases(cfg: DictConfig) -> list[int]:
 def _tell_tensorboard(
     trainer: L.Trainer,
     cfg: DictConfig,
-    drawings: Mapping[str, Figure | Axes],
+    drawings: Mapping[str, bytes],
     scores: Scores,
     best_epoch: int | None,
 ) -> None:

@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
 from anemia_lightning import wiring
@@ -14,7 +12,6 @@ from anemia_lightning.data.framing import Framing
 from anemia_lightning.looking import Looks, look
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.classifier import AnemiaClassifier
-from anemia_lightning.plots.style import to_png
 from anemia_lightning.run_features import dtype_of
 from anemia_lightning.run_folder import RunFolder, write_json
 
@@ -27,8 +24,8 @@ class Judgement:
     """As in assessment.json."""
     looks: Looks | None = None
     """None where no photo was looked at closely."""
-    drawings: dict[str, Figure | Axes] = field(default_factory=dict)
-    """By the name of the file in plots/."""
+    drawings: dict[str, bytes] = field(default_factory=dict)
+    """PNG by the name of the file in plots/."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +80,7 @@ class Judge:
         looks = self._look(classifier, decision, predictions, test)
         if looks:
             write_json(folder.path / "looks.json", looks.values)
-            drawings["robustness"] = looks.robustness
-            (folder.plots / "robustness.png").write_bytes(to_png(looks.robustness))
+            drawings["robustness"] = folder.write_plot("robustness", looks.robustness)
         return Judgement(assessment, looks, drawings)
 
     def _look(

@@ -4,10 +4,15 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from anemia_lightning.whole_file import whole_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 class RunFolder:
@@ -34,6 +39,15 @@ class RunFolder:
     def predictions(self, split: str) -> Path:
         """Returns where the predictions of a split lie."""
         return self.path / f"predictions_{split}.csv"
+
+    def write_plot(self, name: str, drawing: "Figure | Axes") -> bytes:
+        """Writes a figure into plots/ and returns it as PNG."""
+        from anemia_lightning.plots.style import to_png
+
+        self.plots.mkdir(exist_ok=True)
+        png = to_png(drawing)
+        (self.plots / f"{name}.png").write_bytes(png)
+        return png
 
     def point_latest(self) -> None:
         """Makes logs/<verb>/latest name this run: a link, or a file with one line where links are not allowed."""

@@ -42,6 +42,8 @@ _TINY = (
     "data.num_workers=0",
     "data.photo_groups=bytes",
     "logger.photos=false",
+    "evaluation.resamples=200",
+    "evaluation.probe_photos=0",
     "callbacks.unfreeze.phases=[{epoch: 2, train_from: layer4}]",
 )
 

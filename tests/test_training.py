@@ -174,7 +174,9 @@ def test_photographs_can_be_kept_out(tmp_path: Path) -> None:
     overrides = [*SMALL, f"paths.root={tmp_path}", "logger.photos=false"]
     folder = train_run(compose("train", overrides, run_dir=tmp_path / "run")).folder
     assert not (folder / "plots" / "training_photos.png").exists()
-    assert "training photos" not in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert "Training photos as the network sees them" not in page
+    assert "data:image/jpeg" not in page
 
 
 def test_random_weights_and_leaky_data_and_what_too_few_photos_could_not_choose_are_labelled(

@@ -71,9 +71,10 @@ def to_png(drawing: Figure | Axes) -> bytes:
     return buffer.getvalue()
 
 
-def to_pixels(drawing: Figure | Axes) -> NDArray[np.uint8]:
-    """Returns a figure, or the one that axes stand on, as pixels, uint8 [H, W, 3]."""
-    with Image.open(io.BytesIO(to_png(drawing))) as image:
+def to_pixels(drawing: Figure | Axes | bytes) -> NDArray[np.uint8]:
+    """Returns a figure, or the one that axes stand on, or what `to_png` made of it, as pixels, uint8 [H, W, 3]."""
+    png = drawing if isinstance(drawing, bytes) else to_png(drawing)
+    with Image.open(io.BytesIO(png)) as image:
         return np.asarray(image.convert("RGB"))
 
 
