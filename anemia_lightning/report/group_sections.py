@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from anemia_lightning.plots.looks import change_words
 from anemia_lightning.report.estimates import estimate_text, number_text, percent, percent_estimate, score_words
 from anemia_lightning.report.sections import Section, Table
 
@@ -95,7 +96,7 @@ def robustness(looks: Mapping[str, Any]) -> Section | None:
     if not looks or not looks["robustness"]:
         return None
     rows = [
-        [_change_words(row["perturbation"], row["level"], row["unit"]), *_effect_cells(row)]
+        [change_words(row["perturbation"], row["level"], row["unit"]), *_effect_cells(row)]
         for row in looks["robustness"]
     ]
     says = ["The same photos, changed as cameras, light and file settings change them: how many decisions flip."]
@@ -168,9 +169,3 @@ def _effect_cells(row: Mapping[str, Any]) -> Sequence[str]:
         number_text(row["mean_logit_shift"], 2),
         estimate_text(row["auroc_change"], 2),
     )
-
-
-def _change_words(name: str, level: float | None, unit: str) -> str:
-    if level is None:
-        return name
-    return f"{name} times {level:g}" if unit == "factor" else f"{name} {level:g} {unit}".rstrip()
