@@ -8,7 +8,7 @@ import pytest
 
 from anemia_lightning.data.folds import Fold
 from anemia_lightning.deciding import write_decision
-from anemia_lightning.fold_scores import fold_notes, join_repeats
+from anemia_lightning.fold_scores import fold_decisions, fold_notes, join_repeats
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.run_folder import RunFolder
 
@@ -41,6 +41,8 @@ def test_of_one_repeat_predictions_stay() -> None:
 def test_notes_name_their_fold_and_folds_without_a_decision_are_silent(tmp_path: Path) -> None:
     folds = [Fold(0, number, f"fold-{number}", pd.Series(dtype=object)) for number in range(3)]
     folders = [RunFolder(tmp_path / fold.name) for fold in folds]
-    write_decision(folders[0].decision, Decision.fixed(0.5))
+    write_decision(folders[0].decision, Decision.fixed(0.4))
     write_decision(folders[1].decision, Decision.fixed(0.5, "none reaches it"))
-    assert fold_notes(folds, folders) == ["fold-1: Threshold: none reaches it."]
+    decisions = fold_decisions(folds, folders)
+    assert [decisions[fold.name].threshold.value for fold in folds] == [0.4, 0.5, 0.5]
+    assert fold_notes(decisions) == ["fold-1: Threshold: none reaches it."]
