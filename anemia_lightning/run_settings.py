@@ -30,6 +30,7 @@ _WITHOUT_EFFECT = (
     "data.start_method",
     "trainer.log_every_n_steps",
     "trainer.enable_model_summary",
+    "evaluation.probe_photos",  # how many are looked at more closely
 )
 _OF_THE_COMMAND = ("verb", "resume", "jobs", "run", "ckpt", "on_overlap")
 
@@ -44,7 +45,9 @@ def comparable_settings(cfg: DictConfig, trained: DictConfig | None, *, weights:
     """
     settings = _leaves(cfg)
     if trained is not None:
-        judged = {key: value for key, value in settings.items() if key.startswith(("data.", "evaluation."))}
+        # What an evaluation leaves open, as its threshold, is that of the training.
+        said = {key: value for key, value in settings.items() if value != "null"}
+        judged = {key: value for key, value in said.items() if key.startswith(("data.", "evaluation."))}
         on = settings.get("data.name", "its own test split")
         settings = {**_leaves(trained), **judged, "evaluated on": on}
     if "model.weights" in settings or trained is not None:

@@ -344,8 +344,9 @@ def test_evaluations_are_told_apart_by_the_training_behind_them(tmp_path: Path, 
 
 
 def test_an_evaluation_is_another_recipe_than_its_training(tmp_path: Path, write_run: WriteRun) -> None:
-    trained = write_run(tmp_path / "a")
-    judged = write_run(tmp_path / "b", {"verb": "evaluate", "run": str(trained)}, seed=1)
+    trained = write_run(tmp_path / "a", {"evaluation": {"threshold": "youden"}})
+    evaluation = {"verb": "evaluate", "run": str(trained), "evaluation": {"threshold": None}}
+    judged = write_run(tmp_path / "b", evaluation, seed=1)
     found = compared(tmp_path, trained, judged)
     assert found["groups"] == []
     assert [run["kind"] for run in found["runs"]] == ["training", "evaluation"]
