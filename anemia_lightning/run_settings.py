@@ -30,9 +30,13 @@ _WITHOUT_EFFECT = (
     "data.start_method",
     "trainer.log_every_n_steps",
     "trainer.enable_model_summary",
-    "evaluation.probe_photos",  # how many are looked at more closely
+    # What is asked of predictions that are finished.
+    "evaluation.probe_photos",
+    "evaluation.resamples",
+    "evaluation.subgroups",
+    "evaluation.on_overlap",
 )
-_OF_THE_COMMAND = ("verb", "resume", "jobs", "run", "ckpt", "on_overlap")
+_OF_THE_COMMAND = ("verb", "resume", "jobs", "run", "ckpt")
 
 
 def comparable_settings(cfg: DictConfig, trained: DictConfig | None, *, weights: str) -> dict[str, str]:
