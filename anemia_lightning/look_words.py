@@ -1,7 +1,7 @@
-"""What looks.json says, in plain words and in tables of texts: for the report and for a terminal."""
+"""What looks.json says, in plain words."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from anemia_lightning.data.swaps import BACKGROUNDS
 from anemia_lightning.look_changes import OTHER_OUTLINE, OUTLINE_ALONE
@@ -10,31 +10,9 @@ from anemia_lightning.plots.looks import change_words
 Values = Mapping[str, Any]
 
 
-class LookTable(NamedTuple):
-    """A table of texts, as `report.sections.Table`."""
-
-    caption: str
-    columns: list[str]
-    rows: list[list[str]]
-
-
 def look_sentences(values: Values) -> list[str]:
-    """Returns what was found, in sentences; `values` is what looks.json holds."""
+    """Returns what was found, in sentences; `values` is what looks.json holds beside them."""
     return [*_sampled(values["photos"]), *_heat(values["saliency"]), *_followed(values["background"]), *_moved(values)]
-
-
-def look_tables(values: Values) -> list[LookTable]:
-    """Returns the tables of what each swap and each perturbation does; without those that were not possible."""
-    head = ["photos", "flipped [95 % interval]", "logit shift", "AUROC change [95 % interval]"]
-    swaps = [[row["swap"], *_cells(row)] for row in values["background"]["swaps"]]
-    changes = [
-        [change_words(row["perturbation"], row["level"], row["unit"]), *_cells(row)] for row in values["robustness"]
-    ]
-    tables = [
-        LookTable("What tissue, outline and background do to the decisions", ["swapped", *head], swaps),
-        LookTable("What light, sharpness and file do to the decisions", ["changed", *head], changes),
-    ]
-    return [table for table in tables if table.rows]
 
 
 def _sampled(photos: Values) -> Iterator[str]:
@@ -102,16 +80,6 @@ def _moved(values: Values) -> Iterator[str]:
     )
     still = [row for row in rows if not row["flipped"]]
     yield f"{len(still)} of {len(rows)} such changes flip none."
-
-
-def _cells(row: Values) -> Sequence[str]:
-    change = row["auroc_change"]
-    return (
-        str(row["n"]),
-        f"{row['flipped']} ({_percent(row['flipped_interval'])})",
-        f"{row['mean_logit_shift']:+.2f}",
-        "undefined" if change["value"] is None else f"{change['value']:+.2f}{_bounds(change, '+.2f')}",
-    )
 
 
 def _flips(row: Values) -> str:

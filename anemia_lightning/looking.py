@@ -30,6 +30,7 @@ from anemia_lightning.look_values import (
     photo_values,
     saliency_values,
 )
+from anemia_lightning.look_words import look_sentences
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.saliency import grad_cam
 from anemia_lightning.model.trunk_pass import TrunkPass
@@ -154,12 +155,13 @@ def look(
         drawn, errors = (looked.at([place[row] for row in which.tolist()]) for which in (sample.drawn, sample.errors))
         logits = _change_logits(eyes, drawn, pool, progress)
     background, robustness = change_values(drawn, logits, decision)
-    values = {
+    values: dict[str, Any] = {
         "photos": photo_values(sample, len(table)),
         "saliency": saliency_values(drawn, errors),
         "background": background,
         "robustness": robustness,
     }
+    values["says"] = look_sentences(values)
     others = [index for index, row in enumerate(sample.drawn.tolist()) if row not in set(sample.errors.tolist())]
     known = {str(row["photo"]): row for row in table.to_dict("records")}
     return Looks(

@@ -20,7 +20,6 @@ from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.sources.synthetic import read_synthetic
 from anemia_lightning.data.transforms import normalise
 from anemia_lightning.errors import PhotoChangedError
-from anemia_lightning.look_words import look_sentences, look_tables
 from anemia_lightning.looking import Eyes, Looks, look
 from anemia_lightning.metrics import probability_of
 from anemia_lightning.model.backbone import AnemiaNetwork
@@ -126,7 +125,7 @@ def test_a_network_that_sees_the_background_flips_with_it(sees_background: Anemi
     assert white["flipped_interval"]["value"] == 1.0
     # All were called alike, so there was nobody to take another outline from.
     assert "called alike" in looks.values["background"]["note"]
-    assert any("white background flips most: 3 of 3" in sentence for sentence in look_sentences(looks.values))
+    assert any("white background flips most: 3 of 3" in sentence for sentence in looks.values["says"])
 
 
 def test_a_network_that_sees_the_tissue_does_not(looks: Looks) -> None:
@@ -211,10 +210,7 @@ def test_whole_photographs_have_no_tissue_to_swap(sees_tissue: AnemiaNetwork, wh
     assert looks.values["background"]["swaps"] == []
     assert {row["n"] for row in looks.values["robustness"]} == {3}
     assert not any("on the tissue" in line for picture in looks.others for line in picture.lines)
-    assert sum("no mask or transparency" in sentence for sentence in look_sentences(looks.values)) == 2
-    assert [table.caption for table in look_tables(looks.values)] == [
-        "What light, sharpness and file do to the decisions"
-    ]
+    assert sum("no mask or transparency" in sentence for sentence in looks.values["says"]) == 2
 
 
 def test_where_masks_are_given_for_some_photos_these_are_swapped(
@@ -259,16 +255,8 @@ def test_what_it_sees_is_what_the_network_says(network: AnemiaNetwork, dtype: to
 
 def test_the_words_say_what_the_values_hold(looks: Looks) -> None:
     values = looks.values
-    sentences = look_sentences(values)
+    sentences = values["says"]
     assert sentences[0].startswith("6 of 48 test photos")
-    tables = look_tables(values)
-    assert [len(table.rows) for table in tables] == [len(values["background"]["swaps"]), len(values["robustness"])]
-    for table, kind in zip(tables, ("background", "robustness"), strict=True):
-        entries = values[kind]["swaps"] if kind == "background" else values[kind]
-        assert all(len(row) == len(table.columns) for row in table.rows)
-        for cells, row in zip(table.rows, entries, strict=True):
-            assert cells[1] == str(row["n"])
-            assert cells[2].startswith(f"{row['flipped']} (")
     others = next(row for row in values["background"]["swaps"] if row["swap"] == "outline of another photo")
     kept = others["n"] - others["flipped"]
     assert any(f"the tissue in {kept} of {others['n']} photos" in sentence for sentence in sentences)
