@@ -100,7 +100,7 @@ def _percent(interval: Values) -> str:
 
 def _points(interval: Values) -> str:
     scaled = {name: None if value is None else 100 * value for name, value in interval.items()}
-    return f"{scaled['value']:+.0f} points{_bounds(scaled, '+.0f')}"
+    return f"{scaled['value']:+.1f} points{_bounds(scaled, '+.1f')}"
 
 
 def _bounds(interval: Values, form: str) -> str:

@@ -48,7 +48,7 @@ def looks(*, flips: int = 0, beyond: tuple[float, float] = (0.05, 0.15), **backg
 )
 def test_chance_is_beaten_only_where_the_interval_says_so(beyond: tuple[float, float], verdict: str) -> None:
     sentence = look_sentences(looks(beyond=beyond))[2]
-    assert f"40% [35%, 45%] lies on the tissue, which covers 30% of the image: {verdict} (difference +10" in sentence
+    assert f"40% [35%, 45%] lies on the tissue, which covers 30% of the image: {verdict} (difference +10.0" in sentence
 
 
 def test_the_worst_change_and_the_worst_background_are_named() -> None:
