@@ -1,19 +1,22 @@
 """The photos of a command: prepared before its eyes, and what it must know of them."""
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from anemia_lightning import wiring
 from anemia_lightning.contracts import GRAINS
-from anemia_lightning.data.datamodule import AnemiaDataModule
-from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.errors import DataChangedError, SplitFileError
 from anemia_lightning.run_folder import RunFolder
 from anemia_lightning.terminal import progress_bar
 
+if TYPE_CHECKING:
+    from anemia_lightning.data.datamodule import AnemiaDataModule
+    from anemia_lightning.data.preparation import Prepared
 
-def prepare_photos(cfg: DictConfig) -> Prepared:
+
+def prepare_photos(cfg: DictConfig) -> "Prepared":
     """Reads the photos that `data` names, with a bar for what takes long.
 
     Raises:
@@ -23,7 +26,7 @@ def prepare_photos(cfg: DictConfig) -> Prepared:
         return wiring.build_preparation(cfg)(reading=reading, comparing=comparing)
 
 
-def restore_datamodule(cfg: DictConfig, prepared: Prepared, run: RunFolder) -> AnemiaDataModule:
+def restore_datamodule(cfg: DictConfig, prepared: "Prepared", run: RunFolder) -> "AnemiaDataModule":
     """Returns the datamodule of an earlier run: its photos stay in the splits where they were.
 
     Raises:
@@ -37,7 +40,7 @@ def restore_datamodule(cfg: DictConfig, prepared: Prepared, run: RunFolder) -> A
     return datamodule
 
 
-def photo_lines(cfg: DictConfig, prepared: Prepared) -> list[str]:
+def photo_lines(cfg: DictConfig, prepared: "Prepared") -> list[str]:
     """Returns what a person should know of the photos before anything is made of them."""
     manifest = prepared.manifest
     lines = [f"{len(manifest)} photos of {manifest['patient'].nunique()} patients from {cfg.data.name}"]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
@@ -10,7 +10,6 @@ from omegaconf import DictConfig
 
 from anemia_lightning import wiring
 from anemia_lightning.contracts import Entry, Stage
-from anemia_lightning.data.datamodule import AnemiaDataModule
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.feature_identity import FeatureSettings
 from anemia_lightning.features.dataset import FeatureDataset
@@ -19,6 +18,9 @@ from anemia_lightning.frozen_features import FrozenFeatures
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.randomness import view_of_epoch
 from anemia_lightning.terminal import say
+
+if TYPE_CHECKING:
+    from anemia_lightning.data.datamodule import AnemiaDataModule
 
 STAGES: tuple[Stage, ...] = ("train", "val", "test")
 _DTYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16, "64": torch.float64}
@@ -36,7 +38,7 @@ class FitFeatures:
         network: What is trained; its frozen stages are copied when the fit begins.
     """
 
-    def __init__(self, cfg: DictConfig, datamodule: AnemiaDataModule, network: AnemiaNetwork) -> None:
+    def __init__(self, cfg: DictConfig, datamodule: "AnemiaDataModule", network: AnemiaNetwork) -> None:
         self._cfg = cfg
         self._phases = wiring.phases(cfg)
         self._datamodule = datamodule
@@ -131,7 +133,7 @@ class FitFeatures:
         return facts_of(self._datamodule, self._datamodule.fit_rows(stage))
 
 
-def facts_of(datamodule: AnemiaDataModule, rows: pd.DataFrame) -> pd.DataFrame:
+def facts_of(datamodule: "AnemiaDataModule", rows: pd.DataFrame) -> pd.DataFrame:
     """Returns what the survey found out about some photos, in their order."""
     assert datamodule.prepared is not None, "the datamodule has been set up"
     return datamodule.prepared.facts.set_index("photo").loc[rows["photo"]].reset_index()

@@ -6,8 +6,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from lightning.pytorch.utilities import rank_zero_only
 from tqdm import tqdm
+
+from anemia_lightning.cli import is_first_process
 
 
 @contextmanager
@@ -22,9 +23,10 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
         yield show
 
 
-@rank_zero_only
 def say(*lines: str) -> None:
     """Prints lines for the user, in the first process of a distributed run alone."""
+    if not is_first_process():
+        return
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
 

@@ -1,27 +1,31 @@
-"""From settings to objects: the only file that calls Hydra's instantiate; behind it nobody sees a config."""
+"""From settings to objects: the only file that calls Hydra's instantiate; behind it nobody sees a config.
+
+Each function imports what it builds: a command that trains nothing does not wait for Lightning.
+"""
 
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightning as L
-import pandas as pd
-import torch
 from hydra.utils import instantiate
-from lightning.pytorch.loggers import Logger
-from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig, OmegaConf
 
-from anemia_lightning.callbacks.checkpoint import DurableCheckpointIO
-from anemia_lightning.data.datamodule import AnemiaDataModule
-from anemia_lightning.data.framing import Framing
-from anemia_lightning.data.labels import LabelRule
-from anemia_lightning.data.preparation import Preparation, Prepared
-from anemia_lightning.data.transforms import Augmentation
 from anemia_lightning.errors import ConfigError
-from anemia_lightning.model.classifier import AnemiaClassifier
+
+if TYPE_CHECKING:
+    import lightning as L
+    import pandas as pd
+    import torch
+    from lightning.pytorch.loggers import Logger
+    from lightning.pytorch.strategies import DDPStrategy
+
+    from anemia_lightning.data.datamodule import AnemiaDataModule
+    from anemia_lightning.data.framing import Framing
+    from anemia_lightning.data.preparation import Preparation, Prepared
+    from anemia_lightning.data.transforms import Augmentation
+    from anemia_lightning.model.classifier import AnemiaClassifier
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
@@ -37,14 +41,17 @@ def phases(cfg: DictConfig) -> list[dict[str, Any]]:
     return list(unfreeze.get("phases") or [])
 
 
-def build_source(cfg: DictConfig) -> Callable[[], pd.DataFrame]:
+def build_source(cfg: DictConfig) -> "Callable[[], pd.DataFrame]":
     """Returns the function that reads `data`'s manifest."""
     source: Callable[[], pd.DataFrame] = instantiate(cfg.data.source, _convert_="all")
     return source
 
 
-def build_preparation(cfg: DictConfig) -> Preparation:
+def build_preparation(cfg: DictConfig) -> "Preparation":
     """Returns what makes `data`'s photos ready to be split."""
+    from anemia_lightning.data.labels import LabelRule
+    from anemia_lightning.data.preparation import Preparation
+
     return Preparation(
         source=build_source(cfg),
         labels=LabelRule(**plain(cfg.labels)),
@@ -56,8 +63,10 @@ def build_preparation(cfg: DictConfig) -> Preparation:
     )
 
 
-def build_framing(cfg: DictConfig) -> Framing:
+def build_framing(cfg: DictConfig) -> "Framing":
     """Returns how photographs become squares of pixels."""
+    from anemia_lightning.data.framing import Framing
+
     data = plain(cfg.data)
     return Framing(
         size=data["image_size"],
@@ -67,14 +76,16 @@ def build_framing(cfg: DictConfig) -> Framing:
     )
 
 
-def build_augmentation(cfg: DictConfig) -> Augmentation:
+def build_augmentation(cfg: DictConfig) -> "Augmentation":
     """Returns how training views differ."""
+    from anemia_lightning.data.transforms import Augmentation
+
     values = plain(cfg.data)["augmentation"]
     pairs = {key: tuple(values[key]) for key in ("scale", "fill")}
     return Augmentation(**{**values, **pairs}, seed=cfg.data.augmentation_seed)
 
 
-def build_datamodule(cfg: DictConfig, prepared: Prepared, *, split_file: Path | None = None) -> AnemiaDataModule:
+def build_datamodule(cfg: DictConfig, prepared: "Prepared", *, split_file: Path | None = None) -> "AnemiaDataModule":
     """Returns the datamodule of a training run.
 
     Args:
@@ -82,6 +93,8 @@ def build_datamodule(cfg: DictConfig, prepared: Prepared, *, split_file: Path | 
         prepared: The photos.
         split_file: The splits of the run that this one continues or scores again; None for what `split` says.
     """
+    from anemia_lightning.data.datamodule import AnemiaDataModule
+
     return AnemiaDataModule(
         prepare=lambda: prepared,
         framing=build_framing(cfg),
@@ -99,8 +112,10 @@ def build_datamodule(cfg: DictConfig, prepared: Prepared, *, split_file: Path | 
     )
 
 
-def build_classifier(cfg: DictConfig, *, class_weights: list[float]) -> AnemiaClassifier:
+def build_classifier(cfg: DictConfig, *, class_weights: list[float]) -> "AnemiaClassifier":
     """Returns the classifier of a training run, with random weights."""
+    from anemia_lightning.model.classifier import AnemiaClassifier
+
     settings = plain(cfg.model)
     schedule = plain(cfg.scheduler)
     monitor = schedule.pop("monitor")
@@ -117,19 +132,21 @@ def build_classifier(cfg: DictConfig, *, class_weights: list[float]) -> AnemiaCl
     )
 
 
-def build_callbacks(cfg: DictConfig) -> list[L.Callback]:
+def build_callbacks(cfg: DictConfig) -> "list[L.Callback]":
     """Returns the configured callbacks, in their order."""
     return [instantiate(callback, _convert_="all") for callback in cfg.callbacks.values() if callback]
 
 
-def build_logger(cfg: DictConfig) -> Logger | None:
+def build_logger(cfg: DictConfig) -> "Logger | None":
     """Returns TensorBoard's logger, or None where it is switched off."""
     settings = cfg.logger.get("tensorboard")
     return instantiate(settings, _convert_="all") if settings else None
 
 
-def build_trainer(cfg: DictConfig, *, callbacks: list[L.Callback], logger: Logger | None) -> L.Trainer:
+def build_trainer(cfg: DictConfig, *, callbacks: "list[L.Callback]", logger: "Logger | None") -> "L.Trainer":
     """Returns the Trainer of a fit."""
+    from anemia_lightning.callbacks.checkpoint import DurableCheckpointIO
+
     settings = plain(cfg.trainer)
     settings["strategy"] = _strategy(settings["strategy"], settings["devices"])
     settings["precision"] = resolve_precision(cfg)
@@ -150,8 +167,10 @@ def build_trainer(cfg: DictConfig, *, callbacks: list[L.Callback], logger: Logge
     return trainer
 
 
-def build_scoring_trainer(cfg: DictConfig, *, precision: str) -> L.Trainer:
+def build_scoring_trainer(cfg: DictConfig, *, precision: str) -> "L.Trainer":
     """Returns a Trainer that predicts in this process alone, on one device."""
+    import lightning as L
+
     return L.Trainer(
         accelerator=cfg.trainer.accelerator,
         devices=1,
@@ -166,6 +185,8 @@ def build_scoring_trainer(cfg: DictConfig, *, precision: str) -> L.Trainer:
 
 def resolve_precision(cfg: DictConfig) -> str:
     """Returns what `trainer.precision=auto` stands for: bf16-mixed where the device has it natively, else 32-true."""
+    import torch
+
     if cfg.trainer.precision != "auto":
         return str(cfg.trainer.precision)
     if cfg.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
@@ -175,12 +196,14 @@ def resolve_precision(cfg: DictConfig) -> str:
     return "32-true"
 
 
-def resolve_device(accelerator: str) -> torch.device:
+def resolve_device(accelerator: str) -> "torch.device":
     """Returns the first device of a kind that `trainer.accelerator` names.
 
     Raises:
         ConfigError: If there is none.
     """
+    import torch
+
     found = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     wanted = {"auto": ("cuda", "mps", "cpu"), "gpu": ("cuda", "mps")}.get(accelerator, (accelerator,))
     for kind in wanted:
@@ -195,6 +218,8 @@ def resolve_workers(workers: int | str, accelerator: str) -> int:
     On a CPU the network needs every core, so reading stays in the main process. Beside a GPU the other cores
     are free, and more than eight workers bring no more.
     """
+    import torch
+
     if workers != "auto":
         return int(workers)
     if accelerator == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available()):
@@ -208,6 +233,8 @@ def usable_cores() -> int:
 
 
 def _cpu_has_bf16() -> bool:
+    import torch
+
     # Without native instructions bf16 is emulated, which is slower than fp32.
     if not hasattr(torch.cpu, "get_capabilities"):
         return False  # an older torch cannot tell, and fp32 is right everywhere
@@ -215,12 +242,15 @@ def _cpu_has_bf16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def _strategy(name: str, devices: int | str) -> str | DDPStrategy:
+def _strategy(name: str, devices: int | str) -> "str | DDPStrategy":
     """Returns the strategy; our way of freezing asks two things of DDP.
 
     Frozen stages get no gradients although DDP expects them (`find_unused_parameters`). BatchNorm's frozen
     statistics are equal on all ranks: sending them at each step is idle and would stall uneven validation.
     """
+    import torch
+    from lightning.pytorch.strategies import DDPStrategy
+
     several = isinstance(devices, int) and (devices > 1 or (devices == -1 and torch.cuda.device_count() > 1))
     if name == "ddp" or (name == "auto" and several):
         return DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)

@@ -76,6 +76,21 @@ def test_what_every_command_imports_is_light(module: str, tmp_path: Path) -> Non
     assert imported.isdisjoint(HEAVY)
 
 
+@pytest.mark.parametrize(
+    ("module", "unused"),
+    [
+        # Each is what a command imports for its work; what trains nothing needs no Lightning, what only looks no torch.
+        ("caching", ("lightning", "torchmetrics", "torchvision", "pandas", "scipy", "matplotlib")),
+        ("auditing", ("lightning", "torch", "torchvision", "torchmetrics", "matplotlib")),
+        ("wiring", HEAVY),
+    ],
+)
+def test_a_command_imports_what_it_uses(module: str, unused: tuple[str, ...], tmp_path: Path) -> None:
+    _, imported = run(IMPORT_AND_TELL, f"anemia_lightning.{module}", cwd=tmp_path)
+    assert "anemia_lightning" in imported
+    assert imported.isdisjoint(unused)
+
+
 def test_a_heavy_import_would_be_seen(tmp_path: Path) -> None:
     _, imported = run(IMPORT_AND_TELL, "pandas", cwd=tmp_path)
     assert imported & set(HEAVY) == {"pandas"}
