@@ -51,10 +51,10 @@ class TrainingPhotos(L.Callback):
         count = min(_MOST_PHOTOS, len(dataset))  # type: ignore[arg-type]
         batch = dataset[BatchRequest(tuple(range(count)), view=0, step_label_counts=(0, 0))]
         titles = [f"{photo}\n{_LABELS[int(label)]}" for photo, label in zip(batch.photo, batch.label, strict=True)]
-        grid = draw_photo_grid(self._to_pixels(batch.values), titles)
+        grid = to_png(draw_photo_grid(self._to_pixels(batch.values), titles))
         if self._path:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_bytes(to_png(grid))
+            self._path.write_bytes(grid)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image("train/photos", to_pixels(grid), global_step=0, dataformats="HWC")

@@ -15,9 +15,11 @@ def test_a_figure_becomes_png_and_pixels_of_one_size() -> None:
     figure = new_figure(3.0)
     pixels = to_pixels(figure)
     assert pixels.dtype == np.uint8
-    with Image.open(BytesIO(to_png(figure))) as image:
+    png = to_png(figure)
+    with Image.open(BytesIO(png)) as image:
         assert image.format == "PNG"
         assert (image.height, image.width, 3) == pixels.shape
+    np.testing.assert_array_equal(to_pixels(png), pixels)
 
 
 def test_the_same_figure_gives_the_same_bytes() -> None:
