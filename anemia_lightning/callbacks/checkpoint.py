@@ -11,8 +11,10 @@ from lightning.fabric.utilities.types import _PATH
 from lightning.pytorch.callbacks import Checkpoint
 from typing_extensions import override
 
-from anemia_lightning.errors import CheckpointUnreadableError
+from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.whole_file import whole_file
+
+__all__ = ["BestAndLastCheckpoint", "DurableCheckpointIO", "read_checkpoint"]
 
 
 class BestAndLastCheckpoint(Checkpoint):
@@ -101,18 +103,3 @@ def _interruption(error: BaseException | None) -> BaseException | None:
     while isinstance(error, Exception):
         error = error.__context__
     return error
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint's plain values and tensors onto the CPU.
-
-    Raises:
-        CheckpointUnreadableError: If the file is missing, torn or holds more than plain values.
-    """
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever the unpickler meets in a torn or foreign file
-        raise CheckpointUnreadableError(path, error) from error
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
-        raise CheckpointUnreadableError(path, KeyError("state_dict"))
-    return checkpoint

@@ -1,0 +1,23 @@
+"""Reading a checkpoint: plain values and tensors, without what trained them."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from anemia_lightning.errors import CheckpointUnreadableError
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint's plain values and tensors onto the CPU.
+
+    Raises:
+        CheckpointUnreadableError: If the file is missing, torn or holds more than plain values.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever the unpickler meets in a torn or foreign file
+        raise CheckpointUnreadableError(path, error) from error
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        raise CheckpointUnreadableError(path, KeyError("state_dict"))
+    return checkpoint
