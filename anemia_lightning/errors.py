@@ -511,3 +511,14 @@ class NothingToCompareError(AnemiaError):
             f"{len(reasons)} without: {'; '.join(shown)}{more}",
             "Name finished runs, or finish these with resume=FOLDER.",
         )
+
+
+class EngineUnavailableError(AnemiaError):
+    """An engine for predictions whose packages are not installed."""
+
+    def __init__(self, name: str, missing: Sequence[str], extra: str) -> None:
+        super().__init__(
+            f"what engine={name} needs",
+            f"no {' and no '.join(missing)}",
+            f"Install it with pip install 'anemia-lightning[{extra}]', or leave engine=auto, which needs nothing more.",
+        )

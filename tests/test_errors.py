@@ -8,6 +8,7 @@ from anemia_lightning import errors
 from anemia_lightning.errors import (
     AnemiaError,
     ConfigError,
+    EngineUnavailableError,
     Fault,
     ManifestError,
     OutputUnwritableError,
@@ -32,6 +33,7 @@ EXAMPLES = [
     UnknownNameError("a backbone", "resnet5", ["resnet50", "resnet18"]),
     TooManyPartsError(8, photos=5, batch_size=32),
     WorkerError("an empty file"),
+    EngineUnavailableError("onnxruntime", ["onnx"], "onnx"),
 ]
 
 
