@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from omegaconf import DictConfig
 
-from anemia_lightning.callbacks.checkpoint import DurableCheckpointIO, read_checkpoint
+from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.metrics.decision import Decision, fit_decision
 from anemia_lightning.metrics.thresholds import parse_rule
@@ -52,6 +52,8 @@ def carry_decision(checkpoint: Path, decision: Decision) -> None:
         CheckpointUnreadableError: If it is not one of ours.
         DiskFullError: If there is no room; the checkpoint is untouched.
     """
+    from anemia_lightning.callbacks.checkpoint import DurableCheckpointIO
+
     content = read_checkpoint(checkpoint)
     hyperparameters = content[_HYPERPARAMETERS]
     if hyperparameters.get("decision") == decision.to_dict():

@@ -6,22 +6,16 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 
-from anemia_lightning import wiring
 from anemia_lightning.contracts import PREDICTION_COLUMNS, UNKNOWN_LABEL
 from anemia_lightning.data.manifest import photo_id
-from anemia_lightning.data.reading import check_photos
 from anemia_lightning.deciding import named_threshold
-from anemia_lightning.errors import (
-    CheckpointUnreadableError,
-    NoConformalSetsError,
-    NoPhotosError,
-    UnreadablePhotosError,
-)
-from anemia_lightning.evaluation import load_classifier
+from anemia_lightning.errors import CheckpointUnreadableError, NoConformalSetsError, NoPhotosError
 from anemia_lightning.metrics.conformal import ABSTAIN
 from anemia_lightning.metrics.joint_decision import JointDecision
+from anemia_lightning.model.finished import open_model
+from anemia_lightning.photo_logits import photo_logits
 from anemia_lightning.run_folder import RunFolder, write_table
-from anemia_lightning.scoring import NOTE, predict_together
+from anemia_lightning.scoring import NOTE
 from anemia_lightning.terminal import progress_bar, quiet, say
 
 EITHER = "both labels are possible"
@@ -42,19 +36,15 @@ def predict_source(cfg: DictConfig) -> pd.DataFrame:
         UnreadablePhotosError: If photographs cannot be decoded and `on_unreadable` is stop.
     """
     quiet()
-    classifiers = [load_classifier(path) for path in find_checkpoints(Path(cfg.ckpt))]
-    decision = JointDecision.of(
-        [classifier.decision for classifier in classifiers], threshold=named_threshold(cfg.threshold)
-    )
+    models = [open_model(path) for path in find_checkpoints(Path(cfg.ckpt))]
+    decision = JointDecision.of([model.decision for model in models], threshold=named_threshold(cfg.threshold))
     if cfg.abstain and not decision.has_sets:
         raise NoConformalSetsError(Path(cfg.ckpt))
     rows = find_photos(Path(cfg.source))
-    with progress_bar("checking photographs") as progress:
-        unreadable = check_photos(rows, progress=progress)
-    if unreadable and (cfg.on_unreadable == "stop" or len(unreadable) == len(rows)):
-        raise UnreadablePhotosError(unreadable)
-    rows = rows[~rows["photo"].isin([photo.photo for photo in unreadable])].reset_index(drop=True)
-    logits = predict_together(cfg, classifiers, rows, precision=wiring.resolve_precision(cfg))
+    calibration = find_photos(Path(cfg.calibration)) if cfg.calibration else None
+    with progress_bar("predicting") as progress:
+        logits, unreadable = photo_logits(cfg, models, rows, calibration=calibration, progress=progress)
+    rows = rows[rows["photo"].isin(logits.index)].reset_index(drop=True)
     table = joint_table(rows, logits, decision, abstain=cfg.abstain)
     folder = RunFolder(cfg.paths.run_dir)
     output = Path(cfg.output) if cfg.output else folder.path / "predictions.csv"

@@ -15,6 +15,7 @@ from anemia_lightning.contracts import Batch
 from anemia_lightning.metrics.collection import WeightedLoss, epoch_metrics
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.backbone import AnemiaNetwork
+from anemia_lightning.model.finished import carried_decision
 from anemia_lightning.model.schedule import EpochSchedule
 from anemia_lightning.randomness import dropout_keep
 
@@ -150,12 +151,8 @@ class AnemiaClassifier(L.LightningModule):
 
     @property
     def decision(self) -> Decision:
-        """The decision that the model carries; without one that at the threshold of its curves, and it says so."""
-        if self.hparams["decision"] is None:
-            threshold = self.hparams["threshold"]
-            note = f"it is fixed at {threshold:g}, since the model carries no decision made on validation photos"
-            return Decision.fixed(threshold, note)
-        return Decision.from_dict(self.hparams["decision"])
+        """The decision that the model carries; see `carried_decision`."""
+        return carried_decision(self.hparams)
 
     @property
     def schedule(self) -> EpochSchedule:

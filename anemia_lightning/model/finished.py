@@ -9,6 +9,7 @@ import torch
 
 from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.errors import CheckpointUnreadableError
+from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.backbone import AnemiaNetwork
 
 _NETWORK = "network."
@@ -23,6 +24,11 @@ class FinishedModel:
     """In eval mode, on the CPU."""
     hparams: Mapping[str, Any]
     """The arguments of the `AnemiaClassifier` that was trained, in plain values."""
+
+    @property
+    def decision(self) -> Decision:
+        """What turns logits into decisions."""
+        return carried_decision(self.hparams)
 
 
 def open_model(path: Path) -> FinishedModel:
@@ -44,3 +50,15 @@ def open_model(path: Path) -> FinishedModel:
     except (KeyError, RuntimeError) as error:
         raise CheckpointUnreadableError(path, error) from error
     return FinishedModel(network.to(memory_format=torch.channels_last).eval(), hparams)
+
+
+def carried_decision(hparams: Mapping[str, Any]) -> Decision:
+    """Returns the decision that a model carries; without one that at the threshold of its curves, and it says so.
+
+    Args:
+        hparams: Of the model.
+    """
+    if hparams.get("decision") is None:
+        note = f"it is fixed at {hparams['threshold']:g}, since the model carries no decision made on validation photos"
+        return Decision.fixed(hparams["threshold"], note)
+    return Decision.from_dict(hparams["decision"])

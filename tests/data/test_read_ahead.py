@@ -1,0 +1,63 @@
+"""Photographs are read in order, each once, and never too far ahead."""
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from anemia_lightning.data import read_ahead as module
+from anemia_lightning.data.framing import Framing
+from anemia_lightning.data.read_ahead import read_ahead
+from anemia_lightning.data.reading import Photograph, Unreadable, open_photo
+
+SMALL = Framing(size=8, region="full", resize="stretch", background=(0, 0, 0))
+LARGE = Framing(size=20, region="full", resize="letterbox", background=(9, 9, 9))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> pd.DataFrame:
+    """Twelve photographs, the third and the last of which cannot be read."""
+    numbers = np.random.default_rng(0)
+    paths = [tmp_path / f"{number}.png" for number in range(12)]
+    for path in paths:
+        Image.fromarray(numbers.integers(0, 255, (24, 32, 3), dtype=np.uint8)).save(path)
+    paths[2].write_bytes(paths[2].read_bytes()[:200])
+    paths[11].unlink()
+    return pd.DataFrame({"photo": [path.name for path in paths], "path": [str(path) for path in paths], "mask": ""})
+
+
+@pytest.mark.parametrize(("threads", "ahead"), [(1, 1), (2, 3), (4, 100)])
+def test_each_is_read_as_ever_in_its_place(photos: pd.DataFrame, threads: int, ahead: int) -> None:
+    found = list(read_ahead(photos, [SMALL, LARGE], threads=threads, ahead=ahead))
+    faults = {place: read for place, read in enumerate(found) if isinstance(read, Unreadable)}
+    assert {place: (fault.photo, fault.code) for place, fault in faults.items()} == {
+        2: ("2.png", "IMG_DAMAGED"),
+        11: ("11.png", "IMG_MISSING"),
+    }
+    for path, read in zip(photos["path"], found, strict=True):
+        if not isinstance(read, Unreadable):
+            for framing in (SMALL, LARGE):
+                np.testing.assert_array_equal(read[framing], framing.apply(open_photo(path).rgba))
+
+
+def test_it_reads_no_further_ahead_than_it_may(photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+
+    def count(path: Path, **settings: object) -> Photograph:
+        opened.append(path)
+        return open_photo(path, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "open_photo", count)
+    stream = read_ahead(photos, [SMALL], threads=2, ahead=3)
+    for taken in range(1, 6):
+        next(stream)
+        time.sleep(0.05)
+        assert taken <= len(opened) <= taken + 3
+    before = threading.active_count()
+    stream.close()  # type: ignore[attr-defined]
+    assert threading.active_count() < before
+    assert len(opened) <= 8
