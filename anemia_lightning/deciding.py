@@ -6,7 +6,6 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from anemia_lightning.checkpoint_file import read_checkpoint
-from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.metrics.decision import Decision, fit_decision
 from anemia_lightning.metrics.thresholds import parse_rule
 from anemia_lightning.run_folder import write_json
@@ -22,6 +21,8 @@ def choose_decision(settings: DictConfig, rows: pd.DataFrame, logits: "pd.Series
         rows: The validation photos, rows of a manifest; their order changes nothing.
         logits: The logit of each, by photo id.
     """
+    from anemia_lightning.data.splits import independent_groups
+
     # Sums of floats depend on their order, and with them the last digits.
     rows = rows.sort_values("photo")
     return fit_decision(

@@ -21,6 +21,7 @@ from anemia_lightning.engines import Build, Engine, build_engine
 from anemia_lightning.errors import ConfigError, UnknownNameError, UnreadablePhotosError
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.model.finished import FinishedModel
+from anemia_lightning.model.trunk_pass import TrunkPass
 from anemia_lightning.photo_logits import CALIBRATION_PHOTOS, calibration_images, photo_logits
 from anemia_lightning.prediction import find_photos
 from anemia_lightning.scoring import predict_photos
@@ -37,7 +38,11 @@ def rows(drawn_photos: Path) -> pd.DataFrame:
 @pytest.fixture
 def new_classifier(classifier_settings: dict[str, Any]) -> Callable[..., AnemiaClassifier]:
     def build(seed: int, **changes: Any) -> AnemiaClassifier:
-        return AnemiaClassifier(**{**classifier_settings, "preprocessing": FRAMING, "seed": seed, **changes}).eval()
+        made = AnemiaClassifier(**{**classifier_settings, "preprocessing": FRAMING, "seed": seed, **changes}).eval()
+        with torch.no_grad():
+            # As if each had been trained on other photos.
+            made.network.backbone.layer4[0].conv1.weight.mul_(1 + seed / 10)
+        return made
 
     return build
 
@@ -53,7 +58,11 @@ def finished(classifier: AnemiaClassifier) -> FinishedModel:
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_they_are_bit_for_bit_what_evaluation_computes(
-    rows: pd.DataFrame, new_classifier: Callable[..., AnemiaClassifier], tmp_path: Path, precision: str
+    rows: pd.DataFrame,
+    new_classifier: Callable[..., AnemiaClassifier],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    precision: str,
 ) -> None:
     cfg = settings(tmp_path, f"trainer.precision={precision}")
     # The third has other frozen layers, the last another framing.
@@ -61,15 +70,25 @@ def test_they_are_bit_for_bit_what_evaluation_computes(
     classifiers = [
         new_classifier(0), new_classifier(1), new_classifier(2, init_seed=1), new_classifier(3, preprocessing=letterbox)
     ]  # fmt: skip
+    alone = [predict_photos(cfg, each, rows, None, precision=precision) for each in classifiers]
     shown: list[tuple[int, int]] = []
+    passed: list[int] = []
+    trunk = TrunkPass.trunk
+
+    def count(self: TrunkPass, images: torch.Tensor) -> torch.Tensor:
+        passed.append(len(images))
+        return trunk(self, images)
+
+    monkeypatch.setattr(TrunkPass, "trunk", count)
     logits, unreadable = photo_logits(
         cfg, [finished(each) for each in classifiers], rows, progress=lambda *done: shown.append(done)
     )
     assert unreadable == []
     assert logits.index.tolist() == rows["photo"].tolist()
-    for place, classifier in enumerate(classifiers):
-        alone = predict_photos(cfg, classifier, rows, None, precision=precision)
-        np.testing.assert_array_equal(logits[place], alone[rows["photo"]])
+    for place, wanted in enumerate(alone):
+        np.testing.assert_array_equal(logits[place], wanted[rows["photo"]])
+    # The first two share their pass.
+    assert sum(passed) == 3 * 21
     assert logits.nunique().tolist() == [21] * 4
     assert shown == [(done, 21) for done in range(1, 22)]
     assert not (tmp_path / "cache").exists()

@@ -82,6 +82,7 @@ def test_what_every_command_imports_is_light(module: str, tmp_path: Path) -> Non
         # Each is what a command imports for its work; what trains nothing needs no Lightning, what only looks no torch.
         ("caching", ("lightning", "torchmetrics", "torchvision", "pandas", "scipy", "matplotlib")),
         ("auditing", ("lightning", "torch", "torchvision", "torchmetrics", "matplotlib")),
+        ("prediction", ("lightning", "torchmetrics", "sklearn", "matplotlib", "jinja2", "onnx", "onnxruntime")),
         ("wiring", HEAVY),
     ],
 )
@@ -89,6 +90,12 @@ def test_a_command_imports_what_it_uses(module: str, unused: tuple[str, ...], tm
     _, imported = run(IMPORT_AND_TELL, f"anemia_lightning.{module}", cwd=tmp_path)
     assert "anemia_lightning" in imported
     assert imported.isdisjoint(unused)
+
+
+def test_predict_does_not_load_all_of_scipy_stats(tmp_path: Path) -> None:
+    code = "import sys, anemia_lightning.prediction; print('imported:', 'scipy.stats' in sys.modules)"
+    _, loaded = run(code, cwd=tmp_path)
+    assert loaded == {"False"}
 
 
 def test_a_heavy_import_would_be_seen(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logit
-from scipy.stats import rankdata
 
 from anemia_lightning.metrics.logistic import Floats, checked_photos
 from anemia_lightning.metrics.scores import decisions_of, logit_of
@@ -210,6 +209,9 @@ def _highest_score(scores: Floats, cluster: NDArray[np.int64], alpha: float) -> 
 
 def _by_confidence(wrong: Floats, confidence: Floats) -> Floats:
     """Returns the errors, those of the surest photo first; photos equally sure have their mean."""
+    # All of scipy.stats comes with it, which predictions need not wait for.
+    from scipy.stats import rankdata
+
     rank = rankdata(-confidence, method="dense") - 1
     photos = np.bincount(rank)
     return np.repeat(np.bincount(rank, weights=wrong) / photos, photos)

@@ -4,8 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
-from scipy.stats import t as student_t
+from scipy.special import expit, stdtrit
 
 from anemia_lightning.metrics.intervals import numbered
 from anemia_lightning.metrics.scores import checked
@@ -133,7 +132,7 @@ def critical_value(clusters: int, level: float) -> float:
         >>> round(critical_value(1000, 0.95), 3)
         1.962
     """
-    return float(student_t.ppf((1 + level) / 2, clusters - 1))
+    return float(stdtrit(clusters - 1, (1 + level) / 2))
 
 
 @dataclass(frozen=True)

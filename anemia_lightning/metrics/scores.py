@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
-from scipy.stats import rankdata
 
 from anemia_lightning.errors import NonFiniteLogitsError
 
@@ -157,6 +156,9 @@ def auroc(labels: NDArray[np.int64], logits: NDArray[np.float64]) -> float | Non
         labels: [N], of 0 and 1.
         logits: [N]; the order alone matters.
     """
+    # All of scipy.stats comes with it, which predictions without labels need not wait for.
+    from scipy.stats import rankdata
+
     n_positive = int(labels.sum())
     n_negative = len(labels) - n_positive
     if not n_positive or not n_negative:

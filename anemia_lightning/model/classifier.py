@@ -28,7 +28,7 @@ class Predictions(NamedTuple):
 
     photo: tuple[str, ...]
     logit: Tensor
-    """float32 [B]: output for label 1 minus output for label 0; [B, members] of an ensemble."""
+    """float32 [B]: output for label 1 minus output for label 0."""
 
 
 class AnemiaClassifier(L.LightningModule):
