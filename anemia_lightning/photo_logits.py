@@ -146,15 +146,23 @@ def calibration_images(photos: pd.DataFrame, framing: Framing) -> Tensor:
     """Returns images of photographs that lie evenly among those given, float32 [N, 3, S, S].
 
     Raises:
-        UnreadablePhotosError: If one of them cannot be read.
+        UnreadablePhotosError: If some of them cannot be read.
     """
-    few = photos.iloc[np.linspace(0, len(photos) - 1, min(CALIBRATION_PHOTOS, len(photos))).round().astype(int)]
-    squares = []
-    for read in read_ahead(few, [framing], threads=2, ahead=len(few)):
-        if isinstance(read, Unreadable):
-            raise UnreadablePhotosError([read])
-        squares.append(read[framing])
-    return normalise(_levels(squares))
+    few = np.linspace(0, len(photos) - 1, min(CALIBRATION_PHOTOS, len(photos))).round().astype(int)
+    return read_images(photos.iloc[few], framing)
+
+
+def read_images(photos: pd.DataFrame, framing: Framing) -> Tensor:
+    """Returns photographs as images, float32 [N, 3, S, S].
+
+    Raises:
+        UnreadablePhotosError: If some of them cannot be read.
+    """
+    threads = min(8, wiring.usable_cores())
+    found = list(read_ahead(photos, [framing], threads=threads, ahead=_BATCHES_AHEAD * CALIBRATION_PHOTOS))
+    if unreadable := [read for read in found if isinstance(read, Unreadable)]:
+        raise UnreadablePhotosError(unreadable)
+    return normalise(_levels([read[framing] for read in found if not isinstance(read, Unreadable)]))
 
 
 @contextmanager

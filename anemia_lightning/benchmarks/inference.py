@@ -1,0 +1,187 @@
+"""Which engine predicts fastest on this machine, and what each costs in scores.
+
+`python -m anemia_lightning.benchmarks.inference ckpt=FILE data=… data.root=FOLDER` takes the settings of `evaluate`.
+Each engine has a process of its own, and they compute the same images in turns; then each runs the whole command
+`predict`. Some photographs are set aside, with all that belong to the same patients and photo groups, for int8 to
+take its ranges from. All others are scored.
+"""
+
+import argparse
+import shutil
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from anemia_lightning.benchmarks.inference_arms import Arm, Task, Turn
+from anemia_lightning.benchmarks.inference_table import compare, table
+from anemia_lightning.benchmarks.measuring import machine_load, run_child
+from anemia_lightning.data.framing import Framing
+from anemia_lightning.data.splits import independent_groups
+from anemia_lightning.engines import ENGINES
+from anemia_lightning.errors import AnemiaError, ArmFailedError
+from anemia_lightning.model.finished import open_model
+from anemia_lightning.photo_logits import CALIBRATION_PHOTOS, read_images
+from anemia_lightning.photos import prepare_photos
+from anemia_lightning.randomness import stream
+from anemia_lightning.run_folder import write_json, write_text
+from anemia_lightning.settings import compose
+from anemia_lightning.settings_check import check_settings
+from anemia_lightning.terminal import say
+
+ARMS = tuple(f"{engine}-{precision}" for engine, precisions in ENGINES.items() for precision in precisions)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures, compares and prints."""
+    options = _read_options(arguments)
+    place = options.folder.absolute()
+    cfg = compose("evaluate", options.settings, run_dir=place / "run")
+    check_settings(cfg)
+    model = open_model(Path(cfg.ckpt))
+    photos = prepare_photos(cfg).manifest
+    is_aside = set_aside(photos)
+    scored = photos[~is_aside].reset_index(drop=True)
+    keep_photos({"scored": scored, "aside": photos[is_aside]}, place, Framing(**model.hparams["preprocessing"]))
+    load = machine_load()
+    rows = measure({arm: _task(arm, options, Path(cfg.ckpt)) for arm in options.arms}, options, images=len(scored))
+    built = [arm for arm, row in rows.items() if "without" not in row]
+    for arm, seconds in time_predict(built, Path(cfg.ckpt), place, repeats=options.whole).items():
+        rows[arm]["predict_s"] = seconds
+    report = {
+        "photos": len(scored),
+        "aside": int(is_aside.sum()),
+        "threads": options.threads,
+        "load_before": load,
+        "rows": compare(rows, scored["label"].to_numpy(), threshold=model.hparams["threshold"]),
+    }
+    write_json(place / "inference.json", report)
+    write_text(place / "inference.md", "\n".join(table(report)) + "\n")
+    say(*table(report))
+    return 0
+
+
+def set_aside(photos: pd.DataFrame) -> NDArray[np.bool_]:
+    """Returns which photographs int8 may see: whole groups, until there are enough, or a quarter of all."""
+    groups = independent_groups(photos)
+    order = stream("photographs that give int8 its ranges").permutation(len(np.unique(groups)))
+    wanted = min(CALIBRATION_PHOTOS, len(photos) // 4)
+    enough = int(np.searchsorted(np.cumsum(np.bincount(groups)[order]), wanted)) + 1
+    return np.isin(groups, order[:enough])
+
+
+def keep_photos(sides: Mapping[str, pd.DataFrame], place: Path, framing: Framing) -> None:
+    """Writes the images of each side for the engines, and a folder of links to its photographs for `predict`."""
+    for side, photos in sides.items():
+        links = place / side
+        shutil.rmtree(links, ignore_errors=True)
+        links.mkdir(parents=True)
+        for number, path in enumerate(photos["path"]):
+            (links / f"{number:06d}{Path(path).suffix}").symlink_to(Path(path).absolute())
+        np.save(place / f"{side}.npy", read_images(photos, framing).numpy())
+
+
+def measure(tasks: Mapping[str, Task], options: argparse.Namespace, *, images: int) -> dict[str, dict[str, Any]]:
+    """Lets every engine compute all images once, then the first of them in turns with the others.
+
+    Returns:
+        By arm: `without`, why it could not be built; or its logits, how it began and its medians.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    timed = min(options.timed, images)
+    with ExitStack() as stack:
+        arms: dict[str, Arm] = {}
+        for name, task in tasks.items():
+            try:
+                arms[name] = stack.enter_context(Arm(task))
+            except AnemiaError as error:
+                rows[name] = {"without": error.found}
+        logits = {name: arm.compute(images).logits for name, arm in arms.items()}
+        turns: dict[str, list[Turn]] = {name: [] for name in arms}
+        for _ in range(options.repeats):
+            for name, arm in arms.items():
+                turns[name].append(arm.compute(timed))
+        for name, arm in arms.items():
+            rows[name] = _row(arm, logits[name], turns[name], timed)
+    return {name: rows[name] for name in tasks}
+
+
+def time_predict(arms: Sequence[str], checkpoint: Path, place: Path, *, repeats: int) -> dict[str, float]:
+    """Returns the seconds of the whole command `predict` by arm: medians, in turns, models of engines made before.
+
+    Raises:
+        ArmFailedError: If a command fails.
+    """
+    seconds: dict[str, list[float]] = {arm: [] for arm in arms if repeats}
+    for turn in range(repeats):
+        for arm in arms:
+            engine, precision = arm.split("-")
+            run, log = place / "predict" / f"{arm}-{turn}", place / "predict.log"
+            settings = [f"ckpt='{checkpoint.absolute()}'", f"source='{place}/scored'", f"calibration='{place}/aside'"]
+            settings += [f"engine={engine}", f"precision={precision}", f"paths.cache='{place}/models/{arm}'"]
+            shutil.rmtree(run, ignore_errors=True)
+            command = [sys.executable, "-m", "anemia_lightning.predict", *settings, f"hydra.run.dir='{run}'"]
+            used = run_child(command, log=log)
+            if used.exit_code:
+                raise ArmFailedError(arm, used.exit_code, log)
+            seconds[arm].append(used.wall_s)
+    return {arm: statistics.median(each) for arm, each in seconds.items()}
+
+
+def _row(arm: Arm, logits: NDArray[np.float32], turns: Sequence[Turn], timed: int) -> dict[str, Any]:
+    return {
+        "name": arm.ready.name,
+        "logits": logits,
+        "images_per_s": timed / statistics.median(turn.wall_s for turn in turns),
+        "cpu_ms_per_image": 1000 * statistics.median(turn.cpu_s for turn in turns) / timed,
+        "first_s": arm.ready.first_s,
+        "again_s": arm.ready.again_s,
+        "model_bytes": arm.ready.model_bytes,
+        "peak_rss_bytes": max(turn.peak_rss_bytes for turn in turns),
+    }
+
+
+def _task(arm: str, options: argparse.Namespace, checkpoint: Path) -> Task:
+    engine, precision = arm.split("-")
+    place = options.folder.absolute()
+    # predict looks for them here.
+    models = place / "models" / arm / "engines"
+    shutil.rmtree(models, ignore_errors=True)
+    return Task(
+        engine=engine,
+        precision=precision,
+        checkpoint=checkpoint.absolute(),
+        images=place / "scored.npy",
+        calibration=place / "aside.npy",
+        models=models,
+        batch_size=options.batch_size,
+        threads=options.threads,
+    )
+
+
+def _read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("settings", nargs="+", help="settings of evaluate: ckpt=FILE data=…")
+    parser.add_argument(
+        "--arms", nargs="+", choices=ARMS, default=list(ARMS), help="the first is what others are compared with"
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="turns of each engine")
+    parser.add_argument("--timed", type=int, default=128, help="images of a turn")
+    parser.add_argument("--whole", type=int, default=1, help="runs of the whole command predict; 0 for none")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        "--folder", type=Path, default=Path("logs/benchmarks/inference"), help="holds links to photographs"
+    )
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
