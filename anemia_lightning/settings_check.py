@@ -27,6 +27,7 @@ _DATA_CHOICES = {
     "data.on_label_conflict": ("drop", "majority", "stop"),
     "evaluation.on_overlap": ("stop", "drop", "report"),
     "features.dtype": ("auto", "uint8"),
+    "engine": ("auto", "torch", "compiled", "onnxruntime", "openvino"),
 }
 _NUMBER_OR_WORD = ("features.views",)
 _MODEL_CHOICES = {

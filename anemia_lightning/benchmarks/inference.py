@@ -55,12 +55,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     built = [arm for arm, row in rows.items() if "without" not in row]
     for arm, seconds in time_predict(built, Path(cfg.ckpt), place, repeats=options.whole).items():
         rows[arm]["predict_s"] = seconds
+
+    def decide(logits: NDArray[np.float64]) -> NDArray[np.int64]:
+        return model.decision.decide(model.decision.probability(logits))
+
     report = {
         "photos": len(scored),
         "aside": int(is_aside.sum()),
         "threads": options.threads,
         "load_before": load,
-        "rows": compare(rows, scored["label"].to_numpy(), threshold=model.hparams["threshold"]),
+        "rows": compare(rows, scored["label"].to_numpy(), decide=decide),
     }
     write_json(place / "inference.json", report)
     write_text(place / "inference.md", "\n".join(table(report)) + "\n")

@@ -1,23 +1,24 @@
 """What the engines' logits differ by, and the table of the inference comparison."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from anemia_lightning.metrics.scores import auroc, decisions_of
+from anemia_lightning.metrics.scores import auroc
 
 Row = dict[str, Any]
+Decide = Callable[[NDArray[np.float64]], NDArray[np.int64]]
 
 
-def compare(rows: Mapping[str, Row], labels: ArrayLike, *, threshold: float) -> dict[str, Row]:
+def compare(rows: Mapping[str, Row], labels: ArrayLike, *, decide: Decide) -> dict[str, Row]:
     """Returns the rows with what each engine's logits differ by from those of the first one that could be built.
 
     Args:
         rows: By arm; `logits` are taken out of them.
         labels: Of the images.
-        threshold: Probability from which a photo is called anaemic.
+        decide: Which photos are called anaemic, by their logits.
 
     Returns:
         The rows with auroc, auroc_difference, max_difference and mean_difference (of logits), and flipped (decisions).
@@ -33,7 +34,7 @@ def compare(rows: Mapping[str, Row], labels: ArrayLike, *, threshold: float) -> 
         reference = logits if reference is None else reference
         gaps = np.abs(logits - reference)
         own, others = auroc(truth, logits), auroc(truth, reference)
-        flips = decisions_of(logits, threshold) != decisions_of(reference, threshold)
+        flips = decide(logits) != decide(reference)
         compared[arm] |= {
             "auroc": own,
             "auroc_difference": None if own is None or others is None else own - others,

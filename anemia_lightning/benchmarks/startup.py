@@ -19,7 +19,7 @@ from anemia_lightning.benchmarks.measuring import Use, machine_load, run_child
 from anemia_lightning.errors import ArmFailedError
 from anemia_lightning.run_folder import write_json, write_text
 
-VERBS = ("train", "evaluate", "predict", "audit", "crossval", "cache", "benchmark")
+VERBS = ("train", "evaluate", "predict", "audit", "crossval", "compare", "cache", "benchmark")
 _PHOTOS = 60
 _IMPORTED = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\w+)")  # what Python's -X importtime writes
 

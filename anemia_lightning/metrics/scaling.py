@@ -5,7 +5,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize_scalar
 
 from anemia_lightning.metrics.logistic import Floats, checked_photos, fault_of, fit_logistic, is_separated
 
@@ -86,6 +85,9 @@ def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> Scaling:
         fault = "every photo is on the right side of 0 already, so that no finite temperature is best"
     if fault:
         return _as_they_are("temperature", len(truth), fault)
+    # Imported to fit alone: predictions apply what was fitted.
+    from scipy.optimize import minimize_scalar
+
     signed = np.where(truth == 1, -values, values)
     lowest, highest = TEMPERATURES
     best = minimize_scalar(

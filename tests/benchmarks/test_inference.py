@@ -40,7 +40,9 @@ def test_what_an_engine_costs_in_scores_is_counted() -> None:
     other = exact.copy()
     other[:2] = -exact[:2]
     rows = compare(
-        {"none": {"without": "no onnx"}, "a": {"logits": exact}, "b": {"logits": other}}, labels, threshold=0.5
+        {"none": {"without": "no onnx"}, "a": {"logits": exact}, "b": {"logits": other}},
+        labels,
+        decide=lambda logits: (logits > 0).astype(np.int64),
     )
     assert rows["none"] == {"without": "no onnx"}
     assert (rows["a"]["max_difference"], rows["a"]["flipped"], rows["a"]["auroc_difference"]) == (0, 0, 0)
