@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning import wiring
 from anemia_lightning.assessment.words import end_lines
-from anemia_lightning.callbacks.checkpoint import read_checkpoint
+from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.contracts import Stage
 from anemia_lightning.data.manifest import require_both_classes
 from anemia_lightning.data.overlap import find_overlap

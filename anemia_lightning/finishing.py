@@ -11,9 +11,9 @@ from omegaconf import DictConfig
 
 from anemia_lightning import wiring
 from anemia_lightning.assessment.words import end_lines
-from anemia_lightning.callbacks.checkpoint import read_checkpoint
 from anemia_lightning.callbacks.epoch_table import EpochTable
 from anemia_lightning.callbacks.run_card import RunCard
+from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.contracts import Stage
 from anemia_lightning.data.datamodule import AnemiaDataModule
 from anemia_lightning.deciding import carry_decision, choose_decision, decision_lines, write_decision

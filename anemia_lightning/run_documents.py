@@ -9,7 +9,6 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from anemia_lightning import wiring
-from anemia_lightning.callbacks.run_card import read_run_card
 from anemia_lightning.data.datamodule import AnemiaDataModule
 from anemia_lightning.data.folds import Fold
 from anemia_lightning.data.preparation import Prepared
@@ -21,6 +20,7 @@ from anemia_lightning.report.model_card import scope_says
 from anemia_lightning.report.run_page import RunReport
 from anemia_lightning.report.sections import Album, Picture, PictureGroup
 from anemia_lightning.report.table1 import describe_people
+from anemia_lightning.run_card_file import read_run_card
 from anemia_lightning.run_folder import RunFolder
 
 _HEAT = "Each photo beside itself under its heat map (Grad-CAM): bright is what speaks for the decision."

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from anemia_lightning.callbacks.run_card import read_run_card
+from anemia_lightning.run_card_file import read_run_card
 from anemia_lightning.run_search import is_run
 
 _HASH_SHOWN = 12

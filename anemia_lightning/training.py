@@ -9,23 +9,23 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning import wiring
-from anemia_lightning.callbacks.checkpoint import read_checkpoint
 from anemia_lightning.callbacks.epoch_table import EpochTable
 from anemia_lightning.callbacks.photo_grid import TrainingPhotos
 from anemia_lightning.callbacks.publish import PublishRun
-from anemia_lightning.callbacks.run_card import RunCard, read_run_card
+from anemia_lightning.callbacks.run_card import RunCard
+from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.cli import is_first_process
 from anemia_lightning.data.datamodule import AnemiaDataModule
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.data.split_file import split_hash
 from anemia_lightning.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from anemia_lightning.errors import MemoryExhaustedError, WeightsUnavailableError
-from anemia_lightning.finishing import Fit, finish_run
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.model.compiling import compile_network
 from anemia_lightning.model.weights import WeightsRecord, load_weights
 from anemia_lightning.photos import photo_lines, prepare_photos, restore_datamodule
 from anemia_lightning.resuming import resume_checkpoint
+from anemia_lightning.run_card_file import read_run_card
 from anemia_lightning.run_features import FitFeatures
 from anemia_lightning.run_folder import RunFolder, write_table, write_text
 from anemia_lightning.scoring import warning_lines
@@ -89,6 +89,9 @@ def train_run(cfg: DictConfig, *, prepared: Prepared | None = None) -> TrainResu
 
     _leave_process_group()
     card.content["features"] = features.record()
+    # Not before: no fit waits for what scores, draws and writes.
+    from anemia_lightning.finishing import Fit, finish_run
+
     scores = finish_run(Fit(cfg, folder, trainer, classifier, datamodule, card, table))
     losses = [row["val/loss"] for row in table.rows if "val/loss" in row]
     return TrainResult(folder.path, scores, min(losses, default=None))

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from scipy.special import expit, logit
 from sklearn.metrics import recall_score, roc_auc_score
 
-from anemia_lightning.callbacks.checkpoint import read_checkpoint
+from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.cross_validation import CrossvalResult, cross_validate
 from anemia_lightning.errors import CheckpointUnreadableError, ConfigError, DataChangedError
 from anemia_lightning.fold_scores import read_predictions

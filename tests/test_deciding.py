@@ -9,7 +9,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from anemia_lightning.callbacks.checkpoint import DurableCheckpointIO, read_checkpoint
+from anemia_lightning.callbacks.checkpoint import DurableCheckpointIO
+from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.deciding import (
     at_threshold,
     carry_decision,

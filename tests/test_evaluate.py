@@ -11,7 +11,8 @@ import pytest
 from omegaconf import OmegaConf
 from scipy.special import expit
 
-from anemia_lightning.callbacks.checkpoint import DurableCheckpointIO, read_checkpoint
+from anemia_lightning.callbacks.checkpoint import DurableCheckpointIO
+from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.contracts import PREDICTION_COLUMNS
 from anemia_lightning.errors import DataChangedError, NoConformalSetsError, OverlapError, RunNotFoundError
 from anemia_lightning.evaluation import evaluate_checkpoint, evaluate_run

@@ -14,7 +14,7 @@ import torch
 from omegaconf import DictConfig
 from PIL import Image
 
-from anemia_lightning import feature_identity, train, training, wiring
+from anemia_lightning import feature_identity, finishing, train, training, wiring
 from anemia_lightning.errors import ConfigError, DiskFullError, PhotoChangedError
 from anemia_lightning.features import shard_collection
 from anemia_lightning.finishing import Fit
@@ -82,7 +82,7 @@ def run_one(cfg: DictConfig, monkeypatch: pytest.MonkeyPatch, *, score: bool) ->
     with monkeypatch.context() as patch:
         patch.setattr(wiring, "build_callbacks", lambda cfg: [*build(cfg), losses])
         if not score:
-            patch.setattr(training, "finish_run", keep)
+            patch.setattr(finishing, "finish_run", keep)
         folder = training.train_run(cfg).folder
     files = ["metrics.csv"] + ["metrics.json", "predictions_val.csv", "predictions_test.csv"] * score
     card = json.loads((folder / "run.json").read_text()) if score else kept[0].card.content

@@ -19,6 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "randomness": set(),
     "whole_file": {"errors"},
     "checkpoint_file": {"errors"},
+    "run_card_file": set(),
     "metrics": {"errors"},
     "plots": {"metrics", "errors"},
     "baselines": {"metrics", "errors"},
@@ -28,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "features": FREE,
     "model": FREE | {"metrics", "checkpoint_file"},
     "engines": FREE | {"model"},
-    "callbacks": {"contracts", "errors", "plots", "metrics", "whole_file", "checkpoint_file", ""},
+    "callbacks": {"contracts", "errors", "plots", "metrics", "whole_file", "checkpoint_file", "run_card_file", ""},
     "wiring": FREE
     | {"whole_file", "metrics", "plots", "baselines", "report", "data", "features", "model", "callbacks"},
 }

@@ -82,6 +82,8 @@ def test_what_every_command_imports_is_light(module: str, tmp_path: Path) -> Non
         # Each is what a command imports for its work; what trains nothing needs no Lightning, what only looks no torch.
         ("caching", ("lightning", "torchmetrics", "torchvision", "pandas", "scipy", "matplotlib")),
         ("auditing", ("lightning", "torch", "torchvision", "torchmetrics", "matplotlib")),
+        ("comparing", ("lightning", "torch", "torchvision", "torchmetrics")),
+        ("training", ("jinja2", "tensorboard")),
         ("prediction", ("lightning", "torchmetrics", "sklearn", "matplotlib", "jinja2", "onnx", "onnxruntime")),
         ("wiring", HEAVY),
     ],

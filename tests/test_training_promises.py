@@ -24,7 +24,7 @@ from sklearn.metrics import accuracy_score, log_loss, recall_score, roc_auc_scor
 from torchvision import models
 
 from anemia_lightning import finishing, training, wiring
-from anemia_lightning.callbacks.checkpoint import read_checkpoint
+from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.finishing import Fit, finish_run
 from anemia_lightning.metrics.decision import Decision, fit_decision
@@ -140,7 +140,7 @@ def fit_only() -> Iterator[FitOnly]:
         return kept.pop()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "finish_run", finish)
+        patch.setattr(finishing, "finish_run", finish)
         yield run
 
 

@@ -168,7 +168,7 @@ def _folds(place: Path) -> list[RunFolder]:
 
 
 def _card(fold: RunFolder) -> dict[str, Any]:
-    from anemia_lightning.callbacks.run_card import read_run_card
+    from anemia_lightning.run_card_file import read_run_card
 
     return read_run_card(fold.run_json)
 

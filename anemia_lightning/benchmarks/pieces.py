@@ -10,8 +10,8 @@ from typing import Any
 
 from anemia_lightning.benchmarks.arms import Kind, Order
 from anemia_lightning.benchmarks.measuring import folder_bytes, run_child
-from anemia_lightning.callbacks.run_card import read_run_card
 from anemia_lightning.errors import ArmFailedError
+from anemia_lightning.run_card_file import read_run_card
 from anemia_lightning.run_folder import write_json
 
 Piece = dict[str, Any]

@@ -14,8 +14,6 @@ from typing_extensions import override
 from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.whole_file import whole_file
 
-__all__ = ["BestAndLastCheckpoint", "DurableCheckpointIO", "read_checkpoint"]
-
 
 class BestAndLastCheckpoint(Checkpoint):
     """Writes best.ckpt after each epoch that is the best so far, and last.ckpt after every epoch.

@@ -17,6 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from anemia_lightning import __version__
 from anemia_lightning.callbacks.early_stopping import EarlyStopping
 from anemia_lightning.callbacks.unfreeze import StagedClassifier
+from anemia_lightning.run_card_file import read_run_card
 from anemia_lightning.whole_file import whole_file
 
 _PACKAGES = (
@@ -107,16 +108,6 @@ class RunCard(L.Callback):
         """Writes run.json, wholly or not at all."""
         with whole_file(self._path) as file:
             file.write(json.dumps(self.content, indent=2, allow_nan=False).encode() + b"\n")
-
-
-def read_run_card(path: Path) -> dict[str, Any]:
-    """Returns what run.json holds; nothing if there is none, or one that is damaged: the model is worth more."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    is_whole = isinstance(content, dict) and isinstance(content.get("sessions"), list)
-    return content if is_whole else {}
 
 
 def versions() -> dict[str, str]:

@@ -13,7 +13,8 @@ import lightning as L
 import pytest
 import torch
 
-from anemia_lightning.callbacks.checkpoint import BestAndLastCheckpoint, DurableCheckpointIO, read_checkpoint
+from anemia_lightning.callbacks.checkpoint import BestAndLastCheckpoint, DurableCheckpointIO
+from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.errors import CheckpointUnreadableError, DiskFullError
 
 FitScript = Callable[..., L.Trainer]
