@@ -14,7 +14,7 @@ def main() -> None:
 
 def compare(cfg: DictConfig) -> dict[str, Any]:
     """Compares the runs that the settings name and returns what compare.json holds."""
-    from anemia_lightning.comparing import compare_runs
+    from anemia_lightning.comparing.comparison import compare_runs
 
     return compare_runs(cfg)
 

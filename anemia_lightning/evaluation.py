@@ -46,6 +46,8 @@ class _Scored:
     """What its run.json holds."""
     settings: dict[str, Any]
     warnings: Sequence[str]
+    run: Path
+    """The folder of the run that trained it."""
 
 
 def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
@@ -92,6 +94,7 @@ def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
         facts=card,
         settings=wiring.plain(trained),
         warnings=warnings,
+        run=run.path,
     )
     return _write(cfg, scored, judge)
 
@@ -116,6 +119,7 @@ def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
         facts={"weights": {"source": "checkpoint", "file": Path(cfg.ckpt).name}, "precision": precision},
         settings=wiring.plain(cfg),
         warnings=[*cautions, *notes],
+        run=Path(cfg.ckpt).resolve().parent.parent,
     )
     return _write(cfg, scored, _judge(cfg, precision, seed=0, show_photos=cfg.show_photos))
 
@@ -205,6 +209,9 @@ def _write(cfg: DictConfig, scored: _Scored, judge: Judge) -> dict[str, Any]:
     write_table(folder.predictions("test"), table)
     write_decision(folder.decision, decision)
     write_json(folder.metrics_json, scores)
+    # `run=` may have said latest, which names another run by and by.
+    card = {"status": "finished", "evaluated": str(scored.run), "warnings": list(scored.warnings), "sessions": []}
+    write_json(folder.run_json, card)
     judgement = judge.judge(folder, scored.classifier, decision, table, test=scored.test, train=scored.train)
     report = evaluation_report(
         settings=scored.settings,

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from anemia_lightning import wiring
 from anemia_lightning.assessing import assess_predictions, baseline_predictions, write_assessment
 from anemia_lightning.data.framing import Framing
-from anemia_lightning.looking import Looks, look
+from anemia_lightning.looking.look import Looks, look
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.run_features import dtype_of

@@ -13,7 +13,7 @@ from anemia_lightning.data.datamodule import AnemiaDataModule
 from anemia_lightning.data.folds import Fold
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.judging import Judgement
-from anemia_lightning.looking import LookPicture, Looks
+from anemia_lightning.looking.look import LookPicture, Looks
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.report.flow import participant_flow
 from anemia_lightning.report.model_card import scope_says

@@ -1,8 +1,10 @@
 """What the tests share: a few drawn photographs, and settings of a run that takes seconds."""
 
+import base64
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from sklearn.metrics import roc_auc_score
 from anemia_lightning.contracts import Batch, Entry
 from anemia_lightning.data.sources.synthetic import read_synthetic
 from anemia_lightning.model.backbone import AnemiaNetwork
+from anemia_lightning.run_folder import RunFolder
 from anemia_lightning.settings import compose
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -25,6 +28,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 WriteRun = Callable[..., Path]
 """Called with a folder and settings: ``write_run(folder, {"optimizer": {"lr": 1e-3}}, seed=1)``."""
+
+_ONE_PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEAHLCMmQAAAABJRU5ErkJggg=="
+)
 
 ComposeTiny = Callable[..., DictConfig]
 """Called with a run folder and overrides: ``tiny_cfg(folder, "seed=1")``."""
@@ -58,6 +65,33 @@ def _one_thread() -> None:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     # What the tests keep between commands must not meet what their user keeps.
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def real_figures() -> Callable[[], AbstractContextManager[None]]:
+    """Opens a context in which runs render their figures."""
+    real = RunFolder.write_plot
+
+    @contextmanager
+    def render() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(RunFolder, "write_plot", real)
+            yield
+
+    return render
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_figures(real_figures: object) -> Iterator[None]:
+    # To render its figures takes a tiny run longer than to train: of whole runs, those of test_training do.
+    def write(folder: RunFolder, name: str, drawing: object) -> bytes:
+        folder.plots.mkdir(exist_ok=True)
+        (folder.plots / f"{name}.png").write_bytes(_ONE_PIXEL)
+        return _ONE_PIXEL
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunFolder, "write_plot", write)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -162,6 +162,7 @@ def test_a_distributed_sweep_is_refused(tmp_path: Path) -> None:
     assert "every process of a distributed job would start the sweep anew" in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_says_how_to_go_on_and_does(tmp_path: Path, signum: int, code: int) -> None:
     command = [sys.executable, "-m", "anemia_lightning.train", *QUICK, "trainer.max_epochs=300"]

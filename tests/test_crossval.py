@@ -201,6 +201,7 @@ def test_sites_are_left_out_one_by_one(compose_crossval: Compose, tmp_path: Path
         assert rows["site"].nunique() == 1
 
 
+@pytest.mark.slow
 def test_side_by_side_and_one_by_one_agree(finished: CrossvalResult, compose_crossval: Compose, tmp_path: Path) -> None:
     beside = cross_validate(compose_crossval(tmp_path / "run", "jobs=2"))
     pd.testing.assert_frame_equal(beside.predictions, finished.predictions)

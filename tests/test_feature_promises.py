@@ -145,9 +145,9 @@ def test_choices_that_cannot_be_are_refused(choice: str, sentence: str) -> None:
     "settings",
     [
         ("trainer.precision=32-true",),
-        ("trainer.precision=32-true", "features.views=fresh"),
-        ("trainer.precision=bf16-mixed",),
-        ("trainer.precision=bf16-mixed", "features.dtype=uint8"),
+        pytest.param(("trainer.precision=32-true", "features.views=fresh"), marks=pytest.mark.slow),
+        pytest.param(("trainer.precision=bf16-mixed",), marks=pytest.mark.slow),
+        pytest.param(("trainer.precision=bf16-mixed", "features.dtype=uint8"), marks=pytest.mark.slow),
     ],
     ids=str,
 )

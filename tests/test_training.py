@@ -1,7 +1,10 @@
 """What a training run does when weights or memory are missing, and what it writes."""
 
+import html
 import json
 import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from anemia_lightning.contracts import PREDICTION_COLUMNS, SPLIT_COLUMNS
 from anemia_lightning.errors import MemoryExhaustedError, WeightsUnavailableError
 from anemia_lightning.evaluation import evaluate_run
 from anemia_lightning.model.classifier import AnemiaClassifier
+from anemia_lightning.report.checklists import checklist_items
 from anemia_lightning.settings import compose
 from anemia_lightning.training import train_run
 
@@ -91,9 +95,10 @@ def test_out_of_memory_names_what_to_lower(
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(tmp_path_factory: pytest.TempPathFactory, real_figures: Callable[[], AbstractContextManager[None]]) -> Path:
     root = tmp_path_factory.mktemp("trained")
-    return train_run(compose("train", [*SMALL, f"paths.root={root}"], run_dir=root / "run")).folder
+    with real_figures():
+        return train_run(compose("train", [*SMALL, f"paths.root={root}"], run_dir=root / "run")).folder
 
 
 def test_the_run_folder_holds_what_is_promised(run: Path) -> None:
@@ -108,11 +113,22 @@ def test_the_run_folder_holds_what_is_promised(run: Path) -> None:
         "predictions_test.csv",
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
+        "assessment.json",
+        "baselines.json",
+        "looks.json",
         "report.html",
+        "MODEL_CARD.md",
+        "flow.md",
+        "table1.md",
+        "checklists.md",
         "plots/curves.png",
         "plots/roc.png",
         "plots/precision_recall.png",
         "plots/confusion.png",
+        "plots/reliability.png",
+        "plots/decision_curve.png",
+        "plots/baselines.png",
+        "plots/robustness.png",
         "plots/training_photos.png",
     ):
         assert (run / name).stat().st_size > 0, name
@@ -126,9 +142,28 @@ def test_the_run_folder_holds_what_is_promised(run: Path) -> None:
     assert card["stop_reason"] == "trainer.max_epochs=3 reached"
 
 
+def test_every_answer_of_the_checklists_lies_in_the_run_folder(run: Path) -> None:
+    assert {
+        answer.file for item in checklist_items() for answer in item.answers if not (run / answer.file).exists()
+    } == set()
+
+
+def test_the_page_begins_with_what_the_scores_are_worth_and_needs_nothing_else(run: Path) -> None:
+    page = (run / "report.html").read_text()
+    assessment = json.loads((run / "assessment.json").read_text())
+    summary = html.unescape(page)
+    assert assessment["drawn"]
+    assert all(sentence in summary for sentence in assessment["summary"])
+    assert "Random weights" in summary
+    assert "Grad-CAM" in summary
+    assert not re.search(r"(src|href)=.?(https?:)?//", page)
+    assert "<script" not in page
+    assert len(page) < 10_000_000
+
+
 def test_scoring_again_gives_the_same_in_whatever_precision_the_machine_trains(run: Path, tmp_path: Path) -> None:
     evaluate_run(compose("evaluate", [f"run={run}", "trainer.accelerator=cpu"], run_dir=tmp_path))
-    for name in ("predictions_test.csv", "decision.json"):
+    for name in ("predictions_test.csv", "decision.json", "assessment.json", "looks.json"):
         assert (tmp_path / name).read_bytes() == (run / name).read_bytes()
 
 

@@ -532,6 +532,7 @@ def distributed(tiny_overrides: list[str], tmp_path_factory: pytest.TempPathFact
     return folder
 
 
+@pytest.mark.slow
 class TestSeveralProcesses:
     def test_all_have_the_same_weights_after_every_epoch(self, distributed: Path) -> None:
         first, second = fingerprints(distributed, 0), fingerprints(distributed, 1)

@@ -35,7 +35,8 @@ def conditions(
         f"{epochs[0]} + {epochs[1]} epochs in every arm, no early stopping",
         f"{kind} (SHA-256 {weights['sha256'][:12]}…) in every arm; the scores say nothing about other weights",
         f"preparing the photos took {begun['preparation_s']:.1f} s and is in no arm's clock; their files are in the "
-        "page cache; each arm is a fresh process, measured from its start to its end, ours with an empty cache",
+        "page cache; each arm is a fresh process, measured from its start to its end, ours with an empty cache "
+        f"and its report; a closer look at {cfg.evaluation.probe_photos or 'no'} photos",
     ]
     for arm, number in workers.items():
         choices = worker_choices(arm, device)

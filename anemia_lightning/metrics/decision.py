@@ -139,8 +139,8 @@ def fit_decision(
         NonFiniteLogitsError: If a logit is infinite or not a number.
 
     Example:
-        >>> fit_decision([0, 0, 1, 1], [-2.0, 0.5, 1.0, 2.0], scaling="none", coverage=None).threshold.value
-        0.6767589655
+        >>> round(fit_decision([0, 0, 1, 1], [-2.0, 0.5, 1.0, 2.0], scaling="none", coverage=None).threshold.value, 6)
+        0.676759
     """
     truth, values, _ = checked_photos(labels, logits)
     fitted = fit_scaling(truth, values, method=scaling)

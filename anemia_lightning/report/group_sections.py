@@ -66,20 +66,12 @@ def what_it_looks_at(looks: Mapping[str, Any]) -> Section | None:
     """
     if not looks:
         return None
-    photos, saliency, background = looks["photos"], looks["saliency"], looks["background"]
+    background = looks["background"]
     says = [
-        f"{photos['drawn']} of {photos['of']} photos, drawn at random; heat is Grad-CAM's (Selvaraju et al. 2017), of "
-        "what speaks for the decision. It says where the network looks, not whether it is right to.",
+        "Heat is Grad-CAM's (Selvaraju et al. 2017), of what speaks for the decision. It says where the network looks, "
+        "not whether it is right to.",
+        *looks["says"],
     ]
-    if saliency["skipped"]:
-        says.append(f"Not measured is how much of the heat lies on the tissue: {saliency['skipped']}.")
-    else:
-        says.append(
-            f"Of the heat, {percent_estimate(saliency['energy_inside'])} lies on the tissue, where "
-            f"{percent(saliency['by_chance'])} would by chance ({saliency['n']} photos)."
-        )
-    if background["skipped"]:
-        says.append(f"Backgrounds were not swapped: {background['skipped']}.")
     says += [background["note"].capitalize() + "."] if background["note"] else []
     rows = [[f"{row['swap']}: {row['says']}", *_effect_cells(row)] for row in background["swaps"]]
     caption = "Does the decision follow the tissue or what surrounds it?"

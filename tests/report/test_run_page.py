@@ -127,6 +127,7 @@ def looks() -> dict[str, Any]:
     heat = {"n": 8, "energy_inside": {"value": 0.61, "low": 0.5, "high": 0.7}, "by_chance": 0.4}
     return {
         "photos": {"drawn": 8, "of": 40},
+        "says": ["Of the Grad-CAM heat 61 % lies on the tissue."],
         "saliency": {"skipped": "", **heat},
         "background": {
             "skipped": "",

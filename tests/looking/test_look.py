@@ -20,7 +20,7 @@ from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.sources.synthetic import read_synthetic
 from anemia_lightning.data.transforms import normalise
 from anemia_lightning.errors import PhotoChangedError
-from anemia_lightning.looking import Eyes, Looks, look
+from anemia_lightning.looking.look import Eyes, Looks, look
 from anemia_lightning.metrics import probability_of
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.saliency import grad_cam

@@ -16,12 +16,11 @@ from omegaconf import DictConfig, OmegaConf
 from scipy import stats
 from sklearn.metrics import accuracy_score, average_precision_score, brier_score_loss, recall_score, roc_auc_score
 
-from anemia_lightning import comparing
 from anemia_lightning.compare import compare
+from anemia_lightning.comparing.settings import SEEDS
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.errors import ConfigError, NoRunsError, NothingToCompareError, UnknownNameError
 from anemia_lightning.metrics.differences import compare_predictions, holm
-from anemia_lightning.run_settings import SEEDS
 from anemia_lightning.settings import compose
 
 WriteRun = Callable[..., Path]
@@ -36,7 +35,7 @@ def defaults() -> DictConfig:
 def _no_picture(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     # Half of the time of a comparison goes into its picture.
     if "drawn" not in request.node.name:
-        monkeypatch.setattr(comparing, "to_png", lambda _: b"")
+        monkeypatch.setattr("anemia_lightning.comparing.comparison.to_png", lambda _: b"")
 
 
 def compared(folder: Path, *runs: Path | str, **settings: object) -> dict[str, Any]:

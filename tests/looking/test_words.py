@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from anemia_lightning.look_changes import OTHER_OUTLINE, OUTLINE_ALONE
-from anemia_lightning.look_words import look_sentences
+from anemia_lightning.looking.changes import OTHER_OUTLINE, OUTLINE_ALONE
+from anemia_lightning.looking.words import look_sentences
 
 
 def interval(value: float, low: float, high: float) -> dict[str, float | None]:

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from anemia_lightning.comparing.groups import SCORES
+from anemia_lightning.comparing.records import RunRecord
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.errors import PhotosDifferError
 from anemia_lightning.metrics.differences import ScoreDifference, compare_predictions, holm, verdict
 from anemia_lightning.metrics.intervals import Interval, score_intervals
 from anemia_lightning.metrics.scores import logit_of
-from anemia_lightning.run_groups import SCORES
-from anemia_lightning.run_records import RunRecord
 
 Progress = Callable[[], None]
 

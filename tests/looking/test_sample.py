@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anemia_lightning.look_sample import choose_photos
+from anemia_lightning.looking.sample import choose_photos
 
 
 def table(seed: int = 0, photos: int = 60, *, patients: int = 40) -> pd.DataFrame:

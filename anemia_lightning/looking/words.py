@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from anemia_lightning.data.swaps import BACKGROUNDS
-from anemia_lightning.look_changes import OTHER_OUTLINE, OUTLINE_ALONE
+from anemia_lightning.looking.changes import OTHER_OUTLINE, OUTLINE_ALONE
 from anemia_lightning.plots.looks import change_words
 
 Values = Mapping[str, Any]

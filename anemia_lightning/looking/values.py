@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from anemia_lightning.data.cut_outs import CutOut
-from anemia_lightning.look_changes import OTHER_OUTLINE, SWAP_WORDS, Change
-from anemia_lightning.look_sample import LookSample
+from anemia_lightning.looking.changes import OTHER_OUTLINE, SWAP_WORDS, Change
+from anemia_lightning.looking.sample import LookSample
 from anemia_lightning.metrics.flips import measure_effect
 from anemia_lightning.metrics.intervals import Interval
 from anemia_lightning.metrics.saliency import by_chance, energy_inside, mean_interval

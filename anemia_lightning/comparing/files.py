@@ -9,8 +9,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from anemia_lightning.comparing.search import is_run
 from anemia_lightning.run_card_file import read_run_card
-from anemia_lightning.run_search import is_run
 
 _HASH_SHOWN = 12
 
@@ -41,6 +41,8 @@ class RunFiles:
     @cached_property
     def trained(self) -> "RunFiles | None":
         """Of an evaluation, the training run that it is about; None where it cannot be told any more."""
+        if evaluated := self.card.get("evaluated"):
+            return open_run(Path(evaluated)) if is_run(Path(evaluated)) else None
         named = str(self.cfg.run) if self.cfg.get("run") else str(Path(str(self.cfg.get("ckpt"))).parent.parent)
         # What was the latest run then need not be it now.
         if Path(named).name in ("last", "latest"):

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from yaml import YAMLError
 
+from anemia_lightning.comparing.files import RunFiles, how_far, open_run, warnings_of
+from anemia_lightning.comparing.search import is_run
+from anemia_lightning.comparing.settings import Repetition, comparable_settings, repetition_of
 from anemia_lightning.metrics.scores import auroc
-from anemia_lightning.run_files import RunFiles, how_far, open_run, warnings_of
-from anemia_lightning.run_search import is_run
-from anemia_lightning.run_settings import Repetition, comparable_settings, repetition_of
 
 _TEXT = dict.fromkeys(("photo", "patient", "photo_group", "site", "fold"), str)
 _NEEDED = ("photo", "patient", "photo_group", "label", "logit", "probability", "prediction")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from anemia_lightning.comparing.search import find_runs, is_run, short_names
 from anemia_lightning.errors import NoRunsError
-from anemia_lightning.run_search import find_runs, is_run, short_names
 
 
 def make(root: Path, *names: str) -> None:

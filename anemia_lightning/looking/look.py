@@ -20,9 +20,9 @@ from anemia_lightning.data.cut_outs import CutOut, Pixels, cut_out
 from anemia_lightning.data.dataset import PhotoDataset, PhotoRows
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.transforms import normalise
-from anemia_lightning.look_changes import Change, changes_of, choose_partners
-from anemia_lightning.look_sample import choose_photos
-from anemia_lightning.look_values import (
+from anemia_lightning.looking.changes import Change, changes_of, choose_partners
+from anemia_lightning.looking.sample import choose_photos
+from anemia_lightning.looking.values import (
     Deciding,
     Looked,
     change_values,
@@ -30,7 +30,7 @@ from anemia_lightning.look_values import (
     photo_values,
     saliency_values,
 )
-from anemia_lightning.look_words import look_sentences
+from anemia_lightning.looking.words import look_sentences
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.saliency import grad_cam
 from anemia_lightning.model.trunk_pass import TrunkPass

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from anemia_lightning.run_differences import differences_from, scores_with_intervals
-from anemia_lightning.run_groups import SCORES, RunGroup, compare_groups, group_runs, summarise
-from anemia_lightning.run_records import RunRecord
-from anemia_lightning.run_settings import UNSET, differing_by_kind
+from anemia_lightning.comparing.differences import differences_from, scores_with_intervals
+from anemia_lightning.comparing.groups import SCORES, RunGroup, compare_groups, group_runs, summarise
+from anemia_lightning.comparing.records import RunRecord
+from anemia_lightning.comparing.settings import UNSET, differing_by_kind
 
 
 def comparison_record(

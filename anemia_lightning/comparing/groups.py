@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from anemia_lightning.comparing.records import RunRecord
+from anemia_lightning.comparing.settings import UNSET, differing
 from anemia_lightning.metrics.differences import holm
 from anemia_lightning.metrics.over_runs import over_runs
 from anemia_lightning.metrics.scores import auroc, average_precision, confusion_counts
-from anemia_lightning.run_records import RunRecord
-from anemia_lightning.run_settings import UNSET, differing
 
 SCORES = {
     "auroc": "AUROC",

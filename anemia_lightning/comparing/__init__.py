@@ -1,0 +1,1 @@
+"""What `compare` does, step by step: from folders to records, tables and a page."""
