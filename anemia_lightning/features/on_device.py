@@ -47,7 +47,9 @@ class OnDevice:
             self._held[view] = self._bring(view)
         if view not in self._held:
             return self._values(indices, view).to(self._device)
-        return self._held[view][torch.tensor(list(indices), device=self._device)]
+        # Else the copy would wait for all that a GPU still has to do.
+        rows = torch.tensor(list(indices)).to(self._device, non_blocking=self._device.type == "cuda")
+        return self._held[view][rows]
 
     def _has_room(self) -> bool:
         if self._one_at_a_time:

@@ -176,7 +176,8 @@ class AnemiaClassifier(L.LightningModule):
             seed=self.hparams["seed"],
             epoch=self.current_epoch,
         )
-        return torch.from_numpy(keep).to(self.device)
+        # Else the copy would wait for all that a GPU still has to do.
+        return torch.from_numpy(keep).to(self.device, non_blocking=self.device.type == "cuda")
 
     def _weighted_losses(self, logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         return functional.cross_entropy(logits, label, reduction="none"), self.class_weights[label]
