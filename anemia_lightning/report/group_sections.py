@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from anemia_lightning.plots.looks import change_words
 from anemia_lightning.report.estimates import estimate_text, number_text, percent, percent_estimate, score_words
 from anemia_lightning.report.sections import Section, Table
 
@@ -87,6 +86,8 @@ def robustness(looks: Mapping[str, Any]) -> Section | None:
     """
     if not looks or not looks["robustness"]:
         return None
+    from anemia_lightning.plots.looks import change_words  # with matplotlib, which the page of an audit does without
+
     rows = [
         [change_words(row["perturbation"], row["level"], row["unit"]), *_effect_cells(row)]
         for row in looks["robustness"]
