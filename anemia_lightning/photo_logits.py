@@ -1,4 +1,4 @@
-"""From photographs that nobody has looked at before to logits: they are read while the network is at work."""
+"""From photographs that nobody has looked at before to logits: each is read once."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ from anemia_lightning.terminal import say
 CALIBRATION_PHOTOS = 64
 """How many photographs int8 takes its ranges from."""
 
-_BATCHES_AHEAD = 4
+_BATCHES_PER_BLOCK = 4
 
 Logits = NDArray[np.float32]
 
@@ -69,13 +69,15 @@ def photo_logits(
     check_engine(cfg.engine, str(cfg.precision))
     families = _build_families(cfg, models, calibration)
     framings = list(dict.fromkeys(family.framing for family in families))
-    threads, ahead = min(8, wiring.usable_cores()), _BATCHES_AHEAD * cfg.batch_size
+    # Readers beside a network that computes on the same cores would only make it wait for them.
+    is_beside = any(family.engine.device.type != "cpu" for family in families)
+    block = _BATCHES_PER_BLOCK * cfg.batch_size
     unreadable: list[Unreadable] = []
     photos: list[str] = []
     batch: list[Framed] = []
     logits: list[Logits] = []
-    stream = zip(rows["photo"], read_ahead(rows, framings, threads=threads, ahead=ahead), strict=True)
-    for done, (photo, read) in enumerate(stream, start=1):
+    stream = read_ahead(rows, framings, threads=_readers(), block=block, is_beside=is_beside)
+    for done, (photo, read) in enumerate(zip(rows["photo"], stream, strict=True), start=1):
         if isinstance(read, Unreadable):
             unreadable.append(read)
         else:
@@ -101,6 +103,10 @@ def _compute(families: Sequence[_Family], batch: Sequence[Framed]) -> Logits:
         levels = _levels([framed[family.framing] for framed in batch]).to(family.engine.device)
         found[:, family.places] = family.engine(normalise(levels)).numpy()
     return found
+
+
+def _readers() -> int:
+    return min(8, wiring.usable_cores())
 
 
 def _levels(squares: Sequence[NDArray[np.uint8]]) -> Tensor:
@@ -158,8 +164,7 @@ def read_images(photos: pd.DataFrame, framing: Framing) -> Tensor:
     Raises:
         UnreadablePhotosError: If some of them cannot be read.
     """
-    threads = min(8, wiring.usable_cores())
-    found = list(read_ahead(photos, [framing], threads=threads, ahead=_BATCHES_AHEAD * CALIBRATION_PHOTOS))
+    found = list(read_ahead(photos, [framing], threads=_readers(), block=len(photos), is_beside=False))
     if unreadable := [read for read in found if isinstance(read, Unreadable)]:
         raise UnreadablePhotosError(unreadable)
     return normalise(_levels([read[framing] for read in found if not isinstance(read, Unreadable)]))

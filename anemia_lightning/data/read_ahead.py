@@ -17,7 +17,7 @@ Framed = dict[Framing, NDArray[np.uint8]]
 
 
 def read_ahead(
-    manifest: pd.DataFrame, framings: Sequence[Framing], *, threads: int, ahead: int
+    manifest: pd.DataFrame, framings: Sequence[Framing], *, threads: int, block: int, is_beside: bool
 ) -> Iterator[Framed | Unreadable]:
     """Yields each photograph of a manifest, framed, or what keeps it from being read: decoded to its last byte.
 
@@ -25,21 +25,21 @@ def read_ahead(
         manifest: The photos.
         framings: How they become squares of pixels; most often one.
         threads: Readers at work; they change nothing but the time it takes.
-        ahead: Photographs that may be read before they are taken, which bounds the memory.
+        block: Photographs that are read before the first of them is yielded, which bounds the memory.
+        is_beside: Whether the next block is read while this one is in use, or no reader works then.
     """
-    rows = zip(manifest["photo"], manifest["path"], manifest["mask"], strict=True)
-    waiting: deque[Future[Framed | Unreadable]] = deque()
+    rows = list(zip(manifest["photo"], manifest["path"], manifest["mask"], strict=True))
+    begun: deque[list[Future[Framed | Unreadable]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for row in rows:
-                waiting.append(pool.submit(_read, row, framings))
-                if len(waiting) > ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            for start in range(0, len(rows), block):
+                begun.append([pool.submit(_read, row, framings) for row in rows[start : start + block]])
+                if len(begun) > is_beside:
+                    yield from [each.result() for each in begun.popleft()]
+            for last in begun:
+                yield from [each.result() for each in last]
         finally:
-            for left in waiting:
-                left.cancel()
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _read(row: tuple[str, str, str], framings: Sequence[Framing]) -> Framed | Unreadable:

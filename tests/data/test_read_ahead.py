@@ -30,9 +30,10 @@ def photos(tmp_path: Path) -> pd.DataFrame:
     return pd.DataFrame({"photo": [path.name for path in paths], "path": [str(path) for path in paths], "mask": ""})
 
 
-@pytest.mark.parametrize(("threads", "ahead"), [(1, 1), (2, 3), (4, 100)])
-def test_each_is_read_as_ever_in_its_place(photos: pd.DataFrame, threads: int, ahead: int) -> None:
-    found = list(read_ahead(photos, [SMALL, LARGE], threads=threads, ahead=ahead))
+@pytest.mark.parametrize(("threads", "block"), [(1, 1), (2, 5), (4, 100)])
+@pytest.mark.parametrize("is_beside", [False, True])
+def test_each_is_read_as_ever_in_its_place(photos: pd.DataFrame, threads: int, block: int, *, is_beside: bool) -> None:
+    found = list(read_ahead(photos, [SMALL, LARGE], threads=threads, block=block, is_beside=is_beside))
     faults = {place: read for place, read in enumerate(found) if isinstance(read, Unreadable)}
     assert {place: (fault.photo, fault.code) for place, fault in faults.items()} == {
         2: ("2.png", "IMG_DAMAGED"),
@@ -44,7 +45,10 @@ def test_each_is_read_as_ever_in_its_place(photos: pd.DataFrame, threads: int, a
                 np.testing.assert_array_equal(read[framing], framing.apply(open_photo(path).rgba))
 
 
-def test_it_reads_no_further_ahead_than_it_may(photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_beside", [False, True])
+def test_it_reads_a_block_and_no_more_than_one_beside(
+    photos: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, *, is_beside: bool
+) -> None:
     opened: list[Path] = []
 
     def count(path: Path, **settings: object) -> Photograph:
@@ -52,12 +56,14 @@ def test_it_reads_no_further_ahead_than_it_may(photos: pd.DataFrame, monkeypatch
         return open_photo(path, **settings)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "open_photo", count)
-    stream = read_ahead(photos, [SMALL], threads=2, ahead=3)
+    before = threading.active_count()
+    stream = read_ahead(photos, [SMALL], threads=2, block=3, is_beside=is_beside)
     for taken in range(1, 6):
         next(stream)
         time.sleep(0.05)
-        assert taken <= len(opened) <= taken + 3
-    before = threading.active_count()
+        blocks = (taken + 2) // 3
+        assert len(opened) == 3 * (blocks + is_beside)
     stream.close()  # type: ignore[attr-defined]
-    assert threading.active_count() < before
-    assert len(opened) <= 8
+    time.sleep(0.05)
+    assert threading.active_count() == before
+    assert len(opened) <= 9
