@@ -195,5 +195,5 @@ def test_the_examples_run_one_after_the_other(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, f"{commands}\n{done.stdout}\n{done.stderr}"
     runs = sorted(path.relative_to(tmp_path / "logs").as_posix() for path in tmp_path.glob("logs/*/*/*/report.html"))
-    assert len(runs) == 3, runs
+    assert len(runs) == 5, runs
     assert len(list(tmp_path.glob("logs/train/multiruns/*/*/report.html"))) == 2
