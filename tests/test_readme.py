@@ -61,10 +61,11 @@ SETTINGS = [words for span in INLINE.findall(PROSE) if SETTING.match((words := s
 
 def test_the_blocks_are_found() -> None:
     assert README.count("\n```") == 2 * len(BLOCKS)
-    assert [block.language for block in BLOCKS].count("bash") == 15
+    assert [block.language for block in BLOCKS].count("bash") == 16
     assert [block.needs for block in SHELL if block.needs] == [
         "your own photographs",
         "cp_anemic, eyes_defy, imagenet weights",
+        "cp_anemic, imagenet weights",
         "cp_anemic",
         "cp_anemic, imagenet weights",
     ]
