@@ -1,4 +1,4 @@
-"""What `cache` does: lists, verifies and purges the features and surveys that are kept between commands."""
+"""What `cache` does: lists, verifies and purges what is kept between commands: features, surveys, models of engines."""
 
 import time
 from collections.abc import Sequence
@@ -16,17 +16,19 @@ from anemia_lightning.features.store import FeatureStore, StoredCollection
 from anemia_lightning.run_folder import RunFolder, write_json, write_text
 from anemia_lightning.terminal import progress_bar, quiet, say
 
-_CHOICES = {"action": ("list", "verify", "purge"), "what": ("all", "features", "surveys")}
+_CHOICES = {"action": ("list", "verify", "purge"), "what": ("all", "features", "surveys", "engines")}
+_FILES = {"surveys": "*.npz", "engines": "*.onnx"}
+"""Beside the features, single files in a folder of this name."""
 _HEADINGS = ("kind", "view", "trunk", "type", "photos", "size", "last used")
 _SHORT = 8
 _SECONDS_PER_DAY = 86400
 
 
 @dataclass(frozen=True)
-class _Survey:
+class _File:
     path: Path
     bytes: int
-    taken: float
+    made: float
 
 
 def manage_cache(cfg: DictConfig) -> dict[str, Any]:
@@ -40,13 +42,13 @@ def manage_cache(cfg: DictConfig) -> dict[str, Any]:
     folder = RunFolder(cfg.paths.run_dir)
     write_text(folder.settings, OmegaConf.to_yaml(cfg, resolve=True))
     store = FeatureStore(Path(cfg.features.dir), max_bytes=cfg.features.max_bytes)
-    surveys = Path(cfg.paths.cache) / "surveys"
+    cache = Path(cfg.paths.cache)
     if cfg.action == "list":
-        record, lines = _list(store, surveys)
+        record, lines = _list(store, cache)
     elif cfg.action == "verify":
         record, lines = _verify(store)
     else:
-        record, lines = _purge(cfg, store, surveys)
+        record, lines = _purge(cfg, store, cache)
     write_json(folder.path / "cache.json", record)
     folder.point_latest()
     say(*lines)
@@ -70,17 +72,17 @@ def _check(cfg: DictConfig) -> None:
         raise ConfigError(problems)
 
 
-def _find_surveys(folder: Path) -> list[_Survey]:
+def _find_files(cache: Path, kind: str) -> list[_File]:
     found = []
-    for path in sorted(folder.glob("*.npz")):
+    for path in sorted((cache / kind).glob(_FILES[kind])):
         with suppress(FileNotFoundError):
             status = path.stat()
-            found.append(_Survey(path, status.st_size, status.st_mtime))
+            found.append(_File(path, status.st_size, status.st_mtime))
     return found
 
 
-def _list(store: FeatureStore, folder: Path) -> tuple[dict[str, Any], list[str]]:
-    surveys = _find_surveys(folder)
+def _list(store: FeatureStore, cache: Path) -> tuple[dict[str, Any], list[str]]:
+    files = {kind: _find_files(cache, kind) for kind in _FILES}
     stored = store.collections()
     record = {
         "features": {
@@ -89,13 +91,13 @@ def _list(store: FeatureStore, folder: Path) -> tuple[dict[str, Any], list[str]]
             "max_bytes": store.max_bytes,
             "collections": [_as_record(collection) for collection in stored],
         },
-        "surveys": {"number": len(surveys), "bytes": sum(survey.bytes for survey in surveys)},
+        **{kind: {"number": len(each), "bytes": _sum(each)} for kind, each in files.items()},
     }
     lines = _table([_HEADINGS, *map(_row, stored)]) if stored else []
     lines.append(f"Features: {_size(store.held_bytes)} of at most {_size(store.max_bytes)} in {store.folder}")
-    taken = _size(sum(survey.bytes for survey in surveys))
-    lines.append(f"Surveys of photographs: {len(surveys)}, {taken} in {folder}")
-    if stored or surveys:
+    for kind, words in (("surveys", "Surveys of photographs"), ("engines", "Models made for engines")):
+        lines.append(f"{words}: {len(files[kind])}, {_size(_sum(files[kind]))} in {cache / kind}")
+    if stored or any(files.values()):
         lines.append("action=verify reads all features and removes what is damaged; action=purge removes them.")
     return record, lines
 
@@ -121,20 +123,21 @@ def _verify(store: FeatureStore) -> tuple[dict[str, Any], list[str]]:
     return record, lines
 
 
-def _purge(cfg: DictConfig, store: FeatureStore, folder: Path) -> tuple[dict[str, Any], list[str]]:
+def _purge(cfg: DictConfig, store: FeatureStore, cache: Path) -> tuple[dict[str, Any], list[str]]:
     since = None if cfg.older_than_days is None else time.time() - cfg.older_than_days * _SECONDS_PER_DAY
-    record: dict[str, Any] = {"collections": 0, "surveys": 0, "bytes": 0, "in_use": 0}
+    record: dict[str, Any] = {"collections": 0, "surveys": 0, "engines": 0, "bytes": 0, "in_use": 0}
     if cfg.what in ("all", "features"):
         purged = store.purge(unused_since=since)
         record |= {"collections": purged.collections, "bytes": purged.bytes, "in_use": purged.in_use}
-    if cfg.what in ("all", "surveys"):
-        old = [survey for survey in _find_surveys(folder) if since is None or survey.taken < since]
-        for survey in old:
-            survey.path.unlink(missing_ok=True)
-        record["surveys"] = len(old)
-        record["bytes"] += sum(survey.bytes for survey in old)
-    removed = f"{_count(record['collections'], 'collection')} of features and {_count(record['surveys'], 'survey')}"
-    lines = [f"Removed {removed}, {_size(record['bytes'])} in all."]
+    for kind in _FILES if cfg.what == "all" else _FILES.keys() & {cfg.what}:
+        old = [file for file in _find_files(cache, kind) if since is None or file.made < since]
+        for file in old:
+            file.path.unlink(missing_ok=True)
+        record[kind] = len(old)
+        record["bytes"] += _sum(old)
+    removed = f"{_count(record['collections'], 'collection')} of features, {_count(record['surveys'], 'survey')}"
+    models = _count(record["engines"], "model")
+    lines = [f"Removed {removed} and {models} made for engines, {_size(record['bytes'])} in all."]
     if record["in_use"]:
         lines.append(f"{_count(record['in_use'], 'collection')} that a running command uses: left alone.")
     return record, lines
@@ -164,6 +167,10 @@ def _row(stored: StoredCollection) -> tuple[str, ...]:
         _size(stored.bytes),
         "in use" if stored.in_use else used,
     )
+
+
+def _sum(files: Sequence[_File]) -> int:
+    return sum(file.bytes for file in files)
 
 
 def _word(value: object) -> str:

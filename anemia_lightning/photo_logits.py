@@ -69,7 +69,7 @@ def photo_logits(
     check_engine(cfg.engine, str(cfg.precision))
     families = _build_families(cfg, models, calibration)
     framings = list(dict.fromkeys(family.framing for family in families))
-    # Readers beside a network that computes on the same cores would only make it wait for them.
+    # On the cores that the network computes on, readers beside it gain nothing, and cost where others work there too.
     is_beside = any(family.engine.device.type != "cpu" for family in families)
     block = _BATCHES_PER_BLOCK * cfg.batch_size
     unreadable: list[Unreadable] = []

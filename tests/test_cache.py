@@ -40,16 +40,17 @@ def add(folder: Path, ingredients: Ingredients, photos: int) -> Collection:
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
-    """A cache folder with two collections of features and one survey, of which nothing was used of late."""
+    """A cache folder with two collections of features, a survey and a model, of which nothing was used of late."""
     folder = tmp_path / "kept"
     for ingredients, photos, used in COLLECTIONS:
         collection = add(folder / "features", ingredients, photos)
         collection.close()
         os.utime(collection.folder / "lock", (used, used))
-    survey = folder / "surveys" / "x.npz"
-    survey.parent.mkdir()
-    survey.write_bytes(b"0" * 1000)
-    os.utime(survey, (1_500_000_000, 1_500_000_000))
+    for name, size in (("surveys/x.npz", 1000), ("engines/y.onnx", 2000)):
+        file = folder / name
+        file.parent.mkdir()
+        file.write_bytes(b"0" * size)
+        os.utime(file, (1_500_000_000, 1_500_000_000))
     return folder
 
 
@@ -87,6 +88,7 @@ def test_the_list_is_a_table_of_what_is_there(cache: Cache, kept: Path, capsys: 
     assert lines[3:] == [
         f"Features: {held:.2f}kB of at most 2.50GB in {kept / 'features'}",
         f"Surveys of photographs: 1, 1.00kB in {kept / 'surveys'}",
+        f"Models made for engines: 1, 2.00kB in {kept / 'engines'}",
         "action=verify reads all features and removes what is damaged; action=purge removes them.",
     ]
 
@@ -107,6 +109,7 @@ def test_what_was_told_is_written_down(cache: Cache, tmp_path: Path) -> None:
     assert pooled["rows"] == {"values": [[256], "uint8"]}
     assert pooled["last_used"] == "2017-07-14T02:40:00+00:00"
     assert record["surveys"] == {"number": 1, "bytes": 1000}
+    assert record["engines"] == {"number": 1, "bytes": 2000}
 
 
 def test_an_empty_cache_is_said_to_be_empty_and_nothing_is_made(
@@ -119,8 +122,9 @@ def test_an_empty_cache_is_said_to_be_empty_and_nothing_is_made(
     assert capsys.readouterr().out.splitlines() == [
         f"Features: 0.00B of at most 1.00kB in {tmp_path / 'none' / 'features'}",
         f"Surveys of photographs: 0, 0.00B in {tmp_path / 'none' / 'surveys'}",
+        f"Models made for engines: 0, 0.00B in {tmp_path / 'none' / 'engines'}",
         "0 of 0 files of features (0.00B) are whole.",
-        "Removed 0 collections of features and 0 surveys, 0.00B in all.",
+        "Removed 0 collections of features, 0 surveys and 0 models made for engines, 0.00B in all.",
     ]
     assert not (tmp_path / "none").exists()
 
@@ -149,27 +153,32 @@ def test_a_purge_removes_everything_and_says_what_it_freed(
     cache: Cache, kept: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     held = bytes_below(kept)
-    assert cache("action=purge") == {"collections": 2, "surveys": 1, "bytes": held, "in_use": 0}
-    said = f"Removed 2 collections of features and 1 survey, {held / 1000:.2f}kB in all.\n"
+    assert cache("action=purge") == {"collections": 2, "surveys": 1, "engines": 1, "bytes": held, "in_use": 0}
+    removed = "2 collections of features, 1 survey and 1 model made for engines"
+    said = f"Removed {removed}, {held / 1000:.2f}kB in all.\n"
     assert capsys.readouterr().out == said
     assert bytes_below(kept) == 0
 
 
 @pytest.mark.parametrize(
-    ("overrides", "collections", "surveys"),
+    ("overrides", "collections", "surveys", "engines"),
     [
-        (["what=features"], 2, 0),
-        (["what=surveys"], 0, 1),
-        (["older_than_days=1"], 2, 1),
-        (["older_than_days=100000"], 0, 0),
-        (["older_than_days=1", "what=surveys"], 0, 1),
+        (["what=features"], 2, 0, 0),
+        (["what=surveys"], 0, 1, 0),
+        (["what=engines"], 0, 0, 1),
+        (["older_than_days=1"], 2, 1, 1),
+        (["older_than_days=100000"], 0, 0, 0),
+        (["older_than_days=1", "what=surveys"], 0, 1, 0),
     ],
 )
-def test_a_purge_can_be_limited(overrides: list[str], collections: int, surveys: int, cache: Cache, kept: Path) -> None:
+def test_a_purge_can_be_limited(
+    overrides: list[str], collections: int, surveys: int, engines: int, cache: Cache, kept: Path
+) -> None:
     record = cache("action=purge", *overrides)
-    assert (record["collections"], record["surveys"]) == (collections, surveys)
+    assert (record["collections"], record["surveys"], record["engines"]) == (collections, surveys, engines)
     assert len(list(kept.rglob("shard-*"))) == 2 - collections
     assert len(list(kept.rglob("*.npz"))) == 1 - surveys
+    assert len(list(kept.rglob("*.onnx"))) == 1 - engines
 
 
 def test_what_was_used_of_late_can_be_spared(cache: Cache, kept: Path) -> None:
@@ -191,7 +200,7 @@ def test_what_a_running_command_uses_stays(cache: Cache, kept: Path, capsys: pyt
     ("overrides", "message"),
     [
         (["action=clear"], "action is one of list, verify, purge, not clear."),
-        (["action=purge", "what=photos"], "what is one of all, features, surveys, not photos."),
+        (["action=purge", "what=photos"], "what is one of all, features, surveys, engines, not photos."),
         (["action=purge", "older_than_days=-1"], "older_than_days is a number of days, 0 or more, not -1."),
         (["action=purge", "older_than_days=week"], "older_than_days is a number of days, 0 or more, not week."),
         (["what=features"], "what and older_than_days belong to action=purge, not to action=list."),
