@@ -21,6 +21,7 @@ from anemia_lightning.run_folder import write_json, write_text
 
 VERBS = ("train", "evaluate", "predict", "audit", "crossval", "compare", "cache", "benchmark")
 _PHOTOS = 60
+_NO_LOOKS = "evaluation.probe_photos=0"
 _IMPORTED = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\w+)")  # what Python's -X importtime writes
 
 Commands = Mapping[str, Sequence[str]]
@@ -61,7 +62,11 @@ def prepare(place: Path, settings: Sequence[str] = ()) -> None:
     run, log = place / "run", place / "startup.log"
     place.mkdir(parents=True, exist_ok=True)
     if not (run / "checkpoints" / "best.ckpt").is_file():
-        _run("preparation", ["anemia_lightning.train", *_training(place), f"hydra.run.dir='{run}'", *settings], log)
+        _run(
+            "preparation",
+            ["anemia_lightning.train", *_training(place), _NO_LOOKS, f"hydra.run.dir='{run}'", *settings],
+            log,
+        )
 
 
 def starts(place: Path, settings: Sequence[str] = ()) -> dict[str, list[str]]:
@@ -76,7 +81,7 @@ def starts(place: Path, settings: Sequence[str] = ()) -> dict[str, list[str]]:
         "cache": ["anemia_lightning.cache", *_own(place)],
         "audit, no probes": ["anemia_lightning.audit", *_drawn(), *_own(place), "probes=false", "thumbnails=false"],
         "predict, one photo": ["anemia_lightning.predict", _model(place), f"source='{photo}'", *_own(place)],
-        "evaluate": ["anemia_lightning.evaluate", f"run='{place}/run'", *_own(place)],
+        "evaluate, no looks": ["anemia_lightning.evaluate", f"run='{place}/run'", *_own(place), _NO_LOOKS],
         "train, to its first step": ["anemia_lightning.train", *_training(place), *_END_AT_FIRST_STEP, *settings],
     }
     return {**{f"{verb} --help": [f"anemia_lightning.{verb}", "--help"] for verb in VERBS}, **work}
