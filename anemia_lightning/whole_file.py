@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,28 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         if _is_disk_full(error):
             raise DiskFullError(path) from error
         raise
+
+
+def link_file(source: Path, path: Path) -> None:
+    """Lets a file that lies at `source` whole lie at `path` too; until then, what was at `path` before is untouched.
+
+    A hard link where the file system has them, else a copy. Either is right for files that are never written to in
+    place, as `whole_file` never does.
+
+    Raises:
+        DiskFullError: If there is no room.
+    """
+    _remove_stumps(path)
+    stump = path.with_name(f"{_prefix(path)}link")
+    try:
+        os.link(source, stump)
+    except OSError:  # on FAT, and on some network file systems
+        with source.open("rb") as original, whole_file(path) as file:
+            shutil.copyfileobj(original, file)
+        return
+    stump.replace(path)
+    stump.unlink(missing_ok=True)  # POSIX renames nothing where both are links to one file
+    _sync_folder(path.parent)
 
 
 def _prefix(path: Path) -> str:

@@ -6,13 +6,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
 from anemia_lightning.errors import DiskFullError
-from anemia_lightning.whole_file import whole_file
+from anemia_lightning.whole_file import link_file, whole_file
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,6 +50,23 @@ def test_a_failure_in_the_middle_leaves_the_file_before(good: Path) -> None:
         file.writelines([b"torn", "not bytes"])  # type: ignore[list-item]
     assert good.read_bytes() == b"good"
     assert list(good.parent.iterdir()) == [good]
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_file_can_lie_at_two_places_and_then_change_at_one(
+    has_links: bool, good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = good.with_name("other.bin")
+    write(other, b"before")
+    refusal = failing("os.link", OSError(errno.EPERM, "Operation not permitted"), monkeypatch)
+    with nullcontext() if has_links else refusal:
+        for _ in range(2):
+            link_file(good, other)
+            assert other.read_bytes() == b"good"
+            assert sorted(good.parent.iterdir()) == [good, other]
+    assert other.samefile(good) == has_links
+    write(good, b"better")
+    assert other.read_bytes() == b"good"
 
 
 @pytest.mark.parametrize("point", ["os.fsync", "pathlib.Path.replace"])

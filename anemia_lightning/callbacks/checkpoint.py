@@ -12,11 +12,13 @@ from lightning.pytorch.callbacks import Checkpoint
 from typing_extensions import override
 
 from anemia_lightning.checkpoint_file import read_checkpoint
-from anemia_lightning.whole_file import whole_file
+from anemia_lightning.whole_file import link_file, whole_file
 
 
 class BestAndLastCheckpoint(Checkpoint):
     """Writes best.ckpt after each epoch that is the best so far, and last.ckpt after every epoch.
+
+    After the best epoch so far both are one file, written once.
 
     Lightning's ModelCheckpoint writes `last` only together with a new best, lets NaN be the best while there is no
     other, and forgets the best score when the run folder has been moved.
@@ -45,10 +47,14 @@ class BestAndLastCheckpoint(Checkpoint):
             return
         score = float(trainer.callback_metrics.get(self.monitor, math.nan))
         # All processes write a checkpoint together, or none.
-        if trainer.strategy.broadcast(self._is_best(score)):
-            self.best_score = score
-            trainer.save_checkpoint(self.best)
-        trainer.save_checkpoint(self.last)
+        if not trainer.strategy.broadcast(self._is_best(score)):
+            trainer.save_checkpoint(self.last)
+            return
+        self.best_score = score
+        # In this order: a run that continues from the epoch before finds this one the best once more.
+        trainer.save_checkpoint(self.best)
+        if trainer.is_global_zero:
+            link_file(self.best, self.last)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the best value."""

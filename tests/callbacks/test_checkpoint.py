@@ -71,6 +71,15 @@ def test_each_epoch_is_the_last_and_the_best_is_kept(
     assert {path.name for path in tmp_path.iterdir()} <= {"best.ckpt", "last.ckpt"}
 
 
+def test_the_best_epoch_is_written_once_and_lies_at_both_places(fit_script: FitScript, tmp_path: Path) -> None:
+    best, last = tmp_path / "best.ckpt", tmp_path / "last.ckpt"
+    fit_script([3.0, 2.0], keep(tmp_path))
+    assert best.samefile(last)
+    fit_script([3.0, 2.0, 4.0], keep(tmp_path), ckpt_path=last)
+    assert not best.samefile(last)
+    assert {path.name for path in tmp_path.iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
 def test_a_resumed_run_knows_the_best_value_also_in_a_folder_that_was_moved(
     fit_script: FitScript, tmp_path: Path
 ) -> None:
