@@ -94,6 +94,14 @@ def _plain_figures(real_figures: object) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _disk_is_not_waited_for() -> Iterator[None]:
+    # No test cuts the power, and a tiny run would wait for the disk longer than it trains.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def drawn_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of 48 drawn photographs of 24 patients."""
