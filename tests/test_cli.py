@@ -1,10 +1,16 @@
 """What a command line answers to mistakes, interruptions and defects."""
 
+import importlib
+import io
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +20,49 @@ from PIL import Image
 QUICK = ("experiment=quick", "data.patients=24", "data.photos=48", "data.image_size=32", "trainer.accelerator=cpu")
 
 
-def run(folder: Path, *arguments: str, verb: str = "train") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", f"anemia_lightning.{verb}", *arguments],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+@dataclass(frozen=True)
+class Answer:
+    """What a command line came to."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(folder: Path, *arguments: str, verb: str = "train") -> Answer:
+    """Runs a command line as `python -m` does, but in this process, which has paid for the imports already."""
+    main = importlib.import_module(f"anemia_lightning.{verb}").main
+    out, err = io.StringIO(), io.StringIO()
+    with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(sys, "argv", [f"anemia-{verb}", *arguments])
+        stack.enter_context(chdir(folder))
+        stack.enter_context(redirect_stdout(out))
+        stack.enter_context(redirect_stderr(err))
+        stack.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+        stack.callback(_keep_handlers, list(logging.getLogger().handlers))
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return Answer(code, out.getvalue(), err.getvalue())
+
+
+def _keep_handlers(handlers: list[logging.Handler]) -> None:
+    """Takes from the root logger what Hydra has added."""
+    root = logging.getLogger()
+    for handler in set(root.handlers) - set(handlers):
+        root.removeHandler(handler)
+        handler.close()
+
+
+def in_a_process(folder: Path, *arguments: str, verb: str = "train") -> Answer:
+    command = [sys.executable, "-m", f"anemia_lightning.{verb}", *arguments]
+    done = subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=300, check=False
     )
+    return Answer(done.returncode, done.stdout, done.stderr)
 
 
 def environment() -> dict[str, str]:
@@ -38,7 +77,7 @@ def draw_folder(root: Path, **photos: int) -> None:
             Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{number}.png")
 
 
-def refused(folder: Path, *arguments: str, verb: str = "train") -> str:
+def refused(folder: Path, *arguments: str, verb: str = "train", run: Callable[..., Answer] = run) -> str:
     """Returns the message of a refused command line, after checks that it is one line and left nothing behind."""
     before = sorted(path for path in folder.rglob("*") if "logs" in path.parts)
     answer = run(folder, *arguments, verb=verb)
@@ -71,6 +110,12 @@ def test_settings_that_cannot_be_are_refused_in_one_line(
 ) -> None:
     message = refused(tmp_path, *arguments)
     assert sentence in message
+    assert "\n" not in message
+
+
+def test_a_refusal_is_the_whole_answer_of_a_process(tmp_path: Path) -> None:
+    message = refused(tmp_path, "data=folder", "data.root=nowhere", "data.positive_class=x", run=in_a_process)
+    assert "nowhere" in message
     assert "\n" not in message
 
 
@@ -178,7 +223,9 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(tmp_path: Path, signum: i
     assert process.returncode == code, errors
     assert "resume=last" in errors
     rows = len((latest / "metrics.csv").read_text().splitlines()) - 1
-    answer = run(tmp_path, "resume=last", f"trainer.max_epochs={rows + 2}", "callbacks.early_stopping.patience=300")
+    answer = in_a_process(
+        tmp_path, "resume=last", f"trainer.max_epochs={rows + 2}", "callbacks.early_stopping.patience=300"
+    )
     assert answer.returncode == 0, answer.stderr
     assert len((latest / "metrics.csv").read_text().splitlines()) - 1 == rows + 2
 
