@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,10 @@ def run(folder: Path, *arguments: str, verb: str = "train") -> Answer:
         stack.enter_context(redirect_stdout(out))
         stack.enter_context(redirect_stderr(err))
         stack.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
-        stack.callback(_keep_handlers, list(logging.getLogger().handlers))
+        close_logs = partial(_close_all_but, list(logging.getLogger().handlers))
+        stack.callback(close_logs)
+        # A process ends with its logs; here those of other tests go on, and absl's would close what pytest writes to.
+        patch.setattr(logging, "shutdown", lambda *_: close_logs())
         try:
             main()
             code = 0
@@ -49,10 +53,10 @@ def run(folder: Path, *arguments: str, verb: str = "train") -> Answer:
     return Answer(code, out.getvalue(), err.getvalue())
 
 
-def _keep_handlers(handlers: list[logging.Handler]) -> None:
+def _close_all_but(kept: list[logging.Handler]) -> None:
     """Takes from the root logger what Hydra has added."""
     root = logging.getLogger()
-    for handler in set(root.handlers) - set(handlers):
+    for handler in set(root.handlers) - set(kept):
         root.removeHandler(handler)
         handler.close()
 
