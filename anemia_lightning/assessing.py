@@ -60,7 +60,7 @@ def assess_predictions(
         subgroups=subgroups,
         orders={"age_band": age_bands(), "severity": SEVERITIES},
         left_out=left_out,
-        is_drawn="source" in known and bool((known["source"] == _DRAWN_SOURCE).any()),
+        is_drawn="source" in known and bool((known["source"] == _DRAWN_SOURCE).all()),
     )
     with progress_bar("Assessing") as progress:
         return assess(

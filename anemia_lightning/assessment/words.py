@@ -16,10 +16,11 @@ _MOST_LINES = 15
 def warn(assessment: Mapping[str, Any]) -> list[str]:
     """Returns what must be said beside the scores."""
     warnings = []
-    auroc, size = assessment["photos"]["scores"]["auroc"], assessment["sample_size"]
-    if auroc["low"] is not None and auroc["low"] > TOO_GOOD and not assessment["drawn"]:
+    size = assessment["sample_size"]
+    if _is_too_good(assessment):
+        auroc = shown(assessment["photos"]["scores"]["auroc"])
         warnings.append(
-            f"Too good to be true: the AUROC is {shown(auroc)}, and no sound study of such photographs has stayed "
+            f"Too good to be true: the AUROC is {auroc}, and no sound study of such photographs has stayed "
             f"above {TOO_GOOD:.2f}. Look for copies of one photograph, or photos of one patient, on both sides of the "
             "split, and for something beside the tissue that tells the classes apart (the audit looks for both)."
         )
@@ -42,7 +43,7 @@ def summarise(assessment: Mapping[str, Any]) -> list[str]:
     """Returns the assessment in sentences, the most important first."""
     section = headline(assessment)
     sentences = [
-        _first(section),
+        _first(section, is_too_good=_is_too_good(assessment)),
         *_drawn(assessment),
         assessment["colour"]["sentence"],
         *_at_threshold(assessment, section),
@@ -90,7 +91,12 @@ def shown(estimate: Mapping[str, Any]) -> str:
     return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
 
 
-def _first(section: Mapping[str, Any]) -> str:
+def _is_too_good(assessment: Mapping[str, Any]) -> bool:
+    low = assessment["photos"]["scores"]["auroc"]["low"]
+    return low is not None and low > TOO_GOOD and not assessment["drawn"]
+
+
+def _first(section: Mapping[str, Any], *, is_too_good: bool) -> str:
     auroc, unit = section["scores"]["auroc"], section["unit"]
     of = f"{section['n']} {unit}s, {section['n_positive']} of them anaemic"
     if auroc["value"] is None:
@@ -104,7 +110,8 @@ def _first(section: Mapping[str, Any]) -> str:
         )
     if auroc["high"] < _CHANCE:
         return f"The network does worse than chance: on {of}, its AUROC is {shown(auroc)}. Are the labels swapped?"
-    return f"On {of}, the network's AUROC is {shown(auroc)}; chance has 0.5."
+    verdict = "too good to be true, so look for a leak before you believe it" if is_too_good else "chance has 0.5"
+    return f"On {of}, the network's AUROC is {shown(auroc)}; {verdict}."
 
 
 def _drawn(assessment: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,6 @@
 """A number with its interval and where that is from: by formula where photos are independent, else by resampling."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,7 @@ BOOTSTRAP = "bootstrap over clusters"
 DELONG = "DeLong"
 WILSON = "Wilson"
 WILSON_OVER_CLUSTERS = "Wilson over clusters"
+WILSON_OVER_PAIRS = "Wilson over pairs"
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def is_independent(cluster: NDArray[np.int64]) -> bool:
 def estimate_auroc(labels: ArrayLike, scores: ArrayLike, clusters: ArrayLike, how: Resampling) -> Estimate:
     """Returns the AUROC: with DeLong's interval where no two photos share a cluster, else with the bootstrap's.
 
+    One of 0 or 1 has neither: see `widen_perfect_auroc`.
+
     Args:
         labels: int [N], 1 anaemic and 0 not.
         scores: float [N], finite; the order alone matters.
@@ -76,9 +79,34 @@ def estimate_auroc(labels: ArrayLike, scores: ArrayLike, clusters: ArrayLike, ho
     """
     cluster = numbered(clusters, len(np.asarray(labels)))
     if is_independent(cluster):
-        return Estimate.of(delong_interval(labels, scores, level=how.level), DELONG)
-    found = auroc_interval(labels, scores, cluster, resamples=how.resamples, level=how.level, seed=how.seed)
-    return Estimate.of(found, BOOTSTRAP)
+        found = Estimate.of(delong_interval(labels, scores, level=how.level), DELONG)
+    else:
+        drawn = auroc_interval(labels, scores, cluster, resamples=how.resamples, level=how.level, seed=how.seed)
+        found = Estimate.of(drawn, BOOTSTRAP)
+    return widen_perfect_auroc(found, labels, cluster, level=how.level)
+
+
+def widen_perfect_auroc(found: Estimate, labels: ArrayLike, cluster: NDArray[np.int64], *, level: float) -> Estimate:
+    """Returns an AUROC of 0 or 1 with Wilson's interval over pairs, and any other as it is.
+
+    Of a perfect order every resample says the same, and DeLong's variance is zero, as though nothing could disturb
+    it. But the AUROC is the chance that a pair of an anaemic photo and another is in order, and of pairs that share
+    no cluster there are at least as many as the smaller class has clusters, or as half of all.
+
+    Args:
+        found: The AUROC as another method gives it.
+        labels: int [N], 1 anaemic and 0 not.
+        cluster: int [N].
+        level: Of the interval.
+    """
+    if found.value not in (0.0, 1.0):
+        return found
+    known = np.asarray(labels)
+    of_classes = (len(np.unique(cluster[known == label])) for label in (0, 1))
+    pairs = min(*of_classes, len(np.unique(cluster)) // 2)
+    if pairs < 2:  # noqa: PLR2004 (one pair cannot tell how far others would differ)
+        return found
+    return replace(all_or_none(share=int(found.value), clusters=pairs, level=level), method=WILSON_OVER_PAIRS)
 
 
 def estimate_share(counted: ArrayLike, clusters: ArrayLike, how: Resampling, *, lacking: str = "photos") -> Estimate:

@@ -15,6 +15,7 @@ from anemia_lightning.metrics.estimates import (
     Resampling,
     all_or_none,
     is_independent,
+    widen_perfect_auroc,
 )
 from anemia_lightning.metrics.intervals import percentile_interval, resample
 from anemia_lightning.metrics.proportions import likelihood_ratios, proportions
@@ -49,7 +50,8 @@ def estimate_scores(
 
     Where no two rows share a cluster, DeLong's interval (AUROC), Wilson's (proportions) and Simel's (likelihood
     ratios) come first, and the bootstrap beside them; else the bootstrap over clusters comes first. A proportion of
-    0 or 1 then has Wilson's interval over the clusters, since all its resamples are alike.
+    0 or 1 then has Wilson's interval over the clusters, since all its resamples are alike, and an AUROC of 0 or 1
+    always has that over pairs.
 
     Args:
         labels: int [N], 1 anaemic and 0 not.
@@ -72,7 +74,9 @@ def estimate_scores(
     for name, (part, whole) in _LIKELIHOOD_RATIOS.items():
         resampled[name] = _ratio_estimate(formulas[name], part(drawn), whole(drawn), faults, how.level)
     if is_independent(cluster):
+        formulas["auroc"] = widen_perfect_auroc(formulas["auroc"], labels, cluster, level=how.level)
         return {name: _beside(formulas.get(name), each) for name, each in resampled.items()}
+    resampled["auroc"] = widen_perfect_auroc(resampled["auroc"], labels, cluster, level=how.level)
     for name in PROPORTIONS:
         resampled[name] = _widened(resampled[name], _clusters_of(name, labels, called, cluster), how.level)
     return {name: ScoreEstimate(**vars(each), other=formulas.get(name)) for name, each in resampled.items()}

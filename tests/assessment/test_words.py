@@ -41,6 +41,14 @@ def test_shuffled_photos_of_patients_are_said_to_be_too(draw: Draw) -> None:
     assert study.assess()["summary"][0].startswith("The network is not shown to do better than chance: on 120 photos")
 
 
+def test_shuffled_patients_are_said_to_be_too(draw: Draw) -> None:
+    study = draw(1, photos=360, per_patient=3)
+    patients = study.predictions["patient"].unique()
+    labels = np.random.default_rng(0).permutation(np.arange(len(patients)) % 2)
+    study.predictions["label"] = study.predictions["patient"].map(dict(zip(patients, labels, strict=True)))
+    assert study.assess()["summary"][0].startswith("The network is not shown to do better than chance: on 120 patients")
+
+
 def test_a_network_that_works_says_so_with_its_interval(draw: Draw) -> None:
     found = draw(per_patient=2).assess()
     auroc = found["patients"]["scores"]["auroc"]
@@ -71,11 +79,27 @@ def test_a_score_too_good_to_be_true_is_warned_of_unless_the_photos_are_drawn(dr
     found, drawn = study.assess(), study.assess(is_drawn=True)
     assert found["photos"]["scores"]["auroc"]["low"] > 0.9
     assert [each for each in found["warnings"] if each.startswith("Too good to be true")]
+    assert found["summary"][0].endswith("; too good to be true, so look for a leak before you believe it.")
     assert not [each for each in drawn["warnings"] if each.startswith("Too good to be true")]
+    assert drawn["summary"][0].endswith("; chance has 0.5.")
     label = "The photographs are drawn: the scores show that the program works, and say nothing of real photographs."
     assert drawn["summary"][1] == label
     assert label in end_lines(drawn)
     assert label not in found["summary"]
+
+
+@pytest.mark.parametrize("per_patient", [1, 2])
+def test_a_perfect_score_is_too_good_and_not_certain(draw: Draw, per_patient: int) -> None:
+    study = draw(photos=160, per_patient=per_patient)
+    study.predictions["logit"] = 2.0 * study.predictions["label"] - 1
+    found = study.assess()
+    auroc = found["photos"]["scores"]["auroc"]
+    # All of as many pairs as the smaller class has patients, by Wilson's formula: m / (m + 1.96²).
+    assert (auroc["value"], auroc["high"], auroc["method"]) == (1.0, 1.0, "Wilson over pairs")
+    pairs = 80 // per_patient
+    assert auroc["low"] == pytest.approx(pairs / (pairs + 1.959964**2))
+    assert [each for each in found["warnings"] if each.startswith("Too good to be true")]
+    assert found["sample_size"]["half_width"] > 0
 
 
 def test_a_good_score_of_few_photos_is_not_too_good(draw: Draw) -> None:
