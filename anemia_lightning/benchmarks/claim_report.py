@@ -26,7 +26,7 @@ def claim_report(table: pd.DataFrame, arms: Sequence[str], *, wanted: int, max_e
     return {
         "contradictions": [{**check._asdict(), "words": cross_check_words(check)} for check in cross_checks()],
         "arms": {arm: _arm(table, arm, wanted=wanted, max_epochs=max_epochs) for arm in arms},
-        "claims": [weigh_claim(table, claim) for claim in CLAIMS],
+        "claims": [weigh_claim(table, claim, max_epochs=max_epochs) for claim in CLAIMS],
     }
 
 

@@ -17,10 +17,12 @@ MOST_REACH = 5.0
 RULES = (
     "A claimed level is refuted where the 95 % interval leaves it out, and confirmed where the interval holds it and "
     f"reaches no farther than {MOST_REACH:g} to either side. A claimed effect is refuted where the whole interval "
-    "falls short of it, and confirmed where the interval leaves no effect out and does not fall short. All else is "
-    "not testable with these runs."
+    "falls short of it, and confirmed where the interval does not, and leaves out all that is less than half of it. "
+    "All else is not testable with these runs, and neither is a number of epochs where the limit of epochs ended a run."
 )
 
+_EPOCHS = ("epochs", "best_after")
+"""Quantities that say little where the limit of epochs has ended a run."""
 _LEAST_FOLDS = 2
 _PERCENT = 100.0
 _NEAR = 0.05
@@ -96,7 +98,9 @@ def judge(claim: Claim, found: Estimate) -> tuple[str, str]:
         return REFUTED, f"no more than {found.high:.3g} {claim.unit} is within the interval"
     if found.low <= claim.no_effect:
         return NOT_TESTABLE, "the interval holds both the claim and no effect"
-    beyond = "more than claimed" if found.low > claim.claimed else "the interval holds the claim, not no effect"
+    if found.low <= (claim.no_effect + claim.claimed) / 2:
+        return NOT_TESTABLE, "there is an effect, but the interval holds both the claim and less than half of it"
+    beyond = "more than claimed" if found.low > claim.claimed else "the interval holds the claim, not half of it"
     return CONFIRMED, beyond
 
 
@@ -108,13 +112,19 @@ def _judge_level(claimed: float, value: float, low: float, high: float) -> tuple
     return CONFIRMED, f"the interval holds {claimed:g}"
 
 
-def weigh_claim(runs: pd.DataFrame, claim: Claim) -> dict[str, Any]:
+def weigh_claim(runs: pd.DataFrame, claim: Claim, *, max_epochs: int) -> dict[str, Any]:
     """Returns a claim with what was found and the verdict, in plain values.
 
     ``running`` is the same from the values that the seed's own loop prints; None where that would be no other.
+
+    Args:
+        runs: As of `estimate`.
+        claim: What is claimed.
+        max_epochs: Where a run ends that nothing else has stopped.
     """
     found = estimate(runs, claim)
-    verdict, because = judge(claim, found)
+    cut_off = _cut_off(runs, claim, max_epochs)
+    verdict, because = (NOT_TESTABLE, cut_off) if cut_off else judge(claim, found)
     running = RUNNING.get(claim.quantity)
     return {
         "name": claim.name,
@@ -155,6 +165,15 @@ def judge_reuse(parameters: Mapping[str, int]) -> dict[str, Any]:
         "verdict": CONFIRMED if agreeing else REFUTED,
         "because": f"counted: {counted}",
     }
+
+
+def _cut_off(runs: pd.DataFrame, claim: Claim, max_epochs: int) -> str:
+    """Returns how many of the runs behind a number of epochs would have gone on; "" where none would."""
+    if claim.quantity not in _EPOCHS:
+        return ""
+    asked = runs[runs["arm"].isin([claim.arm, claim.against])]
+    ended = int((asked["epochs"] >= max_epochs).sum())
+    return f"trainer.max_epochs={max_epochs} ended {ended} of these {len(asked)} runs" if ended else ""
 
 
 def _paired(runs: pd.DataFrame, arm: str, other: str, column: str) -> tuple[int, pd.DataFrame]:

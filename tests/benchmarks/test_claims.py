@@ -116,15 +116,15 @@ def test_a_reduction_is_one_less_the_ratio_of_means() -> None:
     assert found.high is not None
     assert found.low < found.value < found.high
     assert judge(claim, found)[0] == CONFIRMED
-    smaller = weigh_claim(table(full={"gap": 50.0}, head_only={"gap": 60.0}), claim)
+    smaller = weigh_claim(table(full={"gap": 50.0}, head_only={"gap": 60.0}), claim, max_epochs=99)
     assert (smaller["verdict"], smaller["runs"]) == (REFUTED, 10)
 
 
 def test_a_comparison_without_a_gap_makes_a_smaller_gap_untestable() -> None:
     claim = BY_NAME["smaller generalisation gap"]
-    found = weigh_claim(table(full={"gap": 5.0}, head_only={"gap": -3.0}), claim)
+    found = weigh_claim(table(full={"gap": 5.0}, head_only={"gap": -3.0}), claim, max_epochs=99)
     assert (found["verdict"], found["because"]) == (NOT_TESTABLE, "the gap of head_only is not above 0")
-    vague = weigh_claim(table(full={"gap": 5.0}, head_only={"gap": 0.3}), claim)
+    vague = weigh_claim(table(full={"gap": 5.0}, head_only={"gap": 0.3}), claim, max_epochs=99)
     assert vague["verdict"] == NOT_TESTABLE
 
 
@@ -136,11 +136,13 @@ def test_a_comparison_without_a_gap_makes_a_smaller_gap_untestable() -> None:
         ("validation accuracy", 85.0, 70.0, 100.0, NOT_TESTABLE),
         ("higher validation accuracy", 14.0, 13.0, 15.0, CONFIRMED),
         ("higher validation accuracy", 12.0, 8.0, 16.0, CONFIRMED),
+        ("higher validation accuracy", 12.0, 5.0, 19.0, NOT_TESTABLE),
         ("higher validation accuracy", 2.0, 1.0, 3.0, REFUTED),
         ("higher validation accuracy", -9.0, -12.0, -6.0, REFUTED),
         ("higher validation accuracy", 6.0, -2.0, 14.0, NOT_TESTABLE),
         ("longer training than at a fixed rate", 2.0, 0.9, 3.4, NOT_TESTABLE),
-        ("longer training than at a fixed rate", 2.0, 1.1, 3.4, CONFIRMED),
+        ("longer training than at a fixed rate", 2.0, 1.1, 3.4, NOT_TESTABLE),
+        ("longer training than at a fixed rate", 3.0, 2.2, 3.8, CONFIRMED),
         ("longer training than at a fixed rate", 1.0, 0.8, 1.2, REFUTED),
     ],
 )
@@ -148,8 +150,21 @@ def test_verdicts_follow_the_rules(name: str, value: float, low: float, high: fl
     assert judge(BY_NAME[name], Estimate(value, low, high, 15, 5))[0] == verdict
 
 
+@pytest.mark.parametrize("name", ["epochs of the comparison", "fewer epochs", "faster convergence"])
+def test_runs_that_the_limit_has_ended_tell_nothing_of_epochs(name: str) -> None:
+    runs = table(full={"epochs": 20.0, "best_after": 15.0}, head_only={"epochs": 30.0, "best_after": 25.0})
+    assert weigh_claim(runs, BY_NAME[name], max_epochs=40)["verdict"] != NOT_TESTABLE
+    runs.loc[runs["arm"] == "head_only", "epochs"] = 40
+    found = weigh_claim(runs, BY_NAME[name], max_epochs=40)
+    ended = 10 if name == "epochs of the comparison" else 20
+    assert found["verdict"] == NOT_TESTABLE
+    assert found["because"] == f"trainer.max_epochs=40 ended 10 of these {ended} runs"
+    accuracy = table(full={"val_acc": 95.4})
+    assert weigh_claim(accuracy, BY_NAME["validation accuracy"], max_epochs=40)["verdict"] == CONFIRMED
+
+
 def test_one_fold_tests_nothing_and_no_run_shows_nothing() -> None:
-    alone = weigh_claim(table(folds=1, full={"val_acc": 95.4}), BY_NAME["validation accuracy"])
+    alone = weigh_claim(table(folds=1, full={"val_acc": 95.4}), BY_NAME["validation accuracy"], max_epochs=99)
     assert alone["verdict"] == NOT_TESTABLE
     assert alone["because"] == "an interval takes finished runs in two folds; there are 2 in 1"
     report = claim_report(table(full={}), ["full", "random_weights"], wanted=15, max_epochs=40)
