@@ -116,7 +116,7 @@ def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
         prediction_table(rows, logits, decision),
         test=rows.merge(facts, on="photo", validate="one_to_one"),
         train=None,
-        facts={"weights": {"source": "checkpoint", "file": Path(cfg.ckpt).name}, "precision": precision},
+        facts={"weights": {"source": "evaluated", "file": Path(cfg.ckpt).name}, "precision": precision},
         settings=wiring.plain(cfg),
         warnings=[*cautions, *notes],
         run=Path(cfg.ckpt).resolve().parent.parent,

@@ -17,6 +17,7 @@ from anemia_lightning.looking.look import LookPicture, Looks
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.report.flow import participant_flow
 from anemia_lightning.report.model_card import scope_says
+from anemia_lightning.report.run_facts import shared_facts
 from anemia_lightning.report.run_page import RunReport
 from anemia_lightning.report.sections import Album, Picture, PictureGroup
 from anemia_lightning.report.table1 import describe_people
@@ -138,7 +139,8 @@ def crossval_report(
     used = manifest.assign(split=tested, reason=np.where(tested == "excluded", "no fold tests it", ""))
     everyone = pd.concat([used, prepared.excluded.assign(split="excluded")], ignore_index=True)
     names = [fold.name for fold in first]
-    facts = read_run_card(folder.path / "folds" / folds[0].name / "run.json")
+    cards = [read_run_card(folder.path / "folds" / fold.name / "run.json") for fold in folds]
+    facts = shared_facts(cards, photos=int((tested != "excluded").sum()), excluded=len(prepared.excluded))
     return RunReport(
         title=f"Cross-validation {folder.path.name}",
         facts=facts,

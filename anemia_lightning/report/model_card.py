@@ -11,6 +11,7 @@ from anemia_lightning.report.estimates import estimate_text, score_words
 from anemia_lightning.report.markdown import literal, table_lines, write_markdown
 from anemia_lightning.report.page import NOTICE
 from anemia_lightning.report.provenance import data_sources, loud_labels, weights_says
+from anemia_lightning.report.run_facts import TOGETHER
 from anemia_lightning.report.run_page import AID, RunReport
 
 _HUMAN = "needs a human"
@@ -83,6 +84,8 @@ def _chapter(title: str, says: Iterable[str]) -> Iterator[str]:
 
 
 def _data(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    if facts.get("weights", {}).get("source") == "evaluated":
+        yield "What trained the model stands in its own card; here are those that judge it."
     for name, source in data_sources(settings).items():
         yield f"{name}: {source.people}."
         yield f"Licence of {name}: {source.licence}."
@@ -102,8 +105,10 @@ def _model(settings: Mapping[str, Any], *, folds: int) -> Iterator[str]:
         f"{data.get('image_size', '?')} pixels a side. Nothing else of the person enters: neither age nor sex nor site."
     )
     yield "It gives a logit, from it the probability of anaemia, and a decision at the threshold below."
-    many = "FOLDER (averages the logits of its folds)" if folds else "checkpoints/best.ckpt"
-    yield f"To use it: python -m anemia_lightning.predict ckpt={many} source=PHOTOS. It reads them as in training."
+    where = "FOLDER" if folds else "checkpoints/best.ckpt"
+    yield f"To use it: python -m anemia_lightning.predict ckpt={where} source=PHOTOS. It reads them as in training."
+    if folds:
+        yield f"These are {folds} models. {TOGETHER}"
 
 
 def _limits(assessment: Mapping[str, Any]) -> Iterator[str]:
@@ -124,7 +129,8 @@ def _version(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"Program: {', '.join(known) or 'not known'}."
     yield f"Run: begun {sessions[0].get('started', 'at an unknown time')}."
     data = facts.get("data", {})
-    yield f"Data, SHA-256: {data.get('sha256', 'unknown')}; split: {data.get('splits_sha256', 'unknown')}."
+    split = f"; split: {data['splits_sha256']}" if "splits_sha256" in data else ""
+    yield f"Data, SHA-256: {data.get('sha256', 'unknown')}{split}."
     yield f"Contact: {_HUMAN}."
 
 
@@ -138,9 +144,7 @@ def _age_says(photos: pd.DataFrame) -> str:
 def _pregnancy_says(photos: pd.DataFrame) -> str:
     known = set(photos["pregnancy"]) - {""} if "pregnancy" in photos else set()
     if known - {"no"}:
-        return (
-            "Pregnant women are among those who trained it; how it does among them is a group of its own in the report."
-        )
+        return "Pregnant women are among those who trained it; other cut-offs hold for them."
     return "Pregnant women: none is known to be among those who trained it, and other cut-offs hold for them."
 
 

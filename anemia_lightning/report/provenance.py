@@ -55,7 +55,9 @@ def loud_labels(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> list[L
         labels.append(Label("Drawn photographs", "The scores show that the program works; they say nothing of people."))
     weights, init_from = facts.get("weights", {}), settings.get("init_from")
     file = weights.get("file")
-    if init_from or weights.get("source") == "checkpoint":
+    if weights.get("source") == "evaluated":
+        labels.append(Label("A model of another run", weights_says(weights)[0]))
+    elif init_from or weights.get("source") == "checkpoint":
         says = f"The network started from the checkpoint {init_from or file} of another run."
         labels.append(Label("Weights of another run", f"{says} {_OTHER_WEIGHTS}"))
     elif weights.get("source") == "random":
@@ -83,6 +85,8 @@ def weights_says(weights: Mapping[str, Any]) -> list[str]:
                 f"The file {weights.get('file')}.{digest} What it was trained on, and on what terms it may be used, is "
                 "not known to the program: whoever passes the model on must state it.",
             ]
+        case "evaluated":
+            return [f"The model is the checkpoint {weights.get('file')}; its own card says what it was made of."]
         case "checkpoint":
             return [f"The checkpoint {weights.get('file')} of another run; its model card says where they came from."]
     return ["Not known."]

@@ -1,7 +1,8 @@
 """How a run was made and what lies in its folder, from the plain values of run.json and the settings."""
 
 import json
-from collections.abc import Iterator, Mapping
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from anemia_lightning.report.provenance import data_sources, weights_says
@@ -13,6 +14,13 @@ _GRAINS = {
     "turned": "mirrored, turned or re-encoded copies too",
     "recut": "other cut-outs of the same photograph too",
 }
+
+TOGETHER = (
+    "predict averages their scaled logits, and decides at the mean of their thresholds; the scores here are those of "
+    "single models, each on photos that it never saw. Prediction sets of all together may leave out a label up to "
+    "twice as often as those of one."
+)
+"""How the models of a cross-validation predict new photographs (`metrics.joint_decision`)."""
 
 FILES = {
     "assessment.json": "every number of this page, with more digits",
@@ -34,6 +42,31 @@ FILES = {
     "plots": "the figures as pictures",
 }
 """What a run's folder can hold, in the order in which readers look for it."""
+
+
+def shared_facts(cards: Sequence[Mapping[str, Any]], *, photos: int, excluded: int) -> dict[str, Any]:
+    """Returns what the models of a cross-validation have in common, in the form of one run.json.
+
+    What differs between them is left out, but for what can be told of all: their epochs, sessions and warnings.
+
+    Args:
+        cards: What the run.json of each fold holds, at least one.
+        photos: How many the folds test.
+        excluded: How many no fold uses.
+    """
+    epochs = [card["epochs"] for card in cards]
+    return {
+        **_shared(cards),
+        "data": {**_shared([card["data"] for card in cards]), "photos": {"in the folds": photos}, "excluded": excluded},
+        "epochs": f"{statistics.median(epochs):g} in the median of {len(cards)} models, {min(epochs)} to {max(epochs)}",
+        "sessions": [session for card in cards for session in card["sessions"]],
+        "warnings": list(dict.fromkeys(warning for card in cards for warning in card["warnings"])),
+    }
+
+
+def _shared(cards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    first, *others = cards
+    return {key: value for key, value in first.items() if all(card.get(key) == value for card in others)}
 
 
 def how_it_was_made(facts: Mapping[str, Any], settings: Mapping[str, Any], *, folds: int = 0) -> Section:
@@ -82,7 +115,7 @@ def _says(facts: Mapping[str, Any], folds: int) -> Iterator[str]:
         copies = f", nor do copies of one photograph ({_GRAINS[grain]})" if grain in _GRAINS else ""
         yield f"The data were split first and varied afterwards. No patient stands on two sides of a split{copies}."
     if folds:
-        yield f"There are {folds} models, one per fold; predict averages their logits."
+        yield f"There are {folds} models, one per fold. {TOGETHER}"
     elif facts.get("best_epoch") is not None:
         yield f"One model, no ensemble: that of epoch {facts['best_epoch']}, which did best on the validation photos."
 
@@ -115,17 +148,28 @@ def _data_rows(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterato
     yield "distinct photographs", data.get("photo_groups", {}).get("distinct")
     yield "hash of the data", data.get("sha256")
     yield "rule of the labels", _joined({"": labels.get("rule"), "of": labels.get("source")})
-    split = settings.get("split", {})
-    drawn = _joined({**split.get("fractions", {}), "seed": split.get("seed")})
-    yield (
-        "split",
-        f"from the file {split['file']}" if split.get("file") else f"drawn by patient and photograph: {drawn}",
-    )
+    yield "split", _split_says(settings)
     image = settings.get("data", {})
     yield (
         "image",
         _joined({"pixels": image.get("image_size"), "region": image.get("region"), "resize": image.get("resize")}),
     )
+
+
+def _split_says(settings: Mapping[str, Any]) -> str:
+    """Returns how the photos were split; "" where they were not, as in the evaluation of a finished model."""
+    split = settings.get("split")
+    if not split:
+        return ""
+    if split.get("file"):
+        return f"from the file {split['file']}"
+    if settings.get("leave_out"):
+        return f"one fold for each {settings['leave_out']}, patients and copies of a photograph together"
+    if "folds" in settings:
+        draws = "one draw" if settings["repeats"] == 1 else f"{settings['repeats']} draws"
+        return f"{draws} of {settings['folds']} folds, by patient and photograph, seed {split['seed']}"
+    drawn = _joined({**split.get("fractions", {}), "seed": split.get("seed")})
+    return f"drawn by patient and photograph: {drawn}"
 
 
 def _joined(values: Mapping[str, Any]) -> str:

@@ -265,6 +265,7 @@ def test_an_evaluation_and_a_cross_validation_have_pages_too(tmp_path: Path, rep
         ({"weights": {"source": "random", "name": None, "file": None}}, {}, "Random weights"),
         ({"weights": {"source": "file", "name": None, "file": "w.pth"}}, {}, "Weights of a file"),
         ({}, {"init_from": "old.ckpt"}, "Weights of another run"),
+        ({"weights": {"source": "evaluated", "file": "best.ckpt"}}, {}, "A model of another run"),
     ],
 )
 def test_numbers_that_say_little_are_labelled_before_all_else(

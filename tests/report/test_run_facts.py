@@ -1,0 +1,57 @@
+"""How a run was made: of what, split how, and of a cross-validation only what holds for all of its models."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from anemia_lightning.report.run_facts import how_it_was_made, shared_facts
+
+Make = Callable[..., dict[str, Any]]
+
+
+def rows_of(facts: Mapping[str, Any], settings: Mapping[str, Any], folds: int = 0) -> dict[str, str]:
+    (table,) = how_it_was_made(facts, settings, folds=folds).tables
+    return {str(row[0]): str(row[1]) for row in table.rows}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, "drawn by patient and photograph: train 0.7, val 0.15, test 0.15, seed 0"),
+        ({"split": {"file": "mine.csv"}}, "from the file mine.csv"),
+        ({"folds": 5, "repeats": 1, "leave_out": None}, "one draw of 5 folds, by patient and photograph, seed 0"),
+        ({"folds": 5, "repeats": 3, "leave_out": None}, "3 draws of 5 folds, by patient and photograph, seed 0"),
+        (
+            {"folds": 5, "repeats": 1, "leave_out": "site"},
+            "one fold for each site, patients and copies of a photograph together",
+        ),
+    ],
+)
+def test_the_split_is_told_as_it_was_made(changes: dict[str, Any], says: str, facts: Make, settings: Make) -> None:
+    assert rows_of(facts(), settings(**changes))["split"] == says
+
+
+def test_what_was_not_split_has_no_split(facts: Make, settings: Make) -> None:
+    without = settings()
+    del without["split"]
+    assert "split" not in rows_of(facts(), without)
+
+
+def test_of_folds_only_what_they_share_is_told(facts: Make, settings: Make) -> None:
+    cards = []
+    for epochs in (9, 17, 12):
+        card = facts(epochs=epochs, stop_reason=f"nothing fell after {epochs}", warnings=["All.", f"{epochs}."])
+        card["data"]["photos"] = {"train": 90 + epochs, "val": 10, "test": 36 - epochs}
+        card["data"]["splits_sha256"] = f"{epochs:064}"
+        cards.append(card)
+    shared = shared_facts(cards, photos=136, excluded=4)
+    assert shared["warnings"] == ["All.", "9.", "17.", "12."]
+    assert "splits_sha256" not in shared["data"]
+    rows = rows_of(shared, settings(folds=3, repeats=1, leave_out=None), folds=3)
+    assert rows["epochs"] == "12 in the median of 3 models, 9 to 17"
+    assert rows["photos"] == "in the folds 136, left out 4"
+    assert rows["distinct photographs"] == "150"
+    assert rows["time in epochs"] == "3.0 min"
+    assert rows["weights at the start"].startswith("torchvision's IMAGENET1K_V1")
+    assert "ended because" not in rows
