@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pandas as pd
 
-from anemia_lightning.contracts import UNKNOWN_LABEL
+from anemia_lightning.contracts import MANIFEST_COLUMNS, UNKNOWN_LABEL
 from anemia_lightning.data.listing import data_folder, is_file
 from anemia_lightning.data.manifest import build_manifest, photo_id
 from anemia_lightning.data.sheet import has_column, read_sheet, require_columns
@@ -13,7 +13,7 @@ from anemia_lightning.errors import ConfigError, Fault, SourceError
 
 _ROLES = (
     *("photo", "label", "patient", "photo_group", "site", "sex", "age_months", "hemoglobin_g_dl"),
-    *("pregnancy", "altitude_m", "cigarettes_per_day", "severity", "mask", "split"),
+    *("pregnancy", "altitude_m", "cigarettes_per_day", "severity", "device", "mask", "split"),
 )
 
 Value = str | int | float | bool
@@ -26,6 +26,7 @@ def read_table(
     positive_label: Value | Sequence[Value] = "1",
     negative_label: Value | Sequence[Value] = "0",
     columns: Mapping[str, str | None] | None = None,
+    keep_columns: Sequence[str] = (),
     source: str = "table",
 ) -> pd.DataFrame:
     """Reads photographs that a table lists.
@@ -41,8 +42,9 @@ def read_table(
         positive_label: What the label column says of anaemic photos; may be several.
         negative_label: What it says of the others.
         columns: The table's names for photo, label, patient, photo_group, site, sex, age_months,
-            hemoglobin_g_dl, pregnancy, altitude_m, cigarettes_per_day, severity, mask and split, where they differ
-            from these. A column with a name of its own must be there; None leaves it out.
+            hemoglobin_g_dl, pregnancy, altitude_m, cigarettes_per_day, severity, device, mask and split, where they
+            differ from these. A column with a name of its own must be there; None leaves it out.
+        keep_columns: Further columns of the table, which stay as they are: the groups of any can be judged apart.
         source: First part of the photo ids.
 
     Returns:
@@ -56,7 +58,7 @@ def read_table(
     change = "Set data.root to the folder that the table's paths start from."
     folder = data_folder(root, sought="the folder of the table's photographs", change=change)
     file = folder / Path(table).expanduser()
-    rows = _read_columns(file, _names_by_role(columns or {}))
+    rows = _read_columns(file, _names_by_role(columns or {}) | _kept(keep_columns))
     faults: list[Fault] = []
     rows["path"] = _locate(folder, rows["photo"], "photographs", faults)
     if "mask" in rows:
@@ -84,10 +86,20 @@ def _names_by_role(columns: Mapping[str, str | None]) -> dict[str, str]:
     return names
 
 
+def _kept(columns: Sequence[str]) -> dict[str, str]:
+    """Returns the further columns under their own names, which are no names of ours."""
+    if taken := [name for name in columns if name in (*_ROLES, *MANIFEST_COLUMNS)]:
+        raise ConfigError([f"data.keep_columns has {', '.join(taken)}, which data.columns reads."])
+    return {name: name for name in columns}
+
+
 def _read_columns(file: Path, names: dict[str, str]) -> pd.DataFrame:
-    """Returns the columns that are there, by their roles; those with a name of their own must be there."""
+    """Returns the columns that are there, by their roles; those that the settings name must be there."""
     sheet = read_sheet(file)
-    needed = {role: name for role, name in names.items() if role == "photo" or name != role or has_column(sheet, name)}
+    optional = set(_ROLES) - {"photo"}
+    needed = {
+        role: name for role, name in names.items() if role not in optional or name != role or has_column(sheet, name)
+    }
     if not {"label", "hemoglobin_g_dl"} & set(needed):
         change = "Name one that is there with data.columns.label or data.columns.hemoglobin_g_dl."
         raise SourceError(f"the column 'label' or 'hemoglobin_g_dl' in {file}", "neither", change)

@@ -63,6 +63,21 @@ def test_all_columns_under_their_default_names(tmp_path: Path) -> None:
     assert manifest["age_months"].isna().tolist() == manifest["hemoglobin_g_dl"].isna().tolist() == [False, True]
 
 
+def test_further_columns_are_kept_as_they_are(tmp_path: Path) -> None:
+    draw(tmp_path, "photo,label,device,Ward,other\na.png,1,Phone 5,North,x\nb.png,0,,South ,y\n")
+    manifest = read(tmp_path, keep_columns=["Ward"])
+    assert manifest["Ward"].tolist() == ["North", "South"]
+    assert manifest["device"].tolist() == ["Phone 5", ""]
+    assert "other" not in manifest
+
+
+def test_further_columns_must_be_there_and_have_names_of_their_own(tmp_path: Path) -> None:
+    draw(tmp_path, "photo,label\na.png,1\n")
+    assert "'Ward'" in refusal(tmp_path, keep_columns=["Ward"])
+    message = refusal(tmp_path, keep_columns=["label", "path"])
+    assert message == "data.keep_columns has label, path, which data.columns reads."
+
+
 def test_photo_and_label_are_enough(tmp_path: Path) -> None:
     manifest = read(draw(tmp_path, "Photo,LABEL\na.png,1\nb.png,0\n"))
     assert manifest["patient"].tolist() == ["table/a.png", "table/b.png"]
@@ -142,7 +157,7 @@ def test_columns_that_no_one_knows_are_refused(tmp_path: Path) -> None:
     draw(tmp_path, "photo,label\na.png,1\nb.png,0\n")
     assert refusal(tmp_path, columns={"patients": "who"}) == (
         "data.columns has patients; it takes photo, label, patient, photo_group, site, sex, age_months, "
-        "hemoglobin_g_dl, pregnancy, altitude_m, cigarettes_per_day, severity, mask, split."
+        "hemoglobin_g_dl, pregnancy, altitude_m, cigarettes_per_day, severity, device, mask, split."
     )
     assert refusal(tmp_path, columns={"photo": None}) == "data.columns.photo is null, but needed."
 
