@@ -11,12 +11,13 @@ from anemia_lightning.comparing.records import RunRecord
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.errors import PhotosDifferError
 from anemia_lightning.metrics.differences import ScoreDifference, compare_predictions, holm, verdict
-from anemia_lightning.metrics.intervals import Interval, score_intervals
+from anemia_lightning.metrics.estimates import Resampling
+from anemia_lightning.metrics.intervals import Interval, numbered
+from anemia_lightning.metrics.score_estimates import estimate_scores
 from anemia_lightning.metrics.scores import logit_of
 
 Progress = Callable[[], None]
 
-_EVEN = 0.5
 _CHANCE = 0.05
 _READINGS = {
     "logit": ("auroc", "average_precision"),
@@ -28,14 +29,16 @@ each fold of a cross-validation decides at a threshold of its own, so no one col
 
 
 def scores_with_intervals(table: pd.DataFrame, *, resamples: int, level: float) -> dict[str, Any]:
-    """Returns `SCORES` of a prediction table with intervals over clusters of photos, in plain values."""
-    clusters = independent_groups(table)
-    found: dict[str, Interval] = {}
-    for reading, names in _READINGS.items():
-        logits = _as_logits(table, reading)["logit"]
-        intervals = score_intervals(table["label"], logits, clusters, threshold=_EVEN, resamples=resamples, level=level)
-        found |= {name: intervals[name] for name in names}
-    return {name: _plain(found[name]) for name in SCORES}
+    """Returns `SCORES` of a prediction table with the intervals that its own report has, in plain values."""
+    found = estimate_scores(
+        table["label"].to_numpy(dtype=np.int64),
+        table["logit"].to_numpy(dtype=np.float64),
+        numbered(independent_groups(table), len(table)),
+        called=table["prediction"].to_numpy() == 1,
+        scaled=logit_of(table["probability"].to_numpy(dtype=np.float64)),
+        how=Resampling(resamples=resamples, level=level),
+    )
+    return {name: _plain(found[name].interval) for name in SCORES}
 
 
 def differences_from(

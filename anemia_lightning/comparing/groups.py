@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -87,9 +88,11 @@ def point_scores(table: pd.DataFrame) -> dict[str, float | None]:
 def compare_groups(groups: Sequence[RunGroup], reference: RunGroup, *, level: float) -> list[dict[str, Any]]:
     """Compares the AUROC of each group with that of the reference group, run by run of the same seeds and fold.
 
+    Of a cross-validation each fold counts once, with the mean of its seeds: they judge the same photos.
+
     Returns:
-        Plain values for each other group: over how many pairs, mean difference, interval and p of the paired t-test,
-        p after Holm, and a note where there is nothing to say.
+        Plain values for each other group: over how many folds or pairs, mean difference, interval and p of the paired
+        t-test, p after Holm, and a note where there is nothing to say.
     """
     rows = []
     for group in groups:
@@ -101,19 +104,21 @@ def compare_groups(groups: Sequence[RunGroup], reference: RunGroup, *, level: fl
     return [{**row, "p_holm": p} for row, p in zip(rows, adjusted, strict=True)]
 
 
-def _gaps(group: RunGroup, reference: RunGroup) -> tuple[list[float | None], str]:
-    """Returns the differences of AUROC of runs with the same seeds and fold on the same photos."""
+def _gaps(group: RunGroup, reference: RunGroup) -> tuple[list[float], str]:
+    """Returns the differences of AUROC of runs with the same seeds and fold on the same photos, one for each fold."""
     partners = {_key(record): record for record in reference.runs.values()}
     pairs = [(record, partners[_key(record)]) for record in group.runs.values() if _key(record) in partners]
     alike = [(one, other) for one, other in pairs if _labels(one).equals(_labels(other))]
-    gaps = []
-    for one, other in alike:
+    gaps: dict[object, list[float]] = {}
+    for number, (one, other) in enumerate(alike):
         areas = point_scores(one.predictions)["auroc"], point_scores(other.predictions)["auroc"]
-        gaps.append(None if areas[0] is None or areas[1] is None else areas[0] - areas[1])
+        if areas[0] is not None and areas[1] is not None:
+            gaps.setdefault(one.repetition.get("fold", number), []).append(areas[0] - areas[1])
+    means = [fmean(each) for each in gaps.values()]
     if not pairs:
-        return gaps, "no two runs share seeds and fold"
+        return means, "no two runs share seeds and fold"
     others = len(pairs) - len(alike)
-    return gaps, f"{others} pairs left out: they judge other photos" if others else ""
+    return means, f"{others} pairs left out: they judge other photos" if others else ""
 
 
 def _key(record: RunRecord) -> tuple[tuple[str, str], ...]:

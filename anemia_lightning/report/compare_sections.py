@@ -180,11 +180,14 @@ def _recipes(comparison: Mapping[str, Any]) -> Iterator[Section]:
         ]
         table = Table(
             f"AUROC, less that of {found[0]['reference']}",
-            ["recipe", "mean difference [t interval], SD, pairs", "p", "p (Holm)"],
+            ["recipe", "mean difference [t interval], SD, folds or pairs", "p", "p (Holm)"],
             rows,
         )
         notes = [f"{row['group']}: {row['note']}." for row in found if row["note"]]
-        says = "Runs of the same seeds and fold are compared pairwise (paired t-test over runs)."
+        says = (
+            "Runs of the same seeds and fold are compared pairwise (paired t-test; a fold counts once, with the mean "
+            "of its seeds). They share photos, so p is rather too small."
+        )
         yield Section("Recipes against one another", [says, *notes], [table])
 
 
