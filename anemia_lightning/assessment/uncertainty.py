@@ -65,6 +65,7 @@ def _conformal(
     }
     return {
         "alpha": fitted[0].alpha,
+        "answers": len(decided),
         "note": " ".join(dict.fromkeys(each.note for each in fitted if each.note)),
         "coverage": plain(coverage),
         "sets": plain(counts.sets),

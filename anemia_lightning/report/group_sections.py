@@ -53,6 +53,8 @@ def uncertainty(assessment: Mapping[str, Any]) -> Section | None:
         "like those that they were fitted on. Where a set does not name one label, the model abstains: "
         f"{percent_estimate(sets['abstained'])} of the photos.",
     )
+    if sets["answers"] > risk["photos"]:
+        says.append(f"Each photo counts as often as a model answers it: {sets['answers']} answers in all.")
     says += [sets["note"]] if sets["note"] else []
     return Section("Uncertainty", says, [_set_table(sets), _coverage_table(sets)])
 
@@ -139,7 +141,7 @@ def _set_table(sets: Mapping[str, Any]) -> Table:
         [words, str(sets["sets"][name]), percent(sets["sets"][name] / total if total else None)]
         for name, words in _SETS.items()
     ]
-    return Table("What the prediction sets say", ["the set", "photos", "share"], rows)
+    return Table("What the prediction sets say", ["the set", "answers", "share"], rows)
 
 
 def _coverage_table(sets: Mapping[str, Any]) -> Table:
@@ -147,9 +149,9 @@ def _coverage_table(sets: Mapping[str, Any]) -> Table:
     rows = [
         ["sets of anaemic photos that hold the label", estimate_text(sets["coverage"]["anaemic"])],
         ["sets of other photos that hold the label", estimate_text(sets["coverage"]["not_anaemic"])],
-        [f"accuracy on the {answered['n']} answered", estimate_text(answered["acc"])],
-        ["sensitivity on them", estimate_text(answered["sensitivity"])],
-        ["specificity on them", estimate_text(answered["specificity"])],
+        [f"accuracy of the {answered['n']} that name one label", estimate_text(answered["acc"])],
+        ["sensitivity of them", estimate_text(answered["sensitivity"])],
+        ["specificity of them", estimate_text(answered["specificity"])],
     ]
     return Table("Coverage, and scores of what is answered", ["measure", "share [interval]"], rows)
 

@@ -138,7 +138,7 @@ def example_assessment(**changes: Any) -> Values:
                 "difference": estimate(0.03),
                 "p": 0.31,
                 "p_holm": 0.31,
-                "delong": {},
+                "delong": {"p": 0.02},
                 "sentence": "",
             },
             {
@@ -148,7 +148,7 @@ def example_assessment(**changes: Any) -> Values:
                 "difference": estimate(0.31),
                 "p": 0.0002,
                 "p_holm": None,
-                "delong": {},
+                "delong": {"p": 0.02},
                 "sentence": "",
             },
         ],
@@ -156,6 +156,7 @@ def example_assessment(**changes: Any) -> Values:
         "uncertainty": {
             "conformal": {
                 "alpha": 0.1,
+                "answers": 40,
                 "note": "",
                 "coverage": {"anaemic": estimate(0.91), "not_anaemic": estimate(0.92)},
                 "sets": {"neither": 0, "not anaemic": 14, "anaemic": 12, "either": 14},

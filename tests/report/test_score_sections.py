@@ -69,9 +69,9 @@ def test_baselines_stand_with_what_they_see_and_the_difference(assessment: Examp
     section = known(score_sections.against_baselines(assessment()))
     assert section.says[0] == "It is not shown to beat colour."
     (table,) = section.tables
-    colour = ["colour alone", "0.780 [0.730, 0.830]", "0.030 [-0.020, 0.080]", "0.310", "0.310"]
+    colour = ["colour alone", "0.780 [0.730, 0.830]", "0.030 [-0.020, 0.080]", "0.310", "0.310", "0.020"]
     assert row(table, "colour statistics, linear") == colour
-    assert row(table, "prevalence") == ["chance", "0.500", "0.310 [0.260, 0.360]", "< 0.001", "-"]
+    assert row(table, "prevalence") == ["chance", "0.500", "0.310 [0.260, 0.360]", "< 0.001", "-", "0.020"]
     assert score_sections.against_baselines(assessment(baselines=[])) is None
 
 
