@@ -156,7 +156,7 @@ def look(
         logits = _change_logits(eyes, drawn, pool, progress)
     background, robustness = change_values(drawn, logits, decision)
     values: dict[str, Any] = {
-        "photos": photo_values(sample, len(table)),
+        "photos": photo_values(sample, len(table), shown=show_photos),
         "saliency": saliency_values(drawn, errors),
         "background": background,
         "robustness": robustness,

@@ -62,13 +62,13 @@ class Looked(NamedTuple):
         )
 
 
-def photo_values(sample: LookSample, photos: int) -> dict[str, int]:
-    """Returns how many photos were looked at, of how many."""
+def photo_values(sample: LookSample, photos: int, *, shown: bool) -> dict[str, int]:
+    """Returns how many photos were looked at, of how many, and how many of the errors are shown."""
     return {
         "drawn": len(sample.drawn),
         "independent": sample.groups,
         "of": photos,
-        "errors_shown": len(sample.errors),
+        "errors_shown": len(sample.errors) if shown else 0,
         "errors": sample.all_errors,
     }
 

@@ -20,9 +20,9 @@ def _sampled(photos: Values) -> Iterator[str]:
         f"{photos['drawn']} of {photos['of']} test photos were drawn at random to estimate from, one at most of each "
         "patient and photograph; intervals are for other photos of this kind, with this model."
     )
-    if photos["errors"]:
+    if photos["errors_shown"]:
         shown = f"the {photos['errors_shown']} most confident of " if photos["errors_shown"] < photos["errors"] else ""
-        yield f"Apart from them {shown}{photos['errors']} photos called wrongly are shown."
+        yield f"Shown beside them are {shown}{photos['errors']} photos called wrongly."
 
 
 def _heat(saliency: Values) -> Iterator[str]:
@@ -61,9 +61,12 @@ def _followed(background: Values) -> Iterator[str]:
         )
     elif background["note"]:
         yield f"Tissue was not put into other outlines: {background['note']}."
-    alone = rows[OUTLINE_ALONE]["auroc"]
-    if alone is not None:
-        yield f"From the outline alone, filled with one colour, the network reaches an AUROC of {alone:.2f}."
+    alone = rows[OUTLINE_ALONE]
+    if alone["auroc"] is not None:
+        yield (
+            f"From the outline alone, filled with one colour, the network reaches an AUROC of {alone['auroc']:.2f} on "
+            f"these {alone['n']} photos."
+        )
 
 
 def _moved(values: Values) -> Iterator[str]:

@@ -56,8 +56,17 @@ def test_the_worst_change_and_the_worst_background_are_named() -> None:
     assert "the white background flips most: 8 of 20 decisions (40% [30%, 50%])" in text
     assert "brightness times 1.3 flips most: 8 of 20 decisions (40% [30%, 50%]); it moves the logit by +0.80" in text
     assert "towards anaemic. 1 of 2 such changes flip none." in text
-    assert "From the outline alone, filled with one colour, the network reaches an AUROC of 0.52." in text
-    assert "the 20 most confident of 31 photos called wrongly are shown" in text
+    assert (
+        "From the outline alone, filled with one colour, the network reaches an AUROC of 0.52 on these 20 photos."
+        in text
+    )
+    assert "Shown beside them are the 20 most confident of 31 photos called wrongly." in text
+
+
+def test_what_is_not_shown_is_not_said_to_be() -> None:
+    values = looks()
+    values["photos"]["errors_shown"] = 0
+    assert "called wrongly" not in " ".join(look_sentences(values))
 
 
 def test_where_nothing_flips_that_is_said() -> None:
