@@ -168,11 +168,16 @@ def _at_rate(probabilities: Floats, rate: float | None) -> Floats:
 
 
 def _rate_note(rate: float | None) -> str:
+    own = (
+        "The network's are as its calibration leaves them: a temperature does not move them from where the weights of "
+        "the classes have put them, and evaluation.calibration=platt does."
+    )
     if rate is None or not 0 < rate < 1:
-        return "The baselines weigh the classes alike, so their probabilities are those of a population half anaemic."
+        alike = "The baselines weigh the classes alike, so their probabilities are those of a population half anaemic."
+        return f"{alike} {own}"
     return (
         "The baselines weigh the classes alike; their probabilities are moved to the share of anaemic photos among "
-        f"those that the threshold was chosen on, {rate:.0%}."
+        f"those that the threshold was chosen on, {rate:.0%}. {own}"
     )
 
 
