@@ -442,11 +442,12 @@ class DataChangedError(AnemiaError):
 
 
 class PhotoChangedError(AnemiaError):
-    """A photograph whose file is no longer what it was when the command began."""
+    """A photograph whose file, or that of its mask, is no longer what it was when the command began."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, mask: str = "") -> None:
+        masked = f" with its mask {mask}" if mask else ""
         super().__init__(
-            f"the photograph {path} as it was when this command began",
+            f"the photograph {path}{masked} as it was when this command began",
             "another file in its place",
             "Leave photographs alone while a command uses them; start the command again, and it reads them anew.",
         )

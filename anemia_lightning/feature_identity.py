@@ -3,17 +3,16 @@
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, Literal
 
-import cv2
 import torch
 
 from anemia_lightning import __version__
+from anemia_lightning.data.decoders import decoder_versions
 from anemia_lightning.features.store import FeatureStore
 from anemia_lightning.model.trunk_pass import TrunkPass
 
-FEATURES_VERSION = 2
+FEATURES_VERSION = 3
 """Raised whenever the same photo, augmentation and weights would give other features."""
 
 
@@ -57,7 +56,7 @@ def collection_ingredients(
     ingredients: dict[str, str | int | None] = {
         "kind": kind,
         "version": f"{__version__} {FEATURES_VERSION}",
-        "decoded by": f"pillow {version('pillow')}, simplejpeg {version('simplejpeg')}, opencv {cv2.__version__}",
+        "decoded by": decoder_versions(),
         "framing": repr(sorted(settings.framing.items())),
     }
     if kind == "pixels":
@@ -80,6 +79,16 @@ def _device_words(trunk: TrunkPass) -> str:
     """Returns what the rounding of a pass depends on."""
     shape = f"{trunk.batch_size} images a pass"
     if trunk.device.type == "cuda":
-        return f"{torch.cuda.get_device_name(trunk.device)}, {torch.get_float32_matmul_precision()}, {shape}"
-    instructions = torch.backends.cpu.get_cpu_capability()
-    return f"{trunk.device.type} {platform.machine()} {instructions}, {torch.get_num_threads()} threads, {shape}"
+        kernels = f"TF32 {torch.backends.cudnn.allow_tf32}, benchmark {torch.backends.cudnn.benchmark}"
+        matmul = torch.get_float32_matmul_precision()
+        return f"{torch.cuda.get_device_name(trunk.device)}, {matmul}, {kernels}, {shape}"
+    # Processors of one name may have bf16 instructions or not, as on the nodes of a cluster with one home folder.
+    instructions = [name for name, is_there in sorted(_capabilities().items()) if is_there is True]
+    capability = f"{torch.backends.cpu.get_cpu_capability()} ({' '.join(instructions)})"
+    return f"{trunk.device.type} {platform.machine()} {capability}, {torch.get_num_threads()} threads, {shape}"
+
+
+def _capabilities() -> dict[str, object]:
+    # Not every version of torch that we take tells them.
+    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return found

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from anemia_lightning.contracts import Batch, BatchRequest
+from anemia_lightning.data.fingerprints import hash_pixels
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.reading import Photograph, open_photo
 from anemia_lightning.data.transforms import Augmentation, augment, draw_views, normalise
@@ -27,6 +28,8 @@ class PhotoRows:
     label: tuple[int, ...]
     file_sha256: tuple[str, ...] | None = None
     """What the files must still be; None where nobody has looked at them before."""
+    pixels_sha256: tuple[str, ...] | None = None
+    """What they must still show, with their masks."""
 
     @classmethod
     def of(cls, manifest: pd.DataFrame, facts: pd.DataFrame | None = None) -> "PhotoRows":
@@ -36,13 +39,14 @@ class PhotoRows:
             manifest: The photos.
             facts: What the survey found out about them, in any order, with more photos if need be.
         """
-        known = None if facts is None else facts.set_index("photo")["file_sha256"].loc[manifest["photo"]]
+        known = None if facts is None else facts.set_index("photo").loc[manifest["photo"]]
         return cls(
             photo=tuple(manifest["photo"]),
             path=tuple(manifest["path"]),
             mask=tuple(manifest["mask"]),
             label=tuple(int(label) for label in manifest["label"]),
-            file_sha256=None if known is None else tuple(known),
+            file_sha256=None if known is None else tuple(known["file_sha256"]),
+            pixels_sha256=None if known is None else tuple(known["pixels_sha256"]),
         )
 
 
@@ -86,7 +90,7 @@ class PhotoDataset(Dataset[Batch]):
 
         Raises:
             PhotoUnreadable: If it cannot be decoded whole.
-            PhotoChangedError: If it is no longer the file that the survey saw.
+            PhotoChangedError: If it or its mask is no longer the file that the survey saw.
         """
         mask = self._rows.mask[index]
         path, least_side = self._rows.path[index], self._framing.least_side
@@ -94,6 +98,9 @@ class PhotoDataset(Dataset[Batch]):
         # What is computed from a photograph is kept under the hash that the survey found.
         if self._rows.file_sha256 and photograph.sha256 != self._rows.file_sha256[index]:
             raise PhotoChangedError(path)
+        # A photograph with a mask is read at its full size, as by the survey.
+        if mask and self._rows.pixels_sha256 and hash_pixels(photograph.rgba) != self._rows.pixels_sha256[index]:
+            raise PhotoChangedError(path, mask=mask)
         return photograph
 
     def pixels(self, indices: Sequence[int]) -> Tensor:

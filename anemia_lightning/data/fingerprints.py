@@ -71,8 +71,8 @@ def take_fingerprint(rgba: NDArray[np.uint8]) -> Fingerprint:
     tissue = _shrink(rgba, mask)
     keypoints, descriptors = local_features(tissue)
     return Fingerprint(
-        pixels=_hash(rgba),
-        turned_pixels=_hash(_turn_to_canon(rgba)),
+        pixels=hash_pixels(rgba),
+        turned_pixels=hash_pixels(_turn_to_canon(rgba)),
         canvas=(rgba.shape[0], rgba.shape[1]),
         thumbnail=_take_thumbnail(rgba, mask),
         size=(tissue.mask.shape[0], tissue.mask.shape[1]),
@@ -159,7 +159,8 @@ def _turn_to_canon(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return left[0]
 
 
-def _hash(rgba: NDArray[np.uint8]) -> str:
+def hash_pixels(rgba: NDArray[np.uint8]) -> str:
+    """Returns the SHA-256 of a photograph's size and pixels, those of its mask among them."""
     digest = hashlib.sha256(repr(rgba.shape).encode())
     digest.update(np.ascontiguousarray(rgba).data)
     return digest.hexdigest()

@@ -7,21 +7,22 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
-import cv2
 import numpy as np
 import pandas as pd
-import PIL
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
 from anemia_lightning.data.copies import Copies
+from anemia_lightning.data.decoders import decoder_versions
 from anemia_lightning.data.reading import Unreadable
 from anemia_lightning.data.survey import Survey
 from anemia_lightning.errors import DiskFullError
 from anemia_lightning.whole_file import whole_file
 
-SURVEY_VERSION = 1
+SURVEY_VERSION = 2
 """Raised whenever a survey of the same photographs would come out differently."""
+
+_DENIED = "_DENIED"  # a photo or its mask
 
 
 def stored_survey(folder: Path, manifest: pd.DataFrame, take: Callable[[], Survey], *, kind: str = "") -> Survey:
@@ -29,7 +30,8 @@ def stored_survey(folder: Path, manifest: pd.DataFrame, take: Callable[[], Surve
 
     It is found again by name, path, size and time of change of all photographs and masks. What it holds of a photo
     (hashes, measures of colour) is personal data, so only its owner can read it. A store that cannot be written to
-    changes nothing but the time the next survey takes.
+    changes nothing but the time the next survey takes. A survey that was denied a photograph is not kept: permission
+    can be given without a trace in these.
 
     Args:
         folder: Of the store.
@@ -42,6 +44,8 @@ def stored_survey(folder: Path, manifest: pd.DataFrame, take: Callable[[], Surve
     if known is not None:
         return known
     survey = take()
+    if any(photo.code.endswith(_DENIED) for photo in survey.unreadable):
+        return survey
     with suppress(OSError, DiskFullError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(file, survey)
@@ -50,7 +54,7 @@ def stored_survey(folder: Path, manifest: pd.DataFrame, take: Callable[[], Surve
 
 def survey_key(manifest: pd.DataFrame, *, kind: str = "") -> str:
     """Returns the SHA-256 of all that a survey depends on."""
-    versions = f"{SURVEY_VERSION} {kind} {cv2.__version__} {PIL.__version__}"
+    versions = f"{SURVEY_VERSION} {kind} {decoder_versions()}"
     digest = hashlib.sha256(versions.encode())
     for photo, path, mask in zip(manifest["photo"], manifest["path"], manifest["mask"], strict=True):
         digest.update(repr((photo, _state(path), _state(mask))).encode())

@@ -2,6 +2,7 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -13,8 +14,9 @@ from anemia_lightning.data.dataset import PhotoDataset, PhotoRows
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.manifest import build_manifest
 from anemia_lightning.data.reading import read_photo
+from anemia_lightning.data.survey import survey_photos
 from anemia_lightning.data.transforms import Augmentation, augment, draw_views, normalise
-from anemia_lightning.errors import PhotoUnreadable, WorkerError
+from anemia_lightning.errors import PhotoChangedError, PhotoUnreadable, WorkerError
 
 FRAMING = Framing(size=16, region="full", resize="stretch", background=(124, 116, 104))
 AUGMENTATION = Augmentation(
@@ -32,7 +34,7 @@ AUGMENTATION = Augmentation(
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> PhotoRows:
+def manifest(tmp_path: Path) -> pd.DataFrame:
     """Six photos; the last two have masks that show their upper half."""
     rng = np.random.default_rng(0)
     for number in range(6):
@@ -40,19 +42,22 @@ def rows(tmp_path: Path) -> PhotoRows:
     mask = np.zeros((20, 24), dtype=np.uint8)
     mask[:10] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    return PhotoRows.of(
-        build_manifest(
-            [
-                {
-                    "photo": f"s/{number}.png",
-                    "path": tmp_path / f"{number}.png",
-                    "label": number % 2,
-                    "mask": tmp_path / "mask.png" if number > 3 else "",
-                }
-                for number in range(6)
-            ]
-        )
+    return build_manifest(
+        [
+            {
+                "photo": f"s/{number}.png",
+                "path": tmp_path / f"{number}.png",
+                "label": number % 2,
+                "mask": tmp_path / "mask.png" if number > 3 else "",
+            }
+            for number in range(6)
+        ]
     )
+
+
+@pytest.fixture
+def rows(manifest: pd.DataFrame) -> PhotoRows:
+    return PhotoRows.of(manifest)
 
 
 def request(*indices: int, view: int = 0) -> BatchRequest:
@@ -73,6 +78,19 @@ def test_a_request_is_answered_with_its_batch(rows: PhotoRows) -> None:
     assert batch.values.dtype == torch.float32
     assert batch.entry == "image"
     assert torch.equal(batch.step_label_counts, torch.tensor([3, 4]))
+
+
+def test_a_mask_that_has_changed_since_the_survey_is_noticed(manifest: pd.DataFrame, tmp_path: Path) -> None:
+    photos = PhotoDataset(PhotoRows.of(manifest, survey_photos(manifest).facts), FRAMING, None)
+    before = photos.pixels(range(6))
+    mask = np.zeros((20, 24), dtype=np.uint8)
+    mask[:, :12] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    assert torch.equal(photos.pixels(range(4)), before[:4])
+    with pytest.raises(
+        PhotoChangedError, match=rf"5\.png with its mask {tmp_path}/mask\.png as it was when this command"
+    ):
+        photos.pixels([5])
 
 
 def test_evaluation_is_the_framed_photo_normalised(rows: PhotoRows) -> None:

@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,6 +7,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from anemia_lightning.data.decoders import decoder_versions
+from anemia_lightning.data.reading import Unreadable
 from anemia_lightning.data.survey import Survey, survey_photos
 from anemia_lightning.data.survey_store import stored_survey, survey_key
 
@@ -80,3 +83,27 @@ def test_a_store_that_cannot_be_written_to_changes_nothing(tmp_path: Path, manif
     (tmp_path / "store").write_text("a file in the place of the folder")
     take = Counted(manifest)
     assert_same(stored_survey(tmp_path / "store", manifest, take), survey_photos(manifest))
+
+
+@pytest.mark.parametrize("code", ["IMG_DENIED", "MASK_DENIED"])
+def test_what_was_denied_is_asked_for_again(tmp_path: Path, manifest: pd.DataFrame, code: str) -> None:
+    # Permission can be given without a change of the file's time.
+    usual = survey_photos(manifest)
+    denied = Unreadable(manifest["photo"][0], manifest["path"][0], code, "no permission to read it")
+    survey = replace(usual, unreadable=[*usual.unreadable, denied])
+    assert_same(stored_survey(tmp_path / "store", manifest, lambda: survey), survey)
+    assert_same(stored_survey(tmp_path / "store", manifest, lambda: usual), usual)
+
+
+def test_another_decoder_may_read_what_could_not_be_read(
+    tmp_path: Path, manifest: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = Counted(manifest)
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr("anemia_lightning.data.decoders._PACKAGES", ("pillow", "nothing-of-this-name"))
+            assert decoder_versions().split(", ")[1] == "nothing-of-this-name none"
+            stored_survey(tmp_path / "store", manifest, take)
+    assert take.times == 1
+    stored_survey(tmp_path / "store", manifest, take)
+    assert take.times == 2

@@ -1,6 +1,5 @@
 """What a network that sees a known colour is found to look at, on drawn photographs from end to end."""
 
-import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from PIL import Image
 from anemia_lightning.data.dataset import PhotoDataset, PhotoRows
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.sources.synthetic import read_synthetic
+from anemia_lightning.data.survey import survey_photos
 from anemia_lightning.data.transforms import normalise
 from anemia_lightning.errors import PhotoChangedError
 from anemia_lightning.looking.look import Eyes, Looks, look
@@ -225,8 +225,7 @@ def test_where_masks_are_given_for_some_photos_these_are_swapped(
 
 
 def test_a_photo_that_has_changed_since_is_refused(sees_tissue: AnemiaNetwork, table: pd.DataFrame) -> None:
-    hashes = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in table["path"]]
-    facts = pd.DataFrame({"photo": table["photo"], "file_sha256": hashes})
+    facts = survey_photos(table).facts
     settings: dict[str, Any] = {"framing": FRAMING, "device": CPU, "dtype": torch.float32, "photos": 1}
     assert look(sees_tissue, table, facts, table, Plain(), **settings) is not None
     with pytest.raises(PhotoChangedError):
