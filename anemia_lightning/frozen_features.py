@@ -23,6 +23,11 @@ from anemia_lightning.features.store import Collection
 from anemia_lightning.features.stored import Compute, Stored, Tally
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.trunk_pass import TrunkPass
+from anemia_lightning.terminal import progress_bar
+
+_KEPT = (("pixels", "layer3", "pooled"), ("pixels", "pooled"), ("pixels",))
+"""What is kept: the first for which there is room. A photo's pixels and pooled vectors take a tenth of all."""
+_WORDS = {"pixels": "pixels", "layer3": "layer3's maps", "pooled": "pooled vectors"}
 
 
 class FrozenFeatures:
@@ -51,6 +56,7 @@ class FrozenFeatures:
         self._trunk_images = 0
         self._trunk_s = 0.0
         self._lock = Lock()
+        self._kept: tuple[str, ...] = _KEPT[0]
         self.off_because = settings.off_because
         """Why nothing is kept, or not any more; None while it is."""
 
@@ -69,10 +75,11 @@ class FrozenFeatures:
         keys = self._keys(photos, facts, augmented=augmented)
         # Pixels and what is not augmented depend on no photo id.
         plain_keys = self._keys(photos, facts, augmented=False)
-        pixels = self._stored(lambda indices, _: photos.pixels(indices), plain_keys, kind="pixels", augmented=False)
+        stored = self._stored(lambda indices, _: photos.pixels(indices), plain_keys, kind="pixels", augmented=False)
+        pixels = self._on_gpu(stored.values, rows=len(photos))
 
         def images(indices: Sequence[int], view: int) -> Tensor:
-            levels = pixels.values(indices, 0)
+            levels = pixels(indices, 0)
             # Other accelerators lack the double precision that augmentation is drawn in.
             if self._pass.device.type == "cuda":
                 levels = levels.to(self._pass.device)
@@ -96,23 +103,26 @@ class FrozenFeatures:
 
     def near(self, dataset: FeatureDataset) -> FeatureDataset:
         """Returns a data set whose values live on the GPU, where there is one for this process alone and they fit."""
+        is_passing = self._settings.views is None
+        return dataset.through(lambda values: self._on_gpu(values, rows=len(dataset), one_at_a_time=is_passing))
+
+    def _on_gpu(self, values: Compute, *, rows: int, one_at_a_time: bool = False) -> Compute:
         device = self._pass.device
         is_shared = torch.distributed.is_available() and torch.distributed.is_initialized()
-        # Each process of several would compute all photos, where it needs only its share of them.
+        # Each process of several would bring all photos, where it needs only its share of them.
         if device.type != "cuda" or is_shared:
-            return dataset
-        return dataset.through(
-            lambda values: OnDevice(
-                values,
-                rows=len(dataset),
-                device=device,
-                budget=lambda: half_of_free_memory(device),
-                one_at_a_time=self._settings.views is None,
-            )
+            return values
+        return OnDevice(
+            values,
+            rows=rows,
+            device=device,
+            budget=lambda: half_of_free_memory(device),
+            one_at_a_time=one_at_a_time,
+            progress=lambda: progress_bar("Frozen layers"),
         )
 
     def make_room(self, rows: Mapping[str, int]) -> None:
-        """Makes room in the store for so many rows of each kind, or does without the store.
+        """Makes room in the store for so many rows of each kind, for some kinds only, or does without the store.
 
         Args:
             rows: Rows of pixels, layer3 and pooled that are to be kept.
@@ -120,26 +130,40 @@ class FrozenFeatures:
         store = self._settings.store
         if store is None:
             return
-        needed = sum(count * self._row_bytes(kind) for kind, count in rows.items())
-        if not needed:
-            return
+        needed = [sum(rows.get(kind, 0) * self._row_bytes(kind) for kind in kinds) for kinds in _KEPT]
         try:
-            has_room = store.make_room(needed)
+            fitting = (kinds for kinds, count in zip(_KEPT, needed, strict=True) if not count or store.make_room(count))
+            kept = next(fitting, None)
         except OSError as error:
             self._do_without(f"{store.folder} cannot be used ({error.strerror or error})")
             return
-        if not has_room:
-            self._do_without(
-                f"{_size(needed)} more would be needed; {store.folder} may take {_size(store.max_bytes)} in all "
-                f"(features.max_bytes), commands that are running use some of it, and {_size(store.free_bytes)} are "
-                "free on its disk. Fewer features.views or features.dtype=uint8 need less"
-            )
+        why = (
+            f"{_size(needed[0])} more would be needed; {store.folder} may take {_size(store.max_bytes)} in all "
+            f"(features.max_bytes), commands that are running use some of it, and {_size(store.free_bytes)} are "
+            "free on its disk. Fewer features.views or features.dtype=uint8 need less"
+        )
+        if kept is None:
+            self._do_without(why)
+        elif kept != _KEPT[0]:
+            self._kept = kept
+            words = " and ".join(_WORDS[kind] for kind in kept)
+            self._say(f"Note: {words} alone can be kept, so this run will take longer, with the same result: {why}.")
+
+    @property
+    def room(self) -> tuple[tuple[str, ...], str | None]:
+        """What is kept, and why nothing is; processes that train together follow the first."""
+        return self._kept, self.off_because
+
+    @room.setter
+    def room(self, room: tuple[tuple[str, ...], str | None]) -> None:
+        self._kept, self.off_because = room
 
     def record(self) -> dict[str, Any]:
         """Returns what run.json says of the features."""
         return {
             "store": self.off_because is None,
             "off_because": self.off_because,
+            "kept": list(self._kept) if self.off_because is None else [],
             "views": self._settings.views or "fresh",
             "stored_as": self._codec("layer3").name,
             "trunk_sha256": self._pass.trunk_sha256,
@@ -183,7 +207,7 @@ class FrozenFeatures:
             codec=self._codec(kind),
             open_view=lambda view: self._open(kind, augmented=augmented, view=view) if keys else None,
             tally=self._tallies[kind],
-            may_add=lambda: self.off_because is None,
+            may_add=lambda: self.off_because is None and kind in self._kept,
             on_failure=self._fail,
         )
 

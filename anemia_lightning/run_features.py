@@ -105,9 +105,15 @@ class FitFeatures:
     def _begin(self) -> FrozenFeatures:
         # Not before the fit: a resumed one finds its weights, and every one its device, only then.
         if self._features is None:
-            device = self._datamodule.trainer.strategy.root_device  # type: ignore[union-attr]
-            self._features = FrozenFeatures(self._network, self._settings, device=device, say=say)
-            self._features.make_room(self._rows_to_come(self._features))
+            trainer = self._datamodule.trainer
+            assert trainer is not None
+            features = FrozenFeatures(self._network, self._settings, device=trainer.strategy.root_device, say=say)
+            rows = self._rows_to_come(features)
+            # One process of a machine makes room for all: another would take the same room a second time.
+            if trainer.local_rank == 0:
+                features.make_room(rows)
+            features.room = trainer.strategy.broadcast(features.room)
+            self._features = features
         return self._features
 
     def _rows_to_come(self, features: FrozenFeatures) -> Counter[str]:

@@ -248,7 +248,7 @@ def test_another_ingredient_is_a_miss_and_changes_what_enters(
     assert results(kept) == results(unkept)
 
 
-@pytest.mark.parametrize("ingredient", ["version", "device"])
+@pytest.mark.parametrize("ingredient", ["version", "decoder", "device", "instructions"])
 def test_another_program_or_processor_is_a_miss(
     filled: tuple[list[str], Path],
     ingredient: str,
@@ -258,6 +258,11 @@ def test_another_program_or_processor_is_a_miss(
 ) -> None:
     if ingredient == "version":
         monkeypatch.setattr(feature_identity, "FEATURES_VERSION", 0)
+    elif ingredient == "decoder":
+        monkeypatch.setattr(feature_identity, "decoder_versions", lambda: "another")
+    elif ingredient == "instructions":
+        # Processors of one capability: with and without bf16.
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False, "another": True})
     else:
         monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "another")
     run_one(compose("train", filled[0], run_dir=tmp_path / "run"), monkeypatch, score=False)
@@ -354,6 +359,15 @@ def test_a_budget_that_is_too_small_is_said_and_the_run_goes_on(
     assert "may take 1.00kB in all (features.max_bytes), commands that are running use some of it, and" in said
     assert "are free on its disk. Fewer features.views or features.dtype=uint8 need less." in said
     assert not list((tmp_path / "cache" / "features").rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize(("most", "kept"), [(400_000, "pixels and pooled vectors"), (200_000, "pixels")])
+def test_what_there_is_room_for_is_kept(most: int, kept: str, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    small = run("small", f"features.max_bytes={most}")
+    assert f"Note: {kept} alone can be kept, so this run will take longer" in capsys.readouterr().out
+    assert small["features"]["kept"] == kept.replace(" vectors", "").split(" and ")
+    assert 0 < small["features"]["bytes_written"] <= most
+    assert results(small) == results(run("usual", "features.store=false"))
 
 
 @pytest.mark.parametrize(

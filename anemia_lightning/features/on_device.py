@@ -1,11 +1,21 @@
 """Values of photos that live on the accelerator, where all of a data set fit."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from threading import RLock
 
 import torch
 from torch import Tensor
 
 from anemia_lightning.features.stored import Compute
+
+Progress = Callable[[], AbstractContextManager[Callable[[int, int], None]]]
+"""Opens something that is told of (rows done, rows in all)."""
+
+
+@contextmanager
+def _unseen() -> Iterator[Callable[[int, int], None]]:
+    yield lambda *_: None
 
 
 class OnDevice:
@@ -20,6 +30,7 @@ class OnDevice:
         budget: Returns how many bytes they may take there; asked once, when the first view is there.
         one_at_a_time: Whether no view is asked for again after the next one.
         chunk: Rows that are brought at a time.
+        progress: Told how many rows of a view have been brought.
     """
 
     def __init__(
@@ -31,6 +42,7 @@ class OnDevice:
         budget: Callable[[], int],
         one_at_a_time: bool = False,
         chunk: int = 256,
+        progress: Progress = _unseen,
     ) -> None:
         self._values = values
         self._rows = rows
@@ -38,18 +50,23 @@ class OnDevice:
         self._budget = budget
         self._one_at_a_time = one_at_a_time
         self._chunk = chunk
+        self._progress = progress
+        # Several threads may ask for the first rows at once.
+        self._lock = RLock()
         self._most_views: int | None = None
         self._held: dict[int, Tensor] = {}
 
     def __call__(self, indices: Sequence[int], view: int) -> Tensor:
         """Returns the values of some rows in one view, on the device."""
-        if view not in self._held and self._has_room():
-            self._held[view] = self._bring(view)
-        if view not in self._held:
+        with self._lock:
+            if view not in self._held and self._has_room():
+                self._held[view] = self._bring(view)
+            held = self._held.get(view)
+        if held is None:
             return self._values(indices, view).to(self._device)
         # Else the copy would wait for all that a GPU still has to do.
         rows = torch.tensor(list(indices)).to(self._device, non_blocking=self._device.type == "cuda")
-        return self._held[view][rows]
+        return held[rows]
 
     def _has_room(self) -> bool:
         if self._one_at_a_time:
@@ -61,12 +78,14 @@ class OnDevice:
 
     def _bring(self, view: int) -> Tensor:
         held: Tensor | None = None
-        for start in range(0, self._rows, self._chunk):
-            part = self._values(range(start, min(start + self._chunk, self._rows)), view)
-            if held is None:
-                # Filled in place: parts put together at the end would take twice the room.
-                held = torch.empty((self._rows, *part.shape[1:]), dtype=part.dtype, device=self._device)
-            held[start : start + len(part)] = part
+        with self._progress() as show:
+            for start in range(0, self._rows, self._chunk):
+                part = self._values(range(start, min(start + self._chunk, self._rows)), view)
+                if held is None:
+                    # Filled in place: parts put together at the end would take twice the room.
+                    held = torch.empty((self._rows, *part.shape[1:]), dtype=part.dtype, device=self._device)
+                held[start : start + len(part)] = part
+                show(start + len(part), self._rows)
         assert held is not None, "a data set has photos"
         return held
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from threading import RLock
 
+import torch
 from torch import Tensor
 
 from anemia_lightning.errors import DiskFullError, StoreUnwritableError
@@ -81,8 +82,7 @@ class Stored:
             except (DiskFullError, StoreUnwritableError) as error:
                 self._give_up(error)
             except StoredRowsLost:
-                # Lost twice, or the store takes no more: compute them for this once.
-                pass
+                pass  # lost twice: compute them for this once
         return self._codec.decode(self._codec.encode(self._compute(indices, view)))
 
     def flush(self) -> None:
@@ -96,13 +96,28 @@ class Stored:
             self._give_up(error)
 
     def _kept(self, collection: Collection, keys: Sequence[str], indices: Sequence[int], view: int) -> Tensor:
+        row_of = dict(zip(keys, indices, strict=True))
         for _ in range(2):
-            self._complete(collection, dict(zip(keys, indices, strict=True)), view)
+            missing = self._complete(collection, row_of, view)
             with suppress(StoredRowsLost):
+                if missing:
+                    return self._kept_in_part(collection, keys, {key: row_of[key] for key in missing}, view)
                 return self._codec.decode(collection.read(keys))
         raise StoredRowsLost(keys)
 
-    def _complete(self, collection: Collection, row_of: dict[str, int], view: int) -> None:
+    def _kept_in_part(self, collection: Collection, keys: Sequence[str], left: dict[str, int], view: int) -> Tensor:
+        """Returns values of which those that are left are computed for this once, and all others read."""
+        rows = self._codec.encode(self._compute(list(left.values()), view))
+        there = [key for key in dict.fromkeys(keys) if key not in left]
+        if there:
+            read = collection.read(there)
+            rows = {name: torch.cat([read[name], rows[name].to(read[name].device)]) for name in read}
+        place = {key: number for number, key in enumerate([*there, *left])}
+        order = torch.tensor([place[key] for key in keys])
+        return self._codec.decode({name: each[order.to(each.device)] for name, each in rows.items()})
+
+    def _complete(self, collection: Collection, row_of: dict[str, int], view: int) -> Sequence[str]:
+        """Computes and keeps what is missing, and returns what still is: where the store takes no more."""
         missing = collection.missing(list(row_of))
         if missing:
             # Another process may have computed them since.
@@ -110,7 +125,7 @@ class Stored:
             missing = collection.missing(missing)
         if missing:
             if self._has_failed or not self._may_add():
-                raise StoredRowsLost(missing)
+                return missing
             values = self._compute([row_of[key] for key in missing], view)
             collection.add(missing, self._codec.encode(values))
         with self._lock:
@@ -118,6 +133,7 @@ class Stored:
             self._tally.written_bytes += len(missing) * collection.row_bytes
             if time.monotonic() - self._flushed_at > _FLUSH_S:
                 self.flush()
+        return ()
 
     def _collection(self, view: int) -> Collection | None:
         with self._lock:
