@@ -31,6 +31,6 @@ def fold_batchnorm(backbone: models.ResNet) -> models.ResNet:
 def _fold_pair(parent: nn.Module, conv: str, norm: str) -> None:
     before, after = parent.get_submodule(conv), parent.get_submodule(norm)
     assert isinstance(before, nn.Conv2d)
-    assert isinstance(after, nn.BatchNorm2d)
+    assert isinstance(after, nn.BatchNorm2d | nn.SyncBatchNorm)
     setattr(parent, conv, fuse_conv_bn_eval(before, after))
     setattr(parent, norm, nn.Identity())

@@ -1,5 +1,7 @@
 """What a pass through the frozen stages gives depends on the image and the weights, and on nothing else."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -32,6 +34,14 @@ def test_it_agrees_with_the_network_itself(network: AnemiaNetwork) -> None:
         maps, pooled = network.trunk(values), network.embed(values)
     torch.testing.assert_close(frozen.trunk(values), maps, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(frozen.pool(frozen.trunk(values)), pooled, rtol=1e-4, atol=1e-4)
+
+
+def test_synchronised_batchnorm_is_folded_too(network: AnemiaNetwork) -> None:
+    copied = copy.deepcopy(network)
+    synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(copied)  # type: ignore[no-untyped-call]
+    passes = [TrunkPass(each, device=CPU, dtype=torch.float32) for each in (network, synchronised)]
+    assert torch.equal(passes[0].trunk(images(3)), passes[1].trunk(images(3)))
+    assert passes[0].trunk_sha256 == passes[1].trunk_sha256
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
