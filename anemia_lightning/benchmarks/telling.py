@@ -60,6 +60,7 @@ def findings(rows: Sequence[Row], trunk: Mapping[str, Any], *, epochs: tuple[int
         for low, high in [row["wall_range_s"]]
         if high > low
     ]
+    lines += _of_other_sizes(rows)
     lines += [f"{row['words']}: no cache: {row['cache_off_because']}" for row in rows if row.get("cache_off_because")]
     reached, possible = 2e-12 * trunk["pass_macs_per_s"], 2e-12 * trunk["matmul_macs_per_s"]
     lines.append(
@@ -67,6 +68,17 @@ def findings(rows: Sequence[Row], trunk: Mapping[str, Any], *, epochs: tuple[int
         f"({reached:.3g} of {possible:.3g} TFLOP/s, {trunk['images_per_s']:.1f} images/s)."
     )
     return lines
+
+
+def _of_other_sizes(rows: Sequence[Row]) -> list[str]:
+    """Returns which arms train on other numbers of photos than the loops, as folds do, and what that does to ratios."""
+    loops = [row["train_photos"] for row in rows if row["is_multiplied_out"]]
+    return [
+        f"{row['words']}: each run trains on {row['train_photos']:.0f} photos, a loop on {loops[0]:.0f}; for equal "
+        f"numbers multiply its ratios by {row['train_photos'] / loops[0]:.2f}."
+        for row in rows
+        if loops and not row["is_multiplied_out"] and round(row["train_photos"]) != round(loops[0])
+    ]
 
 
 def prove(plain: Row, whole: Mapping[str, Any]) -> dict[str, Any]:

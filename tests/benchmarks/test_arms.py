@@ -9,14 +9,14 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning.benchmarks.arms import GRID, Order, main
 from anemia_lightning.benchmarks.inputs import Inputs, make_inputs
 from anemia_lightning.benchmarks.orders import ARMS, LOOPS, command_settings, loop_epochs, loop_settings, worker_choices
 from anemia_lightning.benchmarks.pieces import Pieces
 from anemia_lightning.errors import ArmFailedError
-from anemia_lightning.settings import compose
+from anemia_lightning.settings import compose, flat_settings
 
 Compose = Callable[..., DictConfig]
 
@@ -60,6 +60,16 @@ def test_ours_is_the_command_with_its_defaults(
         changed = {key for key in settings if settings[key] != plain.get(key)}
         assert changed == {"callbacks", "model", "split", "features"} - ({"split"} if arm == "crossval" else set())
         assert set(settings) == set(plain)
+
+
+def test_what_ours_does_otherwise_than_by_default_is_known() -> None:
+    settings = command_settings(compose("benchmark"), Inputs(Path()), "views", run_dir=Path(), features=Path())
+    ours = flat_settings(OmegaConf.create(settings))
+    plain = {key: value for key, value in flat_settings(compose("train")).items() if not isinstance(value, dict)}
+    changed = {key for key, value in plain.items() if key not in ours or ours[key] != value}
+    stopping = {key for key in plain if key.startswith("callbacks.early_stopping.")}
+    given = {"features.dir", "model.weights", "paths.run_dir", "split.file"}
+    assert changed - given == {"trainer.max_epochs", "evaluation.probe_photos", *stopping}
 
 
 def test_the_cache_of_each_arm_is_its_own_and_fresh_views_are_asked_for(
