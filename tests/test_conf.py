@@ -118,6 +118,7 @@ def test_sources_without_labels_of_their_own_are_labelled_by_the_guideline() -> 
 def test_every_preset_trains_a_batch_per_phase(group: str, name: str, tmp_path: Path) -> None:
     overrides = [f"{group}={name}", *SMALL, f"paths.root={tmp_path}", "data.batch_size=8"]
     overrides += ["trainer.max_epochs=2", "trainer.limit_train_batches=1", "trainer.accelerator=cpu"]
+    overrides += ["data.photo_groups=bytes", "evaluation.resamples=200", "evaluation.probe_photos=2"]
     if name != "head_only":
         overrides.append("callbacks.unfreeze.phases=[{epoch: 1, train_from: layer4}]")
     cfg = compose("train", overrides, run_dir=tmp_path / "run")

@@ -126,6 +126,7 @@ def test_a_finished_fold_is_not_trained_again(
     assert again.scores == finished.scores
 
 
+@pytest.mark.slow
 def test_folds_that_are_missing_come_out_alike(
     finished: CrossvalResult, compose_crossval: Compose, tmp_path: Path
 ) -> None:
@@ -194,6 +195,7 @@ def test_labels_and_photos_of_the_held_out_fold_change_neither_weights_nor_decis
     assert checkpoint["hyper_parameters"]["decision"] == other["hyper_parameters"]["decision"]
 
 
+@pytest.mark.slow
 def test_sites_are_left_out_one_by_one(compose_crossval: Compose, tmp_path: Path) -> None:
     result = cross_validate(compose_crossval(tmp_path / "run", "leave_out=site"))
     assert all(name.startswith("site-") for name in fold_names(result))

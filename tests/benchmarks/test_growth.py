@@ -28,7 +28,7 @@ def test_what_was_not_measured_is_not_said(rows: list[dict[str, float | int | No
 
 def test_a_training_that_fails_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArmFailedError, match=r"train\.log"):
-        growth.measure(tmp_path, 48, ["model.backbone=resnet1"])
+        growth.measure(tmp_path, 48, ["trainer.max_epoch=1"])
 
 
 @pytest.mark.slow
