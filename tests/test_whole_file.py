@@ -14,7 +14,7 @@ import pytest
 from anemia_lightning.errors import DiskFullError
 from anemia_lightning.whole_file import link_file, whole_file
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def write(path: Path, content: bytes) -> None:
