@@ -117,20 +117,26 @@ def test_the_bootstrap_covers_the_truth() -> None:
 
 def test_where_photos_repeat_clusters_cover_and_single_photos_do_not() -> None:
     truths, held, naive, wider = _truths(), defaultdict(list), defaultdict(list), defaultdict(list)
-    for seed in range(500):
+    for seed in range(DRAWS):
         rng, labels, x = _draw(seed)
         # Every second person has one photo, the others four, all alike.
         rows = rng.permutation(np.repeat(np.arange(PHOTOS), np.resize([1, 4], PHOTOS)))
         drawn = labels[rows], _logits(x)[rows]
-        mine = score_intervals(*drawn, rows, threshold=0.5, resamples=400, seed=seed)
+        mine = score_intervals(*drawn, rows, threshold=0.5, resamples=1000, seed=seed)
+        for name, interval in mine.items():
+            held[name].append(_holds(interval, truths[name]))
+        if seed >= DRAWS // 10:
+            continue
         theirs = score_intervals(*drawn, range(len(rows)), threshold=0.5, resamples=400, seed=seed)
         for name, truth in truths.items():
             if name in mine:
-                held[name].append(_holds(mine[name], truth))
                 naive[name].append(_holds(theirs[name], truth))
                 widths = [(each.high or 0) - (each.low or 0) for each in (mine[name], theirs[name])]
                 wider[name].append(widths[0] > widths[1])
-    assert all(0.90 <= np.mean(each) <= 0.98 for each in held.values()), {k: np.mean(v) for k, v in held.items()}
+    shares = {name: float(np.mean(each)) for name, each in held.items()}
+    # What the documentation of the intervals owns up to.
+    assert 0.91 <= shares.pop("average_precision") < 0.93
+    assert all(0.93 <= share <= 0.97 for share in shares.values()), sorted(shares.items())
     assert all(np.mean(each) < 0.85 for each in naive.values()), {k: np.mean(v) for k, v in naive.items()}
     assert all(np.mean(each) > 0.99 for each in wider.values()), {k: np.mean(v) for k, v in wider.items()}
 
