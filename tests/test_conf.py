@@ -114,6 +114,15 @@ def test_sources_without_labels_of_their_own_are_labelled_by_the_guideline() -> 
     assert compose("train", ["labels=own", "data=eyes_defy"]).labels.rule == "own"
 
 
+@pytest.mark.parametrize("several", ["trainer=ddp", "trainer.devices=2", "trainer.devices=-1", "trainer.num_nodes=2"])
+@pytest.mark.parametrize("norm", ["model.batchnorm=train", "model.frozen_batchnorm=train"])
+def test_batchnorm_that_trains_over_several_devices_must_be_synchronised(several: str, norm: str) -> None:
+    with pytest.raises(ConfigError, match="BatchNorm that trains over several devices needs"):
+        check_settings(compose("train", [several, norm]))
+    check_settings(compose("train", [several, norm, "trainer.sync_batchnorm=true"]))
+    check_settings(compose("train", [several]))
+
+
 @pytest.mark.parametrize(("group", "name"), PRESETS)
 def test_every_preset_trains_a_batch_per_phase(group: str, name: str, tmp_path: Path) -> None:
     overrides = [f"{group}={name}", *SMALL, f"paths.root={tmp_path}", "data.batch_size=8"]
