@@ -65,7 +65,7 @@ def test_the_blocks_are_found() -> None:
     assert [block.needs for block in SHELL if block.needs] == [
         "your own photographs",
         "cp_anemic, eyes_defy, imagenet weights",
-        "cp_anemic, imagenet weights",
+        "cp_anemic, the weights file",
         "cp_anemic",
         "cp_anemic, imagenet weights",
     ]
