@@ -14,6 +14,7 @@ from anemia_lightning.assessment.words import end_lines
 from anemia_lightning.data.folds import Fold, LeftOut, draw_folds, leave_one_out
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.errors import DataChangedError
+from anemia_lightning.fold_looks import look_at_folds
 from anemia_lightning.fold_runs import FoldRun, run_folds
 from anemia_lightning.fold_scores import (
     fold_decisions,
@@ -72,6 +73,10 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
     decisions = fold_decisions(folds, folders)
     assessment = _assess(cfg, predictions, baselines, prepared, decisions)
     write_assessment(folder, assessment)
+    looks = look_at_folds(cfg, folds, predictions, prepared, decisions)
+    if looks:
+        write_json(folder.path / "looks.json", looks.values)
+        folder.write_plot("robustness", looks.robustness)
     report = crossval_report(
         cfg=cfg,
         folder=folder,
@@ -80,6 +85,7 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
         scores=scores,
         warnings=warnings,
         assessment=assessment,
+        looks=looks,
     )
     write_documents(folder.path, report)
     notes = [f"Note: {note}" for note in fold_notes(decisions)]

@@ -65,6 +65,8 @@ def fold_settings(cfg: DictConfig, run: FoldRun) -> DictConfig:
         for key in ("folds", "repeats", "leave_out", "jobs"):
             del settings[key]
         settings.verb = "train"
+        # The cross-validation looks at photos of all folds together.
+        settings.evaluation.probe_photos = 0
         settings.paths.run_dir = str(run.folder)
         settings.split.file = str(run.split_file)
         last = RunFolder(run.folder).last

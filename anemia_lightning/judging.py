@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from anemia_lightning import wiring
 from anemia_lightning.assessing import assess_predictions, baseline_predictions, write_assessment
 from anemia_lightning.data.framing import Framing
-from anemia_lightning.looking.look import Looks, look
+from anemia_lightning.looking.look import Looks, Subject, look
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.run_features import dtype_of
@@ -87,11 +87,7 @@ class Judge:
         self, classifier: AnemiaClassifier, decision: Decision, predictions: pd.DataFrame, test: pd.DataFrame
     ) -> Looks | None:
         return look(
-            classifier.network,
-            test,
-            test,
-            predictions,
-            decision,
+            [Subject(lambda: classifier.network, test, test, predictions, decision)],
             framing=Framing(**classifier.hparams["preprocessing"]),
             device=wiring.resolve_device(self.accelerator),
             dtype=dtype_of(self.precision),

@@ -119,6 +119,7 @@ def crossval_report(
     scores: Mapping[str, Any],
     warnings: Sequence[str],
     assessment: Mapping[str, Any],
+    looks: Looks | None,
 ) -> RunReport:
     """Returns what the documents of a cross-validation tell.
 
@@ -130,6 +131,7 @@ def crossval_report(
         scores: As in metrics.json.
         warnings: What must be said beside the scores.
         assessment: Of the pooled predictions.
+        looks: At photos of all folds; None where there was none.
     """
     manifest = prepared.manifest
     first = [fold for fold in folds if fold.repeat == 0]
@@ -154,6 +156,8 @@ def crossval_report(
         warnings=list(dict.fromkeys([*warnings, *facts["warnings"]])),
         folds=scores["folds"],
         figures=figures(folder),
+        looks=_values(looks),
+        albums=albums(looks),
         flow=participant_flow(everyone, order=names),
         people=describe_people(used, order=names),
         scope=scope_says(manifest),

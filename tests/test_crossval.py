@@ -210,6 +210,21 @@ def test_side_by_side_and_one_by_one_agree(finished: CrossvalResult, compose_cro
     assert (tmp_path / "run" / "folds" / fold_names(beside)[0] / "fold.log").read_text()
 
 
+def test_photos_of_all_folds_are_looked_at_together(
+    finished: CrossvalResult, compose_crossval: Compose, tmp_path: Path
+) -> None:
+    shutil.copytree(finished.folder, tmp_path / "run")
+    result = cross_validate(compose_crossval(tmp_path / "run", "evaluation.probe_photos=8"))
+    values = json.loads((result.folder / "looks.json").read_text())
+    assert (values["photos"]["drawn"], values["photos"]["of"]) == (8, 48)
+    wrong = result.predictions["prediction"] != result.predictions["label"]
+    assert values["photos"]["errors"] == int(wrong.sum())
+    assert {row["n"] for row in values["robustness"]} == {8}
+    assert "What it looks at" in (result.folder / "report.html").read_text()
+    assert not list((result.folder / "folds").rglob("looks.json"))
+    assert not (finished.folder / "looks.json").exists()
+
+
 def test_all_folds_predict_together(finished: CrossvalResult, drawn_photos: Path, tmp_path: Path) -> None:
     (drawn,) = drawn_photos.glob("separation-*")
 

@@ -16,6 +16,7 @@ from anemia_lightning.run_folder import RunFolder, write_table
 from anemia_lightning.settings import compose, make_paths_absolute
 from anemia_lightning.settings_check import check_settings
 
+_NO_LOOKS = "evaluation.probe_photos=0"
 _EVEN = 0.5
 """The probability from which the seed's loop calls a photo anaemic: the larger of two outputs."""
 
@@ -133,7 +134,7 @@ class ClaimRuns:
         return prepare_photos(self.settings)
 
     def _compose(self, place: Path, arm: Arm, *, seed: int) -> DictConfig:
-        overrides = [*self._overrides, *arm.overrides, f"folds={self._n_folds}", f"seed={seed}"]
+        overrides = [_NO_LOOKS, *self._overrides, *arm.overrides, f"folds={self._n_folds}", f"seed={seed}"]
         cfg = compose("crossval", overrides, run_dir=place)
         check_settings(cfg)
         make_paths_absolute(cfg)

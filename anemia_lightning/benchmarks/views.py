@@ -158,7 +158,11 @@ def _predictions(folder: Path, views: str, seed: int, overrides: Sequence[str]) 
         from anemia_lightning.settings import compose
         from anemia_lightning.settings_check import check_settings
 
-        cfg = compose("crossval", [*overrides, f"features.views={views}", f"seed={seed}"], run_dir=place)
+        cfg = compose(
+            "crossval",
+            ["evaluation.probe_photos=0", *overrides, f"features.views={views}", f"seed={seed}"],
+            run_dir=place,
+        )
         check_settings(cfg)
         _say("", f"{views} views, seed {seed}")
         cross_validate(cfg)

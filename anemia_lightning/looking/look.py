@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from typing import Any, NamedTuple, TypeVar
 
@@ -23,10 +24,13 @@ from anemia_lightning.data.transforms import normalise
 from anemia_lightning.looking.changes import Change, changes_of, choose_partners
 from anemia_lightning.looking.sample import choose_photos
 from anemia_lightning.looking.values import (
+    Changes,
     Deciding,
     Looked,
+    Outcome,
     change_values,
     heat_shares,
+    join,
     photo_values,
     saliency_values,
 )
@@ -102,12 +106,23 @@ class Eyes:
         return heat
 
 
+class Subject(NamedTuple):
+    """A finished network, and the photos that it was tested on."""
+
+    network: Callable[[], AnemiaNetwork]
+    """Opens it; it is left as it is."""
+    rows: pd.DataFrame
+    """The manifest's rows of the photos."""
+    facts: pd.DataFrame | None
+    """What the survey found out about them; None where there was none."""
+    table: pd.DataFrame
+    """Their prediction table, in the same order."""
+    decision: Deciding
+    """From logits to decisions."""
+
+
 def look(
-    network: AnemiaNetwork,
-    rows: pd.DataFrame,
-    facts: pd.DataFrame | None,
-    table: pd.DataFrame,
-    decision: Deciding,
+    subjects: Sequence[Subject],
     *,
     framing: Framing,
     device: torch.device,
@@ -116,22 +131,18 @@ def look(
     show_photos: bool = True,
     threads: int = 2,
 ) -> Looks | None:
-    """Looks at what a finished network does with photos that it was tested on.
+    """Looks at what finished networks do with photos that each was tested on: one of a run, or those of all folds.
 
     Everything that is estimated rests on a random sample of photos that share neither patient nor photograph; the
     errors are shown beside it and never mixed in. Changed photos are compared with the photo as it is, put together
     and computed in the same way; its logit may differ from the scored one by rounding.
 
     Args:
-        network: The finished network; it is left as it is.
-        rows: The manifest's rows of the test photos.
-        facts: What the survey found out about them; None where there was none.
-        table: Their prediction table, in the same order.
-        decision: From logits to decisions.
+        subjects: The networks with their photos, each photo once.
         framing: How photographs become squares.
         device: Where to compute.
         dtype: In which precision trunk and layer4 compute.
-        photos: How many to draw, and how many errors to show; 0 looks at nothing.
+        photos: How many to draw of all, and how many errors to show; 0 looks at nothing.
         show_photos: Whether to make pictures, in which people may be recognised.
         threads: Makers of changed photographs beside the network.
 
@@ -142,19 +153,23 @@ def look(
         PhotoUnreadable: If a photo can no longer be decoded.
         PhotoChangedError: If a photo is no longer the file that the survey saw.
     """
+    table = pd.concat([subject.table for subject in subjects], ignore_index=True)
     if not photos or table.empty:
         return None
-    sample = choose_photos(table, photos=photos, threshold=decision.threshold.value)
-    chosen = np.unique(np.concatenate([sample.drawn, sample.errors]))
-    eyes = Eyes(network, device=device, dtype=dtype)
-    dataset = PhotoDataset(PhotoRows.of(rows.iloc[chosen], facts), framing, None)
+    sizes = [len(subject.table) for subject in subjects]
+    cut_offs = np.repeat([subject.decision.threshold.value for subject in subjects], sizes)
+    sample = choose_photos(table, photos=photos, threshold=cut_offs)
+    parts: list[_Seen] = []
     with progress_bar("looking at photographs") as progress, ThreadPoolExecutor(threads) as pool:
-        cut_outs = list(pool.map(lambda index: cut_out(dataset.photograph(index).rgba, framing), range(len(chosen))))
-        looked = _look_at(eyes, table.iloc[chosen], cut_outs, decision)
-        place = {row: index for index, row in enumerate(chosen.tolist())}
-        drawn, errors = (looked.at([place[row] for row in which.tolist()]) for which in (sample.drawn, sample.errors))
-        logits = _change_logits(eyes, drawn, pool, progress)
-    background, robustness = change_values(drawn, logits, decision)
+        for subject, end in zip(subjects, np.cumsum(sizes).tolist(), strict=True):
+            first, done = end - len(subject.table), sum(len(part.drawn.photo) for part in parts)
+            mine = [_within(rows, first, end) for rows in (sample.drawn, sample.errors)]
+            if any(mine):
+                eyes = Eyes(subject.network(), device=device, dtype=dtype)
+                show = partial(_add, progress, done, len(sample.drawn))
+                parts.append(_see(eyes, subject, *mine, framing=framing, pool=pool, progress=show))
+    drawn, errors = join([part.drawn for part in parts]), join([part.errors for part in parts])
+    background, robustness = change_values(drawn, _joined_changes(parts))
     values: dict[str, Any] = {
         "photos": photo_values(sample, len(table), shown=show_photos),
         "saliency": saliency_values(drawn, errors),
@@ -162,14 +177,70 @@ def look(
         "robustness": robustness,
     }
     values["says"] = look_sentences(values)
-    others = [index for index, row in enumerate(sample.drawn.tolist()) if row not in set(sample.errors.tolist())]
+    wrong = [str(table["photo"].iloc[row]) for row in sample.errors.tolist()]
+    others = [place for place, photo in enumerate(drawn.photo) if photo not in set(wrong)]
     known = {str(row["photo"]): row for row in table.to_dict("records")}
     return Looks(
         values,
         draw_robustness(robustness),
-        errors=_pictures(errors, known) if show_photos else [],
+        errors=_pictures(errors.at([errors.photo.index(photo) for photo in wrong]), known) if show_photos else [],
         others=_pictures(drawn.at(others), known) if show_photos else [],
     )
+
+
+class _Seen(NamedTuple):
+    """What one network makes of its photos."""
+
+    drawn: Looked
+    errors: Looked
+    changes: Changes
+
+
+def _see(
+    eyes: Eyes,
+    subject: Subject,
+    drawn: Sequence[int],
+    errors: Sequence[int],
+    *,
+    framing: Framing,
+    pool: ThreadPoolExecutor,
+    progress: Callable[[int], None],
+) -> _Seen:
+    """Looks at rows of a subject: those of the random sample, and the errors."""
+    chosen = sorted({*drawn, *errors})
+    dataset = PhotoDataset(PhotoRows.of(subject.rows.iloc[chosen], subject.facts), framing, None)
+    cut_outs = list(pool.map(lambda index: cut_out(dataset.photograph(index).rgba, framing), range(len(chosen))))
+    looked = _look_at(eyes, subject.table.iloc[chosen], cut_outs, subject.decision)
+    sampled, wrong = (looked.at([chosen.index(row) for row in rows]) for rows in (drawn, errors))
+    logits = _change_logits(eyes, sampled, pool, progress) if drawn else {}
+    return _Seen(sampled, wrong, {change: _outcomes(found, subject.decision) for change, found in logits.items()})
+
+
+def _outcomes(logits: Mapping[int, float], decision: Deciding) -> dict[int, Outcome]:
+    called = decision.decide(decision.probability(np.array(list(logits.values()))))
+    return {
+        place: Outcome(logit, int(each)) for (place, logit), each in zip(logits.items(), called.tolist(), strict=True)
+    }
+
+
+def _joined_changes(parts: Sequence[_Seen]) -> Changes:
+    """Returns the changes of all parts, with the places that their photos have in all drawn ones."""
+    joined: dict[Change, dict[int, Outcome]] = {}
+    first = 0
+    for part in parts:
+        for change, found in part.changes.items():
+            joined.setdefault(change, {}).update({first + place: outcome for place, outcome in found.items()})
+        first += len(part.drawn.photo)
+    return joined
+
+
+def _within(rows: NDArray[np.int64], first: int, end: int) -> list[int]:
+    """Returns those of the rows that lie in a part of a table, counted from its first."""
+    return [row - first for row in rows.tolist() if first <= row < end]
+
+
+def _add(progress: Callable[[int, int], None], before: int, total: int, done: int) -> None:
+    progress(before + done, total)
 
 
 def _look_at(eyes: Eyes, table: pd.DataFrame, cut_outs: list[CutOut], decision: Deciding) -> Looked:
@@ -188,7 +259,7 @@ def _look_at(eyes: Eyes, table: pd.DataFrame, cut_outs: list[CutOut], decision: 
 
 
 def _change_logits(
-    eyes: Eyes, drawn: Looked, pool: ThreadPoolExecutor, progress: Callable[[int, int], None]
+    eyes: Eyes, drawn: Looked, pool: ThreadPoolExecutor, progress: Callable[[int], None]
 ) -> dict[Change, dict[int, float]]:
     """Returns, for each change, the logit of each photo that underwent it, by its place."""
     work = list(zip(drawn.cut_outs, choose_partners(drawn.cut_outs, drawn.called), strict=True))
@@ -201,7 +272,7 @@ def _change_logits(
         whose = [(place, change) for place, changed in enumerate(part, start) for change in changed]
         for (place, change), logit in zip(whose, found.tolist(), strict=True):
             logits.setdefault(change, {})[place] = logit
-        progress(start + len(part), len(work))
+        progress(start + len(part))
     return logits
 
 

@@ -22,7 +22,7 @@ class LookSample(NamedTuple):
     all_errors: int
 
 
-def choose_photos(table: pd.DataFrame, *, photos: int, threshold: float) -> LookSample:
+def choose_photos(table: pd.DataFrame, *, photos: int, threshold: float | NDArray[np.float64]) -> LookSample:
     """Chooses at most so many photos of each kind.
 
     The draw of a photo depends on its id alone: other runs, seeds and models look at the same photos.
@@ -30,7 +30,7 @@ def choose_photos(table: pd.DataFrame, *, photos: int, threshold: float) -> Look
     Args:
         table: A prediction table: photo, patient, photo_group, label, probability and prediction.
         photos: How many to draw, and how many errors to show.
-        threshold: Probability from which a photo was called anaemic.
+        threshold: Probability from which a photo was called anaemic; one for all, or one for each.
     """
     lots = np.array([stream("look", photo).random() for photo in table["photo"]])
     order = np.argsort(lots, kind="stable")

@@ -62,6 +62,27 @@ class Looked(NamedTuple):
         )
 
 
+class Outcome(NamedTuple):
+    """What a network says of a changed photo."""
+
+    logit: float
+    called: int
+
+
+Changes = Mapping[Change, Mapping[int, Outcome]]
+"""What became of the photos that underwent each change, by their place among those drawn."""
+
+
+def join(parts: Sequence[Looked]) -> Looked:
+    """Returns the photos of several networks together; there must be at least one part."""
+    return Looked(
+        [photo for part in parts for photo in part.photo],
+        np.concatenate([part.label for part in parts]),
+        [photo for part in parts for photo in part.cut_outs],
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("logit", "called", "heat")),
+    )
+
+
 def photo_values(sample: LookSample, photos: int, *, shown: bool) -> dict[str, int]:
     """Returns how many photos were looked at, of how many, and how many of the errors are shown."""
     return {
@@ -89,20 +110,17 @@ def heat_shares(looked: Looked) -> tuple[NDArray[np.float64], NDArray[np.float64
     return np.where(is_masked, inside, np.nan), np.where(is_masked & ~np.isnan(inside), by_chance(masks), np.nan)
 
 
-def change_values(
-    drawn: Looked, logits: Mapping[Change, Mapping[int, float]], decision: Deciding
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def change_values(drawn: Looked, changes: Changes) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Returns what the swaps do, and what the perturbations do.
 
     Args:
         drawn: The random sample.
-        logits: Of each change, the logit of each photo that underwent it, by its place in the sample.
-        decision: From logits to decisions.
+        changes: What became of them.
     """
     swaps: list[dict[str, Any]] = []
     robustness: list[dict[str, Any]] = []
-    for change, found in logits.items():
-        effect = _effect(drawn, found, decision)
+    for change, found in changes.items():
+        effect = _effect(drawn, found)
         if change.part == "background":
             swaps.append({"swap": change.name, "says": SWAP_WORDS[change.name], **effect})
         else:
@@ -122,10 +140,9 @@ def _heat_values(looked: Looked) -> dict[str, Any]:
     }
 
 
-def _effect(drawn: Looked, found: Mapping[int, float], decision: Deciding) -> dict[str, Any]:
-    places = list(found)
-    before, after = drawn.at(places), np.array(list(found.values()))
-    called = decision.decide(decision.probability(after))
+def _effect(drawn: Looked, found: Mapping[int, Outcome]) -> dict[str, Any]:
+    before = drawn.at(list(found))
+    after, called = (np.array([getattr(each, name) for each in found.values()]) for name in ("logit", "called"))
     effect = measure_effect(before.label, before.logit, after, before.called, called)
     return {
         "n": effect.flipped.whole,

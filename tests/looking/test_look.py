@@ -1,9 +1,11 @@
 """What a network that sees a known colour is found to look at, on drawn photographs from end to end."""
 
+import copy
 import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ from anemia_lightning.data.sources.synthetic import read_synthetic
 from anemia_lightning.data.survey import survey_photos
 from anemia_lightning.data.transforms import normalise
 from anemia_lightning.errors import PhotoChangedError
-from anemia_lightning.looking.look import Eyes, Looks, look
+from anemia_lightning.looking.look import Eyes, Looks, Subject, look
+from anemia_lightning.looking.sample import choose_photos
 from anemia_lightning.metrics import probability_of
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.saliency import grad_cam
@@ -88,7 +91,7 @@ def predicted(rows: pd.DataFrame, logit: NDArray[np.float64]) -> pd.DataFrame:
 
 def look_with(network: AnemiaNetwork, table: pd.DataFrame, **changes: Any) -> Looks | None:
     settings: dict[str, Any] = {"framing": FRAMING, "device": CPU, "dtype": torch.float32, "photos": 3}
-    return look(network, table, None, table, Plain(), **(settings | changes))
+    return look([Subject(lambda: network, table, None, table, Plain())], **(settings | changes))
 
 
 def seen(network: AnemiaNetwork, table: pd.DataFrame, **changes: Any) -> Looks:
@@ -148,6 +151,29 @@ def test_what_it_found_is_plain_and_the_same_again(sees_tissue: AnemiaNetwork, t
     assert all(torch.equal(value, state[key]) for key, value in sees_tissue.state_dict().items())
     assert [parameter.requires_grad for parameter in sees_tissue.parameters()] == needs
     assert not sees_tissue.training
+
+
+def test_networks_with_photos_of_their_own_are_looked_at_together(
+    sees_tissue: AnemiaNetwork, sees_background: AnemiaNetwork, table: pd.DataFrame, rows: pd.DataFrame
+) -> None:
+    # Of the random sample of all photos, each network answers for its own.
+    other = predicted(rows, logits_of(sees_background, rows))
+    half = len(table) // 2
+    parts = [(sees_tissue, table.iloc[:half]), (sees_background, other.iloc[half:])]
+    subjects = [Subject(partial(copy.copy, network), part, None, part, Plain()) for network, part in parts]
+    settings: dict[str, Any] = {"framing": FRAMING, "device": CPU, "dtype": torch.float32}
+    looks = look(subjects, photos=8, **settings)
+    assert looks is not None
+    drawn = choose_photos(pd.concat([part for _, part in parts]), photos=8, threshold=0.5).drawn.tolist()
+    of_background = sum(row >= half for row in drawn)
+    assert 0 < of_background < 8
+    white = next(row for row in looks.values["background"]["swaps"] if row["swap"] == "white background")
+    assert (white["n"], white["flipped"]) == (8, of_background)
+    assert looks.values["photos"]["drawn"] == 8
+    together = look(subjects[:1], photos=8, **settings)
+    assert together is not None
+    assert flips(together)["white background"] == 0
+    assert json.dumps(looks.values, allow_nan=False)
 
 
 def test_errors_are_shown_and_not_counted(sees_tissue: AnemiaNetwork, table: pd.DataFrame) -> None:
@@ -227,9 +253,10 @@ def test_where_masks_are_given_for_some_photos_these_are_swapped(
 def test_a_photo_that_has_changed_since_is_refused(sees_tissue: AnemiaNetwork, table: pd.DataFrame) -> None:
     facts = survey_photos(table).facts
     settings: dict[str, Any] = {"framing": FRAMING, "device": CPU, "dtype": torch.float32, "photos": 1}
-    assert look(sees_tissue, table, facts, table, Plain(), **settings) is not None
+    subject = Subject(lambda: sees_tissue, table, facts, table, Plain())
+    assert look([subject], **settings) is not None
     with pytest.raises(PhotoChangedError):
-        look(sees_tissue, table, facts.assign(file_sha256="0"), table, Plain(), **settings)
+        look([subject._replace(facts=facts.assign(file_sha256="0"))], **settings)
 
 
 @pytest.fixture(scope="module")
