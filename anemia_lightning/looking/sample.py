@@ -18,8 +18,9 @@ class LookSample(NamedTuple):
     groups: int
     """How many such photos there are: the sets of photos that share a patient or a photo group."""
     errors: NDArray[np.int64]
-    """The photos called wrongly, the most confident first; those drawn may be among them."""
+    """Photos called wrongly, the most confident first, one of each patient and photo group; some may be drawn too."""
     all_errors: int
+    """How many photos are called wrongly."""
 
 
 def choose_photos(table: pd.DataFrame, *, photos: int, threshold: float | NDArray[np.float64]) -> LookSample:
@@ -40,4 +41,5 @@ def choose_photos(table: pd.DataFrame, *, photos: int, threshold: float | NDArra
     margin = (table["probability"] - threshold).abs().to_numpy()
     wrong = np.flatnonzero((table["prediction"] != table["label"]).to_numpy())
     worst = wrong[np.argsort(-margin[wrong], kind="stable")]
-    return LookSample(alone[:photos], len(alone), worst[:photos], len(worst))
+    worst = worst[np.sort(np.unique(groups[worst], return_index=True)[1])]
+    return LookSample(alone[:photos], len(alone), worst[:photos], len(wrong))

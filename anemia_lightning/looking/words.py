@@ -18,11 +18,16 @@ def look_sentences(values: Values) -> list[str]:
 def _sampled(photos: Values) -> Iterator[str]:
     yield (
         f"{photos['drawn']} of {photos['of']} test photos were drawn at random to estimate from, one at most of each "
-        "patient and photograph; intervals are for other photos of this kind, with this model."
+        "patient and photograph; intervals are for other photos of this kind."
     )
     if photos["errors_shown"]:
-        shown = f"the {photos['errors_shown']} most confident of " if photos["errors_shown"] < photos["errors"] else ""
-        yield f"Shown beside them are {shown}{photos['errors']} photos called wrongly."
+        if photos["errors_shown"] < photos["errors"]:
+            yield (
+                f"Shown beside them are {photos['errors_shown']} of {photos['errors']} photos called wrongly, the most "
+                "confident ones, one at most of each patient and photograph."
+            )
+        else:
+            yield f"Shown beside them are all {photos['errors']} photos called wrongly."
 
 
 def _heat(saliency: Values) -> Iterator[str]:
@@ -76,13 +81,18 @@ def _moved(values: Values) -> Iterator[str]:
         yield "No change of brightness, white balance, JPEG quality, blur or resolution flips any decision."
         return
     name = change_words(worst["perturbation"], worst["level"], worst["unit"])
-    shift = worst["mean_logit_shift"]
     yield (
         f"Of the changes of light, sharpness and file, {name} flips most: {_flips(worst)}; it moves the logit by "
-        f"{shift:+.2f} on average, towards {'anaemic' if shift > 0 else 'not anaemic'}."
+        f"{_shift(worst['mean_logit_shift'])}."
     )
     still = [row for row in rows if not row["flipped"]]
     yield f"{len(still)} of {len(rows)} such changes flip none."
+
+
+def _shift(logits: float) -> str:
+    if abs(logits) < 0.005:  # noqa: PLR2004 (two digits are shown)
+        return "less than 0.01 on average"
+    return f"{logits:+.2f} on average, towards {'anaemic' if logits > 0 else 'not anaemic'}"
 
 
 def _flips(row: Values) -> str:

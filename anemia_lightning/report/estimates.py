@@ -56,8 +56,14 @@ def estimate_text(estimate: Mapping[str, Any], places: int = 3) -> str:
 
 
 def number_text(value: float | None, places: int = 3) -> str:
-    """Returns a number with so many decimals; "undefined" for None."""
-    return "undefined" if value is None else f"{value:,.{places}f}"
+    """Returns a number with so many decimals; "undefined" for None.
+
+    Example:
+        >>> number_text(-0.0004), number_text(None)
+        ('0.000', 'undefined')
+    """
+    # What rounds to nothing has no sign.
+    return "undefined" if value is None else f"{value:z,.{places}f}"
 
 
 def percent(share: float | None) -> str:

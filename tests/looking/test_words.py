@@ -60,7 +60,18 @@ def test_the_worst_change_and_the_worst_background_are_named() -> None:
         "From the outline alone, filled with one colour, the network reaches an AUROC of 0.52 on these 20 photos."
         in text
     )
-    assert "Shown beside them are the 20 most confident of 31 photos called wrongly." in text
+    assert "Shown beside them are 20 of 31 photos called wrongly, the most confident ones, one at most of each" in text
+    values = looks()
+    values["photos"]["errors"] = 20
+    assert "Shown beside them are all 20 photos called wrongly." in " ".join(look_sentences(values))
+
+
+def test_a_shift_that_rounds_to_nothing_has_no_direction() -> None:
+    values = looks(flips=8)
+    values["robustness"][0]["mean_logit_shift"] = -0.003
+    text = " ".join(look_sentences(values))
+    assert "it moves the logit by less than 0.01 on average." in text
+    assert "towards" not in text
 
 
 def test_what_is_not_shown_is_not_said_to_be() -> None:
