@@ -66,12 +66,12 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
     folders = [RunFolder(run.folder) for run in runs]
     predictions = pool_predictions(folds, folders)
     baselines = pool_baselines(folds, prepared, seed=cfg.seed)
-    scores = score_folds(predictions, baselines, prepared)
     write_table(folder.path / "predictions.csv", predictions)
     write_table(folder.path / "baseline_predictions.csv", baselines)
-    write_json(folder.metrics_json, {**scores, "skipped": skipped, "warnings": warnings})
     decisions = fold_decisions(folds, folders)
     assessment = _assess(cfg, predictions, baselines, prepared, decisions)
+    scores = score_folds(predictions, assessment)
+    write_json(folder.metrics_json, {**scores, "skipped": skipped, "warnings": warnings})
     write_assessment(folder, assessment)
     looks = look_at_folds(cfg, folds, predictions, prepared, decisions)
     if looks:

@@ -5,15 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from anemia_lightning.baselines import COMPARED, predict_baselines
 from anemia_lightning.contracts import PREDICTION_COLUMNS
 from anemia_lightning.data.folds import Fold
 from anemia_lightning.data.preparation import Prepared
-from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.metrics.decision import Decision
-from anemia_lightning.metrics.intervals import Interval, auroc_difference_interval, auroc_interval
 from anemia_lightning.run_folder import RunFolder
 from anemia_lightning.scoring import number, score_table
 
@@ -72,34 +69,35 @@ def join_repeats(predictions: pd.DataFrame) -> pd.DataFrame:
     return photos.assign(prediction=(photos["prediction"] >= 1 / 2).astype(int))
 
 
-def score_folds(predictions: pd.DataFrame, baselines: pd.DataFrame, prepared: Prepared) -> dict[str, Any]:
+def score_folds(predictions: pd.DataFrame, assessment: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the scores of all photos together and of each fold, with those of the baselines.
 
     Pooled scores are those of each photo's mean logit (of a baseline: mean probability) over the repeats, and of the
-    decisions of the folds' models; intervals are bootstrapped over what is independent: patients and photo groups
-    together.
+    decisions of the folds' models; their intervals and the baselines are those of the assessment.
 
     Args:
         predictions: What `pool_predictions` returns.
-        baselines: What `pool_baselines` returns.
-        prepared: The photos.
+        assessment: What assessment.json holds of them.
 
     Returns:
         Plain values: pooled, baselines by name, folds by name.
     """
     photos = join_repeats(predictions)
-    groups = pd.Series(independent_groups(prepared.manifest), index=prepared.manifest["photo"])
-    clusters = photos["photo"].map(groups).to_numpy()
-    labels, logits = photos["label"].to_numpy(), photos["logit"].to_numpy()
-    names = baselines.columns.drop(["photo", "label", "repeat", "fold"])
-    others = baselines.groupby("photo")[list(names)].mean().reindex(photos["photo"])
     return {
         "pooled": {
             **score_table(photos, class_weights=_ALIKE),
-            "prevalence": float(labels.mean()),
-            "auroc_interval": bounds(auroc_interval(labels, logits, clusters)),
+            "prevalence": float(photos["label"].mean()),
+            "auroc_interval": _bounds(assessment["photos"]["scores"]["auroc"]),
         },
-        "baselines": {name: _compare(labels, logits, others[name].to_numpy(), clusters) for name in names},
+        "baselines": {
+            baseline["name"]: {
+                "auroc": baseline["auroc"]["value"],
+                "auroc_interval": _bounds(baseline["auroc"]),
+                "network_minus_this": baseline["difference"]["value"],
+                "network_minus_this_interval": _bounds(baseline["difference"]),
+            }
+            for baseline in assessment["baselines"]
+        },
         "folds": {
             str(name): score_table(rows, class_weights=_ALIKE) for name, rows in predictions.groupby("fold", sort=False)
         },
@@ -123,20 +121,9 @@ def fold_notes(decisions: Mapping[str, Decision]) -> list[str]:
     return [f"{name}: {note}" for name, decision in decisions.items() for note in decision.notes]
 
 
-def _compare(labels: ArrayLike, network: ArrayLike, baseline: ArrayLike, clusters: ArrayLike) -> dict[str, Any]:
-    own = auroc_interval(labels, baseline, clusters)
-    difference = auroc_difference_interval(labels, network, baseline, clusters)
-    return {
-        "auroc": own.value,
-        "auroc_interval": bounds(own),
-        "network_minus_this": difference.value,
-        "network_minus_this_interval": bounds(difference),
-    }
-
-
-def bounds(interval: Interval) -> list[float] | None:
-    """Returns an interval as a list for JSON; None where there is none."""
-    return None if interval.low is None or interval.high is None else [interval.low, interval.high]
+def _bounds(estimate: Mapping[str, Any]) -> list[float] | None:
+    """Returns an interval as a list; None where there is none."""
+    return None if estimate["low"] is None else [estimate["low"], estimate["high"]]
 
 
 def fold_lines(scores: Mapping[str, Any]) -> list[str]:
