@@ -182,7 +182,7 @@ def _trainer(cfg: DictConfig) -> Iterator[str]:
             f"data.batch_size={cfg.data.batch_size} photos per step cannot be dealt to {parts} parts "
             "(devices x nodes x accumulated batches)."
         )
-    # -1 and auto stand for as many as there are.
+    # -1 stands for as many as there are.
     may_be_several = devices * trainer.num_nodes > 1 or str(trainer.devices) == "-1"
     if may_be_several and "train" in (cfg.model.batchnorm, cfg.model.frozen_batchnorm) and not trainer.sync_batchnorm:
         yield "BatchNorm that trains over several devices needs trainer.sync_batchnorm=true (GPUs only)."

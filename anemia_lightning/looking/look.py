@@ -1,4 +1,4 @@
-"""What a finished network looks at, and what moves its decisions: on some of the photos that it was tested on."""
+"""What finished networks look at, and what moves their decisions: on some of the photos that each was tested on."""
 
 import io
 from collections import deque
