@@ -209,9 +209,6 @@ def _highest_score(scores: Floats, cluster: NDArray[np.int64], alpha: float) -> 
 
 def _by_confidence(wrong: Floats, confidence: Floats) -> Floats:
     """Returns the errors, those of the surest photo first; photos equally sure have their mean."""
-    # All of scipy.stats comes with it, which predictions need not wait for.
-    from scipy.stats import rankdata
-
-    rank = rankdata(-confidence, method="dense") - 1
-    photos = np.bincount(rank)
+    # SciPy's rankdata gives dense ranks as whole numbers up to 1.17, and as floats from 1.18 on.
+    _, rank, photos = np.unique(-confidence, return_inverse=True, return_counts=True)
     return np.repeat(np.bincount(rank, weights=wrong) / photos, photos)
