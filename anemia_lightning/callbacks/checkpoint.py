@@ -1,6 +1,9 @@
 """Checkpoints: the best and the last model of a run, which a kill in the middle of a write cannot destroy."""
 
+import copy
 import math
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,13 +15,17 @@ from lightning.pytorch.callbacks import Checkpoint
 from typing_extensions import override
 
 from anemia_lightning.checkpoint_file import read_checkpoint
+from anemia_lightning.errors import DiskFullError
 from anemia_lightning.whole_file import link_file, whole_file
 
 
 class BestAndLastCheckpoint(Checkpoint):
-    """Writes best.ckpt after each epoch that is the best so far, and last.ckpt after every epoch.
+    """Keeps the best and the last epoch, in best.ckpt and last.ckpt.
 
-    After the best epoch so far both are one file, written once.
+    To write a checkpoint may take longer than an epoch from stored features. So an epoch waits in memory until
+    `every_s` seconds have gone by since the last write; the first is written at once, and what waits when training ends
+    is written then, whatever ends it. Only a kill loses epochs, and the run that continues trains them again. After the
+    best epoch so far both files are one, written once.
 
     Lightning's ModelCheckpoint writes `last` only together with a new best, lets NaN be the best while there is no
     other, and forgets the best score when the run folder has been moved.
@@ -27,14 +34,19 @@ class BestAndLastCheckpoint(Checkpoint):
         folder: Where both files lie.
         monitor: The value that says which epoch is best.
         mode: Whether the best value is the lowest (`min`) or the highest (`max`).
+        every_s: Seconds from one write to the next, at least; 0 writes after every epoch.
     """
 
-    def __init__(self, folder: str | Path, *, monitor: str, mode: Literal["min", "max"]) -> None:
+    def __init__(self, folder: str | Path, *, monitor: str, mode: Literal["min", "max"], every_s: float = 30.0) -> None:
         self.best = Path(folder) / "best.ckpt"
         self.last = Path(folder) / "last.ckpt"
         self.monitor = monitor
         self.best_score = math.nan
         self._sign = {"min": 1, "max": -1}[mode]
+        self._every_s = every_s
+        self._written_at = -math.inf
+        self._waiting_best: dict[str, Any] | None = None
+        self._waiting_last: dict[str, Any] | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Forgets a best model that is not here, as when a checkpoint is continued in a new folder."""
@@ -42,19 +54,28 @@ class BestAndLastCheckpoint(Checkpoint):
             self.best_score = math.nan
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Writes what is to be kept of the epoch."""
+        """Takes down what is to be kept of the epoch, and writes it if it is time to."""
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         score = float(trainer.callback_metrics.get(self.monitor, math.nan))
-        # All processes write a checkpoint together, or none.
-        if not trainer.strategy.broadcast(self._is_best(score)):
-            trainer.save_checkpoint(self.last)
-            return
-        self.best_score = score
-        # In this order: a run that continues from the epoch before finds this one the best once more.
-        trainer.save_checkpoint(self.best)
-        if trainer.is_global_zero:
-            link_file(self.best, self.last)
+        # All processes gather a checkpoint together, of which the first alone takes anything.
+        is_best = trainer.strategy.broadcast(self._is_best(score))
+        if is_best:
+            self.best_score = score
+        trainer.save_checkpoint(self.last, storage_options=self._take)
+        if is_best:
+            self._waiting_best = self._waiting_last
+        if self._is_due():
+            self._write(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Writes what waits."""
+        self._write(trainer)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Writes what waits: an interrupted run loses no epoch that it had finished."""
+        if not isinstance(exception, DiskFullError):
+            self._write(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the best value."""
@@ -68,6 +89,28 @@ class BestAndLastCheckpoint(Checkpoint):
         is_first = math.isnan(self.best_score)
         return math.isfinite(score) and (is_first or self._sign * score < self._sign * self.best_score)
 
+    def _is_due(self) -> bool:
+        return time.monotonic() - self._written_at >= self._every_s
+
+    def _take(self, checkpoint: dict[str, Any]) -> None:
+        # What waits must not change with the next step.
+        self._waiting_last = checkpoint if self._is_due() else copy.deepcopy(checkpoint)
+
+    def _write(self, trainer: L.Trainer) -> None:
+        best, last = self._waiting_best, self._waiting_last
+        if last is None:
+            return
+        write = trainer.strategy.checkpoint_io.save_checkpoint
+        # In this order: a run that continues from an epoch before finds the best one once more.
+        if best is not None:
+            write(best, self.best)
+        if last is best:
+            link_file(self.best, self.last)
+        else:
+            write(last, self.last)
+        self._waiting_best = self._waiting_last = None
+        self._written_at = time.monotonic()
+
 
 class DurableCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint beside its place, makes it durable, then renames it into place.
@@ -76,12 +119,22 @@ class DurableCheckpointIO(TorchCheckpointIO):
     place is a copy, and a kill during the copy leaves a stump where the good checkpoint was.
     """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: object = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: _PATH, storage_options: Callable[[dict[str, Any]], None] | None = None
+    ) -> None:
         """Writes `checkpoint` to `path`: wholly or not at all.
+
+        Args:
+            checkpoint: What Lightning gathered.
+            path: Where it goes.
+            storage_options: Takes the checkpoint in place of the disk.
 
         Raises:
             DiskFullError: If there is no room; the previous file is untouched.
         """
+        if storage_options is not None:
+            storage_options(checkpoint)
+            return
         with whole_file(Path(path)) as file:
             try:
                 torch.save(checkpoint, file)

@@ -25,7 +25,7 @@ class Written(L.Callback):
     """Notes after each epoch from which epochs the files are."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self.epochs: list[tuple[int | None, int | None]] = []
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -36,7 +36,7 @@ class Written(L.Callback):
         self.look()
 
     def look(self) -> None:
-        best, last = (epoch_of(self._folder / name) for name in ("best.ckpt", "last.ckpt"))
+        best, last = (epoch_of(self.folder / name) for name in ("best.ckpt", "last.ckpt"))
         self.epochs.append((best, last))
 
 
@@ -44,8 +44,8 @@ def epoch_of(path: Path) -> int | None:
     return int(read_checkpoint(path)["epoch"]) if path.exists() else None
 
 
-def keep(folder: Path, mode: Literal["min", "max"] = "min") -> BestAndLastCheckpoint:
-    return BestAndLastCheckpoint(folder, monitor="val/loss", mode=mode)
+def keep(folder: Path, mode: Literal["min", "max"] = "min", every_s: float = 0) -> BestAndLastCheckpoint:
+    return BestAndLastCheckpoint(folder, monitor="val/loss", mode=mode, every_s=every_s)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,59 @@ def test_the_best_epoch_is_written_once_and_lies_at_both_places(fit_script: FitS
     fit_script([3.0, 2.0, 4.0], keep(tmp_path), ckpt_path=last)
     assert not best.samefile(last)
     assert {path.name for path in tmp_path.iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+class Stop(L.Callback):
+    """Ends a fit when an epoch starts."""
+
+    def __init__(self, epoch: int, how: BaseException) -> None:
+        self._epoch, self._how = epoch, how
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.current_epoch == self._epoch:
+            raise self._how
+
+
+def weights_of(path: Path) -> list[torch.Tensor]:
+    return list(read_checkpoint(path)["state_dict"].values())
+
+
+def test_quick_epochs_wait_in_memory_and_are_written_at_the_end(fit_script: FitScript, tmp_path: Path) -> None:
+    values = [3.0, 2.0, 1.0, 4.0]
+    often, seldom = Written(tmp_path / "often"), Written(tmp_path / "seldom")
+    for written, every_s in ((often, 0), (seldom, 3600)):
+        torch.manual_seed(0)
+        fit_script(values, keep(written.folder, every_s=every_s), written)
+    assert often.epochs == [(0, 0), (1, 1), (2, 2), (2, 3)]
+    assert seldom.epochs == [(0, 0), (0, 0), (0, 0), (2, 3)]
+    for name in ("best.ckpt", "last.ckpt"):
+        each = zip(weights_of(tmp_path / "often" / name), weights_of(tmp_path / "seldom" / name), strict=True)
+        assert all(torch.equal(one, other) for one, other in each), "what waits does not change with later steps"
+
+
+@pytest.mark.parametrize("how", [RuntimeError("a fault"), KeyboardInterrupt()], ids=["fault", "interrupt"])
+def test_what_waits_is_written_when_training_is_interrupted(
+    how: BaseException, fit_script: FitScript, tmp_path: Path
+) -> None:
+    with pytest.raises((RuntimeError, SystemExit)):
+        fit_script([3.0, 1.0, 2.0, 0.0], keep(tmp_path, every_s=3600), Stop(3, how))
+    assert (epoch_of(tmp_path / "best.ckpt"), epoch_of(tmp_path / "last.ckpt")) == (1, 2)
+
+
+def test_a_full_disk_is_told_once(fit_script: FitScript, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[Path] = []
+
+    def full(_: DurableCheckpointIO, checkpoint: dict[str, Any], path: Path, storage_options: Any = None) -> None:
+        if storage_options:
+            storage_options(checkpoint)
+            return
+        writes.append(path)
+        raise DiskFullError(path)
+
+    monkeypatch.setattr(DurableCheckpointIO, "save_checkpoint", full)
+    with pytest.raises(DiskFullError):
+        fit_script([1.0], keep(tmp_path))
+    assert writes == [tmp_path / "best.ckpt"]
 
 
 def test_a_resumed_run_knows_the_best_value_also_in_a_folder_that_was_moved(
