@@ -99,27 +99,36 @@ class AnemiaClassifier(L.LightningModule):
         self.val_loss = WeightedLoss()
         self.train_metrics = epoch_metrics("train/", threshold=threshold)
         self.val_metrics = epoch_metrics("val/", threshold=threshold)
+        self._logged: set[str] = set()
 
     def forward(self, batch: Batch, keep: Tensor | None = None) -> Tensor:
         """Returns the logits of both labels, float32 [B, 2]."""
         return cast("Tensor", self.network(batch.values, entry=batch.entry, keep=keep))
+
+    def on_train_epoch_start(self) -> None:
+        """Begins new curves."""
+        self._logged.discard("train")
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns the batch's share of the loss of the whole optimizer step, Σ w·l / Σ w."""
         logits = self(batch, keep=self._dropout(batch))
         losses, weights = self._weighted_losses(logits, batch.label)
         self._record(self.train_loss, self.train_metrics, logits, batch.label)
-        self._log_curves("train", self.train_loss, self.train_metrics, batch)
+        self._log_curves("train", self.train_loss, self.train_metrics)
         step_weight = (self.class_weights * batch.step_label_counts).sum()
         # Lightning averages over ranks and accumulated batches; the loss of the step is a sum over them.
         parts = self.trainer.world_size * self.trainer.accumulate_grad_batches
         return (weights * losses).sum() * parts / step_weight
 
+    def on_validation_epoch_start(self) -> None:
+        """Begins new curves."""
+        self._logged.discard("val")
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to the epoch's curves."""
         logits = self(batch)
         self._record(self.val_loss, self.val_metrics, logits, batch.label)
-        self._log_curves("val", self.val_loss, self.val_metrics, batch)
+        self._log_curves("val", self.val_loss, self.val_metrics)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Predictions:
         """Returns the logit of each photo of a batch."""
@@ -190,9 +199,12 @@ class AnemiaClassifier(L.LightningModule):
         loss.update(losses, weights)
         metrics.update(_logit(logits).sigmoid(), label)
 
-    def _log_curves(self, stage: str, loss: WeightedLoss, metrics: MetricCollection, batch: Batch) -> None:
-        self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True, logger=False, batch_size=len(batch.photo))
-        self.log_dict(metrics, on_step=False, on_epoch=True, logger=False, batch_size=len(batch.photo))
+    def _log_curves(self, stage: str, loss: WeightedLoss, metrics: MetricCollection) -> None:
+        # Lightning holds the metrics themselves, and asks them when the epoch ends: to log them at each step is idle.
+        if stage not in self._logged:
+            self._logged.add(stage)
+            self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True, logger=False)
+            self.log_dict(metrics, on_step=False, on_epoch=True, logger=False)
 
 
 def _logit(logits: Tensor) -> Tensor:
