@@ -119,9 +119,10 @@ def build_classifier(cfg: DictConfig, *, class_weights: list[float]) -> "AnemiaC
     settings = plain(cfg.model)
     schedule = plain(cfg.scheduler)
     monitor = schedule.pop("monitor")
+    cuda_graphs = settings.pop("cuda_graphs")
     for elsewhere in ("weights", "class_weights", "compile"):
         settings.pop(elsewhere)
-    return AnemiaClassifier(
+    classifier = AnemiaClassifier(
         **settings,
         class_weights=class_weights,
         seed=cfg.seed,
@@ -130,6 +131,9 @@ def build_classifier(cfg: DictConfig, *, class_weights: list[float]) -> "AnemiaC
         optimizer=instantiate(cfg.optimizer, _convert_="all"),
         schedule=instantiate(schedule, _convert_="all"),
     )
+    # A compiled network has its own way of recording.
+    classifier.cuda_graphs = cuda_graphs and not cfg.model.compile
+    return classifier
 
 
 def build_callbacks(cfg: DictConfig) -> "list[L.Callback]":

@@ -17,6 +17,7 @@ from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.finished import carried_decision
 from anemia_lightning.model.schedule import EpochSchedule
+from anemia_lightning.model.step_graphs import StepGraphs
 from anemia_lightning.randomness import dropout_keep
 
 OptimizerFactory = Callable[[list[dict[str, Any]]], Optimizer]
@@ -100,10 +101,24 @@ class AnemiaClassifier(L.LightningModule):
         self.train_metrics = epoch_metrics("train/", threshold=threshold)
         self.val_metrics = epoch_metrics("val/", threshold=threshold)
         self._logged: set[str] = set()
+        self.cuda_graphs = False
+        """Whether training steps are recorded and replayed where that is possible; a command says so."""
+        self._step_graphs: StepGraphs | None = None
 
     def forward(self, batch: Batch, keep: Tensor | None = None) -> Tensor:
         """Returns the logits of both labels, float32 [B, 2]."""
         return cast("Tensor", self.network(batch.values, entry=batch.entry, keep=keep))
+
+    def on_fit_start(self) -> None:
+        """Prepares to replay steps, on one GPU: gradients that are shared or accumulated cannot be replayed."""
+        is_alone = self.trainer.world_size == 1 and self.trainer.accumulate_grad_batches == 1
+        stand_still = self.hparams["batchnorm"] == "frozen" and self.hparams["frozen_batchnorm"] == "eval"
+        if self.cuda_graphs and self.device.type == "cuda" and is_alone and stand_still:
+            self._step_graphs = StepGraphs(self.network)
+
+    def on_fit_end(self) -> None:
+        """Gives the memory of recorded steps back."""
+        self._step_graphs = None
 
     def on_train_epoch_start(self) -> None:
         """Begins new curves."""
@@ -111,7 +126,7 @@ class AnemiaClassifier(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns the batch's share of the loss of the whole optimizer step, Σ w·l / Σ w."""
-        logits = self(batch, keep=self._dropout(batch))
+        logits = self._step(batch, self._dropout(batch))
         losses, weights = self._weighted_losses(logits, batch.label)
         self._record(self.train_loss, self.train_metrics, logits, batch.label)
         self._log_curves("train", self.train_loss, self.train_metrics)
@@ -176,6 +191,11 @@ class AnemiaClassifier(L.LightningModule):
         for group in frozen:
             if self.network.trains(group["name"]):
                 group["lr"] = group["initial_lr"]
+
+    def _step(self, batch: Batch, keep: Tensor) -> Tensor:
+        if self._step_graphs is None:
+            return cast("Tensor", self(batch, keep=keep))
+        return self._step_graphs(batch.values, batch.entry, keep)
 
     def _dropout(self, batch: Batch) -> Tensor:
         keep = dropout_keep(

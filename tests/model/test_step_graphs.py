@@ -1,0 +1,85 @@
+"""Which training steps are recorded and replayed. What a GPU makes of them is measured, see README."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from anemia_lightning.contracts import Entry
+from anemia_lightning.model.backbone import AnemiaNetwork
+from anemia_lightning.model.step_graphs import StepGraphs
+
+WIDTHS: dict[Entry, tuple[int, ...]] = {"pooled": (512,), "layer3": (256, 2, 2)}
+
+
+class Recorder:
+    """Stands in for CUDA's graphs: notes what is recorded, and replays the step itself."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+        self.replays = 0
+
+    def __call__(self, step: torch.nn.Module, samples: tuple[Tensor, Tensor], **_: Any) -> Any:
+        assert not torch.is_autocast_cache_enabled(), "a replay would read the weights of an earlier step"
+        self.shapes.append(tuple(samples[0].shape))
+
+        def replay(values: Tensor, keep: Tensor) -> Tensor:
+            self.replays += 1
+            logits: Tensor = step(values, keep)
+            return logits
+
+        return replay
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    recorder = Recorder()
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", recorder)
+    return recorder
+
+
+@pytest.fixture
+def network() -> AnemiaNetwork:
+    return AnemiaNetwork(backbone="resnet18", hidden=8).train()
+
+
+def step(graphs: StepGraphs, network: AnemiaNetwork, entry: Entry, photos: int) -> None:
+    """Asserts that a step gives what the network gives."""
+    values, keep = torch.randn(photos, *WIDTHS[entry]), torch.rand(photos, 8) > 0.5
+    assert torch.equal(graphs(values, entry, keep), network(values, entry=entry, keep=keep))
+
+
+def test_each_kind_of_batch_is_recorded_when_it_comes_again(recorder: Recorder, network: AnemiaNetwork) -> None:
+    graphs = StepGraphs(network)
+    for _ in range(4):
+        for photos in (4, 4, 3):  # the last batch of an epoch is smaller
+            step(graphs, network, "pooled", photos)
+    assert recorder.shapes == [(4, 512), (3, 512)]
+    assert recorder.replays == 12 - 2, "the first of each kind runs as it is"
+
+
+def test_what_a_release_changes_is_recorded_anew(recorder: Recorder, network: AnemiaNetwork) -> None:
+    graphs = StepGraphs(network)
+    for stage in ("head", "layer4"):
+        network.release(stage)
+        for _ in range(2):
+            step(graphs, network, "layer3", 4)
+    assert recorder.shapes == [(4, 256, 2, 2)] * 2
+
+
+def test_where_nothing_can_be_recorded_every_step_runs(
+    network: AnemiaNetwork, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", refuse)
+    graphs = StepGraphs(network)
+    for _ in range(4):
+        step(graphs, network, "pooled", 4)
+    (warning,) = [each for each in recwarn if "CUDA graphs" in str(each.message)]
+    assert str(warning.message) == (
+        "Training steps cannot be recorded as CUDA graphs, and run one by one: "
+        "operation not permitted when stream is capturing"
+    )
