@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from anemia_lightning.data.texture import Tissue, local_features
+from anemia_lightning.data.texture import NO_FEATURES, Tissue, local_features
 
 THUMBNAIL_PX = 24
 """Side of the thumbnail by which turned and re-encoded copies are found."""
@@ -21,6 +21,7 @@ MOST_TISSUE_PX = 6144
 MARGIN_PX = 8
 """Empty rim around the tissue at working size."""
 
+_NO_TISSUE = Tissue(np.zeros((0, 0, 3), np.uint8), np.zeros((0, 0), np.uint8))
 _OPAQUE = 255
 # A cut-out that went through a format without transparency lies on black or white, give or take the codec's ringing.
 _BLACK_UP_TO, _WHITE_FROM = 10, 245
@@ -28,7 +29,10 @@ _BLACK_UP_TO, _WHITE_FROM = 10, 245
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fingerprint:
-    """A photo in some 20 KB: hashes of its pixels, a thumbnail, its tissue at working size, local features."""
+    """A photo in some 40 KB: hashes of its pixels, a thumbnail, its tissue at working size, local features.
+
+    Tissue and features serve to find cut-outs alone: where none are sought they are empty, which leaves 2 KB.
+    """
 
     pixels: str
     """SHA-256 of the decoded pixels and their shape, 64 hexadecimal digits."""
@@ -58,18 +62,19 @@ class Fingerprint:
         return Tissue(rgb, mask)
 
 
-def take_fingerprint(rgba: NDArray[np.uint8]) -> Fingerprint:
+def take_fingerprint(rgba: NDArray[np.uint8], *, of_cuts: bool = True) -> Fingerprint:
     """Takes the fingerprint of a photo.
 
     Args:
         rgba: uint8 [H, W, 4].
+        of_cuts: Whether other cut-outs of the photograph are to be found by it.
 
     Returns:
         The fingerprint; it depends on the pixels alone.
     """
     mask = find_tissue(rgba)
-    tissue = _shrink(rgba, mask)
-    keypoints, descriptors = local_features(tissue)
+    tissue = _shrink(rgba, mask) if of_cuts else _NO_TISSUE
+    keypoints, descriptors = local_features(tissue) if of_cuts else NO_FEATURES
     return Fingerprint(
         pixels=hash_pixels(rgba),
         turned_pixels=hash_pixels(_turn_to_canon(rgba)),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
@@ -56,7 +57,7 @@ def survey_photos(
         comparing: Called with (photos compared, photos in all).
     """
     with _one_thread_each():
-        facts, prints, unreadable = _read_all(manifest, threads, reading)
+        facts, prints, unreadable = _read_all(manifest, threads, reading, of_cuts=seek_recuts)
         hashes = [fact["file_sha256"] for fact in facts]
         copies = find_copies(hashes, prints, seek_recuts=seek_recuts, threads=threads, progress=comparing)
     return Survey(pd.DataFrame(facts, columns=None if facts else ["photo"]), unreadable, copies)
@@ -75,14 +76,14 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def _read_all(
-    manifest: pd.DataFrame, threads: int, reading: Progress | None
+    manifest: pd.DataFrame, threads: int, reading: Progress | None, *, of_cuts: bool
 ) -> tuple[list[dict[str, Any]], list[Fingerprint], list[Unreadable]]:
     rows = list(zip(manifest["photo"], manifest["path"], manifest["mask"], strict=True))
     facts: list[dict[str, Any]] = []
     prints: list[Fingerprint] = []
     unreadable: list[Unreadable] = []
     with ThreadPoolExecutor(threads) as pool:
-        for done, found in enumerate(pool.map(_survey_photo, rows), start=1):
+        for done, found in enumerate(pool.map(partial(_survey_photo, of_cuts=of_cuts), rows), start=1):
             if isinstance(found, Unreadable):
                 unreadable.append(found)
             else:
@@ -93,13 +94,13 @@ def _read_all(
     return facts, prints, unreadable
 
 
-def _survey_photo(row: tuple[str, str, str]) -> tuple[dict[str, Any], Fingerprint] | Unreadable:
+def _survey_photo(row: tuple[str, str, str], *, of_cuts: bool) -> tuple[dict[str, Any], Fingerprint] | Unreadable:
     photo, path, mask = row
     try:
         photograph = open_photo(path, mask=mask or None)
     except PhotoUnreadable as fault:
         return Unreadable(photo, path, fault.code, fault.reason)
-    fingerprint = take_fingerprint(photograph.rgba)
+    fingerprint = take_fingerprint(photograph.rgba, of_cuts=of_cuts)
     colours = {f"colour_{name}": value for name, value in tissue_colour(photograph.rgba).items()}
     hashes = {"pixels_sha256": fingerprint.pixels, "turned_sha256": fingerprint.turned_pixels}
     measured = {**measure_tissue(photograph.rgba), **colours}

@@ -43,6 +43,9 @@ class Features(NamedTuple):
     """[K, 128], of unit length when divided by 255."""
 
 
+NO_FEATURES = Features(np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8))
+
+
 def light(rgb: NDArray[np.uint8]) -> _Plane:
     """Returns the green channel, in which blood stands out most, [H, W] in 0..255."""
     return rgb[..., 1].astype(np.float32)
@@ -87,7 +90,7 @@ def local_features(tissue: Tissue) -> Features:
     sift = cv2.SIFT.create(contrastThreshold=_CONTRAST, edgeThreshold=_EDGE, nOctaveLayers=_LAYERS)
     found, shares = sift.detectAndCompute(picture, tissue.mask)
     if not found:
-        return Features(np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8))
+        return NO_FEATURES
     keypoints = np.array([(*point.pt, point.size, point.angle, point.response) for point in found], np.float32)
     strongest = np.lexsort((*keypoints.T[:4], -keypoints[:, 4]))[:MOST_FEATURES]
     shares = shares[strongest] / np.maximum(shares[strongest].sum(axis=1, keepdims=True), 1)

@@ -1,6 +1,7 @@
 """Copies of photographs are found at the grain at which they are copies, and strangers are never taken for copies."""
 
 import io
+import pickle
 from collections.abc import Callable
 from hashlib import sha256
 from itertools import pairwise
@@ -146,6 +147,16 @@ def test_without_the_search_for_cut_outs_the_other_grains_are_the_same(strangers
     pd.testing.assert_frame_equal(without.groups[columns], whole.groups[columns])
     assert without.groups[GROUP_COLUMNS[-1]].equals(without.groups[GROUP_COLUMNS[-2]].rename(GROUP_COLUMNS[-1]))
     assert without.near.empty
+
+
+def test_where_no_cut_outs_are_sought_a_fingerprint_is_small_and_finds_as_much(strangers: list[Pixels]) -> None:
+    pictures = [*strangers[:6], *(change(strangers[0]) for _, change in COPIES.values())]
+    whole, small = ([take_fingerprint(each, of_cuts=of_cuts) for each in pictures] for of_cuts in (True, False))
+    names = [str(number) for number in range(len(pictures))]
+    found, again = (find_copies(names, prints, seek_recuts=False) for prints in (whole, small))
+    pd.testing.assert_frame_equal(found.groups, again.groups)
+    pd.testing.assert_frame_equal(found.pairs, again.pairs)
+    assert max(len(pickle.dumps(each)) for each in small) < 3_000 < min(len(pickle.dumps(each)) for each in whole)
 
 
 def partition(groups: "pd.Series[int]", order: list[int]) -> set[frozenset[int]]:
