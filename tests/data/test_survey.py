@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from anemia_lightning.contracts import GROUP_COLUMNS
+from anemia_lightning.data import survey
 from anemia_lightning.data.survey import measure_tissue, survey_photos
 
 
@@ -71,6 +72,15 @@ def test_threads_change_nothing(tmp_path: Path, threads: int) -> None:
     other = survey_photos(manifest, threads=threads)
     pd.testing.assert_frame_equal(one.facts, other.facts)
     pd.testing.assert_frame_equal(one.copies.groups, other.copies.groups)
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5, 6])
+def test_how_many_facts_wait_changes_nothing(tmp_path: Path, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = gallery(tmp_path, {f"{number}.png": noise(number) for number in range(6)})
+    (tmp_path / "5.png").write_bytes(b"")
+    one = survey_photos(manifest)
+    monkeypatch.setattr(survey, "_ROWS_AT_ONCE", at_once)
+    pd.testing.assert_frame_equal(survey_photos(manifest).facts, one.facts)
 
 
 def rgba(grey: np.ndarray, alpha: np.ndarray | int = 255) -> np.ndarray:
