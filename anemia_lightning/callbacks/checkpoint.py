@@ -22,10 +22,10 @@ from anemia_lightning.whole_file import link_file, whole_file
 class BestAndLastCheckpoint(Checkpoint):
     """Keeps the best and the last epoch, in best.ckpt and last.ckpt.
 
-    To write a checkpoint may take longer than an epoch from stored features. So an epoch waits in memory until
-    `every_s` seconds have gone by since the last write; the first is written at once, and what waits when training ends
-    is written then, whatever ends it. Only a kill loses epochs, and the run that continues trains them again. After the
-    best epoch so far both files are one, written once.
+    To write a checkpoint may take longer than an epoch from stored features. So last.ckpt is written when `every_s`
+    seconds have gone by since the last write, after the first epoch and after the last; the best epoch waits in memory
+    until then. A run that is stopped in between trains these seconds again, to the same bits. After the best epoch so
+    far both files are one, written once.
 
     Lightning's ModelCheckpoint writes `last` only together with a new best, lets NaN be the best while there is no
     other, and forgets the best score when the run folder has been moved.
@@ -58,7 +58,7 @@ class BestAndLastCheckpoint(Checkpoint):
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         score = float(trainer.callback_metrics.get(self.monitor, math.nan))
-        # All processes gather a checkpoint together, of which the first alone takes anything.
+        # All processes gather a checkpoint together, of which the first alone takes any.
         is_best = trainer.strategy.broadcast(self._is_best(score))
         if is_best:
             self.best_score = score
@@ -68,12 +68,21 @@ class BestAndLastCheckpoint(Checkpoint):
         if self._is_due():
             self._write(trainer)
 
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: object, batch_idx: int
+    ) -> None:
+        """Takes a copy of the best epoch, of what waits, before a step changes it."""
+        if self._waiting_last is not None:
+            if self._waiting_best is self._waiting_last:
+                self._waiting_best = copy.deepcopy(self._waiting_best)
+            self._waiting_last = None
+
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Writes what waits."""
         self._write(trainer)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Writes what waits: an interrupted run loses no epoch that it had finished."""
+        """Writes what waits."""
         if not isinstance(exception, DiskFullError):
             self._write(trainer)
 
@@ -93,20 +102,17 @@ class BestAndLastCheckpoint(Checkpoint):
         return time.monotonic() - self._written_at >= self._every_s
 
     def _take(self, checkpoint: dict[str, Any]) -> None:
-        # What waits must not change with the next step.
-        self._waiting_last = checkpoint if self._is_due() else copy.deepcopy(checkpoint)
+        self._waiting_last = checkpoint
 
     def _write(self, trainer: L.Trainer) -> None:
         best, last = self._waiting_best, self._waiting_last
-        if last is None:
-            return
         write = trainer.strategy.checkpoint_io.save_checkpoint
         # In this order: a run that continues from an epoch before finds the best one once more.
         if best is not None:
             write(best, self.best)
-        if last is best:
+        if last is not None and last is best:
             link_file(self.best, self.last)
-        else:
+        elif last is not None:
             write(last, self.last)
         self._waiting_best = self._waiting_last = None
         self._written_at = time.monotonic()

@@ -81,18 +81,21 @@ def test_the_best_epoch_is_written_once_and_lies_at_both_places(fit_script: FitS
 
 
 class Stop(L.Callback):
-    """Ends a fit when an epoch starts."""
+    """Ends a fit at the second step of an epoch."""
 
     def __init__(self, epoch: int, how: BaseException) -> None:
         self._epoch, self._how = epoch, how
 
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.current_epoch == self._epoch:
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: object, batch_idx: int
+    ) -> None:
+        if (trainer.current_epoch, batch_idx) == (self._epoch, 1):
             raise self._how
 
 
-def weights_of(path: Path) -> list[torch.Tensor]:
-    return list(read_checkpoint(path)["state_dict"].values())
+def assert_same_weights(one: dict[str, Any], other: dict[str, Any]) -> None:
+    each = zip(one["state_dict"].values(), other["state_dict"].values(), strict=True)
+    assert all(torch.equal(*pair) for pair in each)
 
 
 def test_quick_epochs_wait_in_memory_and_are_written_at_the_end(fit_script: FitScript, tmp_path: Path) -> None:
@@ -104,17 +107,27 @@ def test_quick_epochs_wait_in_memory_and_are_written_at_the_end(fit_script: FitS
     assert often.epochs == [(0, 0), (1, 1), (2, 2), (2, 3)]
     assert seldom.epochs == [(0, 0), (0, 0), (0, 0), (2, 3)]
     for name in ("best.ckpt", "last.ckpt"):
-        each = zip(weights_of(tmp_path / "often" / name), weights_of(tmp_path / "seldom" / name), strict=True)
-        assert all(torch.equal(one, other) for one, other in each), "what waits does not change with later steps"
+        one, other = (read_checkpoint(tmp_path / folder / name) for folder in ("often", "seldom"))
+        assert_same_weights(one, other)
+        assert one["loops"] == other["loops"]
 
 
 @pytest.mark.parametrize("how", [RuntimeError("a fault"), KeyboardInterrupt()], ids=["fault", "interrupt"])
-def test_what_waits_is_written_when_training_is_interrupted(
+def test_the_best_epoch_that_waits_is_written_when_training_is_interrupted(
     how: BaseException, fit_script: FitScript, tmp_path: Path
 ) -> None:
+    values, folder, whole = [3.0, 1.0, 2.0, 4.0], tmp_path / "stopped", tmp_path / "whole"
+    torch.manual_seed(0)
     with pytest.raises((RuntimeError, SystemExit)):
-        fit_script([3.0, 1.0, 2.0, 0.0], keep(tmp_path, every_s=3600), Stop(3, how))
-    assert (epoch_of(tmp_path / "best.ckpt"), epoch_of(tmp_path / "last.ckpt")) == (1, 2)
+        fit_script(values, keep(folder, every_s=3600), Stop(3, how))
+    assert (epoch_of(folder / "best.ckpt"), epoch_of(folder / "last.ckpt")) == (1, 0)
+    fit_script(values, keep(folder, every_s=3600), ckpt_path=folder / "last.ckpt")
+    torch.manual_seed(0)
+    fit_script(values, keep(whole, every_s=3600))
+    for name, epoch in {"best.ckpt": 1, "last.ckpt": 3}.items():
+        one, other = read_checkpoint(folder / name), read_checkpoint(whole / name)
+        assert one["epoch"] == other["epoch"] == epoch
+        assert_same_weights(one, other)
 
 
 def test_a_full_disk_is_told_once(fit_script: FitScript, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
