@@ -26,7 +26,7 @@ from anemia_lightning.report.documents import write_documents
 from anemia_lightning.run_documents import places, training_report
 from anemia_lightning.run_features import facts_of
 from anemia_lightning.run_folder import RunFolder, write_json, write_table
-from anemia_lightning.scoring import NOTE, baseline_lines, predict_photos, prediction_table, score_table, warning_lines
+from anemia_lightning.scoring import NOTE, Scorer, baseline_lines, prediction_table, score_table, warning_lines
 from anemia_lightning.terminal import say
 
 Scores = dict[str, dict[str, Any]]
@@ -59,9 +59,10 @@ def finish_run(fit: Fit) -> Scores:
     """
     cfg, folder, card = fit.cfg, fit.folder, fit.card
     best_epoch = load_best(folder, fit.classifier)
-    logits: dict[Stage, pd.Series[float]] = {"val": predict_split(fit, "val")}
+    scorer = Scorer(cfg, fit.classifier, precision=wiring.resolve_precision(cfg))
+    logits: dict[Stage, pd.Series[float]] = {"val": predict_split(fit, scorer, "val")}
     decision = decide(fit, logits["val"])
-    logits["test"] = predict_split(fit, "test")
+    logits["test"] = predict_split(fit, scorer, "test")
     predictions = write_predictions(fit, logits, decision)
     scores = write_scores(fit, predictions)
     judgement = judge_test(fit, predictions["test"], decision)
@@ -99,16 +100,16 @@ def load_best(folder: RunFolder, classifier: AnemiaClassifier) -> int | None:
     return int(checkpoint["epoch"])
 
 
-def predict_split(fit: Fit, split: Stage) -> "pd.Series[float]":
-    """Returns the logit of each photo of a split, by photo id: on one device, each photo once."""
+def predict_split(fit: Fit, scorer: Scorer, split: Stage) -> "pd.Series[float]":
+    """Returns the logit of each photo of a split, by photo id."""
     rows = fit.datamodule.rows(split)
-    precision = wiring.resolve_precision(fit.cfg)
-    return predict_photos(fit.cfg, fit.classifier, rows, facts_of(fit.datamodule, rows), precision=precision)
+    return scorer.predict(rows, facts_of(fit.datamodule, rows))
 
 
 def decide(fit: Fit, logits: "pd.Series[float]") -> Decision:
     """Chooses scaling, threshold and sets on the validation photos, and writes them down, in the best model too."""
-    decision = choose_decision(fit.cfg.evaluation, fit.datamodule.rows("val"), logits)
+    weights = fit.classifier.hparams["class_weights"]
+    decision = choose_decision(fit.cfg.evaluation, fit.datamodule.rows("val"), logits, class_weights=weights)
     if fit.folder.best.is_file():
         carry_decision(fit.folder.best, decision)
     write_decision(fit.folder.decision, decision)

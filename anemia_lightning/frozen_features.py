@@ -182,6 +182,7 @@ class FrozenFeatures:
                 self._fail(error)
             finally:
                 collection.close()
+        self._opened.clear()
 
     def missing(self, photos: PhotoDataset, facts: pd.DataFrame, *, kind: str, augmented: bool, view: int) -> int:
         """Returns how many rows of a kind are not kept yet."""

@@ -26,37 +26,52 @@ if TYPE_CHECKING:
 NOTE = "Screening aid for research: not a medical device and not a diagnosis."
 
 
-def predict_photos(
-    cfg: DictConfig, classifier: "AnemiaClassifier", rows: pd.DataFrame, facts: pd.DataFrame | None, *, precision: str
-) -> "pd.Series[float]":
-    """Returns the logit of each photo, by photo id, from a finished model: on one device, in this process.
+class Scorer:
+    """Asks a finished model about photos: on one device, in this process.
 
     Args:
         cfg: The settings of a command, with `features` and `trainer`.
-        classifier: The model; it says how photographs become images.
-        rows: Rows of a manifest.
-        facts: What the survey found out about them, in their order; None where there was none, and nothing is kept.
+        classifier: The model; it says how photographs become images. Its frozen stages stay as they are.
         precision: Of the Trainer.
     """
-    from anemia_lightning.data.datamodule import evaluation_loader
 
-    scorer = wiring.build_scoring_trainer(cfg, precision=precision)
-    framing = Framing(**classifier.hparams["preprocessing"])
-    photos = PhotoDataset(PhotoRows.of(rows, facts), framing, None)
-    settings = feature_settings(cfg, precision=precision, framing=framing)
-    # A store that fails costs a scoring next to nothing, so nobody is told.
-    features = FrozenFeatures(classifier.network, settings, device=scorer.strategy.root_device, say=lambda _: None)
-    if facts is not None:
-        kinds = ("pixels", "layer3")
-        missing = {kind: features.missing(photos, facts, kind=kind, augmented=False, view=0) for kind in kinds}
-        features.make_room(missing)
-    dataset = features.dataset(photos, facts, entry="layer3", augmented=False)
-    batch_size = cfg.data.batch_size if "data" in cfg else cfg.batch_size
-    loader = evaluation_loader(dataset, photos.label, batch_size=batch_size)
-    try:
-        return _predict_logits(classifier, loader, scorer)
-    finally:
-        features.close()
+    def __init__(self, cfg: DictConfig, classifier: "AnemiaClassifier", *, precision: str) -> None:
+        self._classifier = classifier
+        self._trainer = wiring.build_scoring_trainer(cfg, precision=precision)
+        self._framing = Framing(**classifier.hparams["preprocessing"])
+        self._batch_size = cfg.data.batch_size if "data" in cfg else cfg.batch_size
+        settings = feature_settings(cfg, precision=precision, framing=self._framing)
+        device = self._trainer.strategy.root_device
+        # A store that fails costs a scoring next to nothing, so nobody is told.
+        self._features = FrozenFeatures(classifier.network, settings, device=device, say=lambda _: None)
+
+    def predict(self, rows: pd.DataFrame, facts: pd.DataFrame | None) -> "pd.Series[float]":
+        """Returns the logit of each photo, by photo id.
+
+        Args:
+            rows: Rows of a manifest.
+            facts: What the survey found out about them, in their order; None where there was none, and nothing is kept.
+        """
+        from anemia_lightning.data.datamodule import evaluation_loader
+
+        photos, features = PhotoDataset(PhotoRows.of(rows, facts), self._framing, None), self._features
+        if facts is not None:
+            kinds = ("pixels", "layer3")
+            missing = {kind: features.missing(photos, facts, kind=kind, augmented=False, view=0) for kind in kinds}
+            features.make_room(missing)
+        dataset = features.dataset(photos, facts, entry="layer3", augmented=False)
+        loader = evaluation_loader(dataset, photos.label, batch_size=self._batch_size)
+        try:
+            return _predict_logits(self._classifier, loader, self._trainer)
+        finally:
+            features.close()
+
+
+def predict_photos(
+    cfg: DictConfig, classifier: "AnemiaClassifier", rows: pd.DataFrame, facts: pd.DataFrame | None, *, precision: str
+) -> "pd.Series[float]":
+    """Returns what a `Scorer` says of some photos alone."""
+    return Scorer(cfg, classifier, precision=precision).predict(rows, facts)
 
 
 def prediction_table(rows: pd.DataFrame, logits: "pd.Series[float]", decision: Decision) -> pd.DataFrame:
