@@ -1,5 +1,7 @@
 """How commands come by a model's decision: chosen once on validation photos, then carried in the checkpoint."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,13 +15,16 @@ from anemia_lightning.run_folder import write_json
 _HYPERPARAMETERS = "hyper_parameters"  # Lightning's key
 
 
-def choose_decision(settings: DictConfig, rows: pd.DataFrame, logits: "pd.Series[float]") -> Decision:
+def choose_decision(
+    settings: DictConfig, rows: pd.DataFrame, logits: "pd.Series[float]", *, class_weights: Sequence[float]
+) -> Decision:
     """Returns the decision that the settings ask for, chosen on validation photos alone.
 
     Args:
         settings: `evaluation` of a training run: threshold, calibration and coverage.
         rows: The validation photos, rows of a manifest; their order changes nothing.
         logits: The logit of each, by photo id.
+        class_weights: Of labels 0 and 1 in the loss that trained the model.
     """
     from anemia_lightning.data.splits import independent_groups
 
@@ -32,6 +37,7 @@ def choose_decision(settings: DictConfig, rows: pd.DataFrame, logits: "pd.Series
         scaling=settings.calibration,
         coverage=settings.coverage,
         clusters=independent_groups(rows),
+        offset=math.log(class_weights[1] / class_weights[0]),
     )
 
 

@@ -80,7 +80,8 @@ def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
 
     decision, warnings = classifier.decision, card["warnings"]
     if cfg.evaluation.refit:
-        decision = choose_decision(_rules(cfg, trained), *predict("val"))
+        weights = classifier.hparams["class_weights"]
+        decision = choose_decision(_rules(cfg, trained), *predict("val"), class_weights=weights)
         warnings = [*warnings, _refitted(decision, classifier.decision)]
     else:
         decision = at_threshold(decision, cfg.evaluation.threshold)

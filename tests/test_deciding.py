@@ -22,6 +22,7 @@ from anemia_lightning.deciding import (
 from anemia_lightning.errors import CheckpointUnreadableError
 from anemia_lightning.metrics.decision import Decision, fit_decision
 
+EVEN = (1.0, 1.0)
 RULES = OmegaConf.create({"threshold": "youden", "calibration": "temperature", "coverage": 0.9})
 
 
@@ -49,26 +50,34 @@ def drawn_rows(photos: int = 60) -> tuple[pd.DataFrame, "pd.Series[float]"]:
 
 def test_it_is_chosen_on_the_photos_by_the_rules() -> None:
     rows, logits = drawn_rows()
-    found = choose_decision(RULES, rows, logits)
+    found = choose_decision(RULES, rows, logits, class_weights=EVEN)
     clusters = ["0" if patient == "2" else patient for patient in rows["patient"]]
     assert found == fit_decision(rows["label"], logits.loc[rows["photo"]], clusters=clusters)
     assert found.conformal is not None
     assert found.conformal.anaemic_clusters + found.conformal.not_anaemic_clusters == 19
     shuffled = rows.sample(frac=1, random_state=1)
-    assert choose_decision(RULES, shuffled, logits) == found
+    assert choose_decision(RULES, shuffled, logits, class_weights=EVEN) == found
+
+
+def test_the_class_weights_of_the_loss_are_taken_back() -> None:
+    rows, logits = drawn_rows()
+    found = choose_decision(RULES, rows, logits, class_weights=(0.5, 2.0))
+    clusters = ["0" if patient == "2" else patient for patient in rows["patient"]]
+    assert found == fit_decision(rows["label"], logits.loc[rows["photo"]], clusters=clusters, offset=np.log(4))
+    assert found.scaling.words.startswith("logits less 1.39, temperature ")
 
 
 def test_a_number_in_the_settings_is_a_fixed_threshold() -> None:
     rows, logits = drawn_rows()
     rules = OmegaConf.create({"threshold": 0.25, "calibration": "none", "coverage": None})
-    assert choose_decision(rules, rows, logits) == fit_decision(
+    assert choose_decision(rules, rows, logits, class_weights=EVEN) == fit_decision(
         rows["label"], logits.loc[rows["photo"]], rule="fixed:0.25", scaling="none", coverage=None
     )
 
 
 def test_a_checkpoint_takes_it_and_nothing_else_changes(checkpoint: Path) -> None:
     before = read_checkpoint(checkpoint)
-    decision = choose_decision(RULES, *drawn_rows())
+    decision = choose_decision(RULES, *drawn_rows(), class_weights=EVEN)
     carry_decision(checkpoint, decision)
     after = read_checkpoint(checkpoint)
     assert Decision.from_dict(after["hyper_parameters"].pop("decision")) == decision
@@ -122,7 +131,7 @@ def test_the_file_says_in_words_what_could_not_be_done(tmp_path: Path) -> None:
 
 
 def test_a_user_may_name_another_threshold() -> None:
-    decision = choose_decision(RULES, *drawn_rows())
+    decision = choose_decision(RULES, *drawn_rows(), class_weights=EVEN)
     assert at_threshold(decision, None) is decision
     for setting in (0.8, "fixed:0.8", "0.8"):
         assert named_threshold(setting) == 0.8

@@ -169,8 +169,8 @@ def _at_rate(probabilities: Floats, rate: float | None) -> Floats:
 
 def _rate_note(rate: float | None) -> str:
     own = (
-        "The network's are as its calibration leaves them: a temperature does not move them from where the weights of "
-        "the classes have put them, and evaluation.calibration=platt does."
+        "The network's are as its calibration leaves them: moved likewise, unless evaluation.calibration=none left "
+        "them where the weights of the classes have put them."
     )
     if rate is None or not 0 < rate < 1:
         alike = "The baselines weigh the classes alike, so their probabilities are those of a population half anaemic."

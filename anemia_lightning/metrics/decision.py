@@ -118,6 +118,7 @@ def fit_decision(
     scaling: ScalingMethod = "temperature",
     coverage: float | None = 0.9,
     clusters: ArrayLike | None = None,
+    offset: float = 0.0,
 ) -> Decision:
     """Fits the scaling, then chooses threshold and conformal sets on the scaled probabilities.
 
@@ -132,6 +133,7 @@ def fit_decision(
         coverage: Share of the photos of each class whose set is to hold their label, in (0, 1); None for no sets.
         clusters: [N]: the patient, the photo group, or what joins the two, for the sets; None where photos are
             independent.
+        offset: What the loss has moved the logits by, as `fit_temperature` has it.
 
     Raises:
         ConfigError: If there is no such rule.
@@ -143,7 +145,7 @@ def fit_decision(
         0.676759
     """
     truth, values, _ = checked_photos(labels, logits)
-    fitted = fit_scaling(truth, values, method=scaling)
+    fitted = fit_scaling(truth, values, method=scaling, offset=offset)
     probabilities = probability_of(fitted.apply(values))
     sets = None
     if coverage is not None:

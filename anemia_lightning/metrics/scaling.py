@@ -23,7 +23,7 @@ class Scaling:
     slope: float
     """Above 0, so that the order of photos stays."""
     intercept: float
-    """0 for temperature scaling."""
+    """Of a temperature what takes the class weights back, 0 where both classes weighed the same."""
     photos: int
     """How many it was fitted on."""
     note: str
@@ -40,7 +40,8 @@ class Scaling:
         if self.method == "none":
             return "logits as they are"
         if self.method == "temperature":
-            return f"temperature {self.temperature:.3g}"
+            offset = -self.intercept * self.temperature
+            return f"{f'logits less {offset:.3g}, ' if offset else ''}temperature {self.temperature:.3g}"
         return f"logits times {self.slope:.3g} plus {self.intercept:.3g}"
 
     def apply(self, logits: ArrayLike) -> Floats:
@@ -53,22 +54,30 @@ UNSCALED = Scaling("none", 1.0, 0.0, photos=0, note="")
 """The logits as they are."""
 
 
-def fit_scaling(labels: ArrayLike, logits: ArrayLike, *, method: ScalingMethod) -> Scaling:
-    """Returns the scaling of a method: `fit_temperature`, `fit_platt`, or `UNSCALED`, which needs no photos."""
+def fit_scaling(labels: ArrayLike, logits: ArrayLike, *, method: ScalingMethod, offset: float = 0.0) -> Scaling:
+    """Returns the scaling of a method: `fit_temperature`, `fit_platt`, or `UNSCALED`, which needs no photos.
+
+    Platt's line finds the offset by itself.
+    """
     if method == "none":
         return UNSCALED
-    return {"temperature": fit_temperature, "platt": fit_platt}[method](labels, logits)
+    return fit_temperature(labels, logits, offset=offset) if method == "temperature" else fit_platt(labels, logits)
 
 
-def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> Scaling:
-    """Returns the temperature that makes the log-loss of logits / temperature smallest (Guo et al., ICML 2017).
+def fit_temperature(labels: ArrayLike, logits: ArrayLike, *, offset: float = 0.0) -> Scaling:
+    """Returns the temperature that makes the log-loss of (logits - offset) / temperature smallest.
+
+    Guo et al. (ICML 2017) have no offset. But a loss whose classes weigh w0 and w1 moves the logits by log(w1 / w0)
+    (Elkan, IJCAI 2001, theorem 2): to a population half anaemic, where the weights are balanced. No temperature takes
+    that back.
 
     The logits are left as they are, with a note, where the photos say nothing of the temperature: fewer than
-    10, one class, one logit for all, or every photo on the right side of 0, when the sharpest is the best.
+    10, one class, one logit for all, or every photo on the right side of the offset, when the sharpest is the best.
 
     Args:
         labels: int [N], 1 anaemic and 0 not, of photos that the network was not trained on.
         logits: float [N].
+        offset: What the loss has moved the logits by.
 
     Raises:
         ValueError: If the lengths differ, or a label is not 0 or 1.
@@ -79,10 +88,12 @@ def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> Scaling:
         >>> round(fit_temperature(labels, logits).temperature, 3)
         3.641
     """
-    truth, values, _ = checked_photos(labels, logits)
+    truth, given, _ = checked_photos(labels, logits)
+    values = given - offset
     fault = fault_of(truth, values)
     if not fault and (np.where(truth == 1, values, -values) >= 0).all():
-        fault = "every photo is on the right side of 0 already, so that no finite temperature is best"
+        side = f"{offset:.3g}" if offset else "0"
+        fault = f"every photo is on the right side of {side} already, so that no finite temperature is best"
     if fault:
         return _as_they_are("temperature", len(truth), fault)
     # Imported to fit alone: predictions apply what was fitted.
@@ -97,7 +108,7 @@ def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> Scaling:
         options={"xatol": 1e-9},
     )
     slope, note = _held(float(np.exp(best.x)))
-    return Scaling("temperature", slope, 0.0, len(truth), note)
+    return Scaling("temperature", slope, -slope * offset if offset else 0.0, len(truth), note)
 
 
 def fit_platt(labels: ArrayLike, logits: ArrayLike, *, smoothing: bool = True) -> Scaling:

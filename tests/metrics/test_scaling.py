@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
+from sklearn.utils.class_weight import compute_class_weight
 
 from anemia_lightning.metrics.scaling import TEMPERATURES, fit_platt, fit_temperature
 
@@ -57,6 +58,32 @@ def test_platt_without_smoothing_equals_scikit_learn() -> None:
     found = fit_platt(labels, logits, smoothing=False)
     expected = [float(reference.intercept_[0]), float(reference.coef_[0, 0])]
     assert [found.intercept, found.slope] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("offset", [-1.5, 0.7])
+def test_an_offset_is_taken_back_before_the_temperature(offset: float) -> None:
+    labels, logits = _draw(0, factor=2.0)
+    plain, moved = fit_temperature(labels, logits), fit_temperature(labels, logits + offset, offset=offset)
+    assert moved.slope == pytest.approx(plain.slope)
+    assert moved.apply(logits + offset) == pytest.approx(plain.apply(logits))
+    assert (plain.words, moved.words) == (
+        f"temperature {plain.temperature:.3g}",
+        f"logits less {offset:.3g}, temperature {plain.temperature:.3g}",
+    )
+
+
+@pytest.mark.parametrize("shift", [-1.5, 1.0])
+def test_a_loss_with_balanced_weights_is_calibrated_by_its_offset(shift: float) -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(40_000, 1))
+    labels = (rng.random(40_000) < expit(features[:, 0] + shift)).astype(np.int64)
+    weights = compute_class_weight("balanced", classes=np.array([0, 1]), y=labels)
+    model = LogisticRegression(C=np.inf, class_weight={0: weights[0], 1: weights[1]}).fit(features, labels)
+    logits = model.decision_function(features)
+    alone = fit_temperature(labels, logits)
+    back = fit_temperature(labels, logits, offset=float(np.log(weights[1] / weights[0])))
+    assert expit(back.apply(logits)).mean() == pytest.approx(labels.mean(), abs=0.005)
+    assert abs(expit(alone.apply(logits)).mean() - labels.mean()) > 0.05
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
@@ -110,12 +137,14 @@ def test_where_nothing_can_be_learnt_the_logits_stay_and_it_is_said(
 
 @pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
 def test_perfect_photos_give_no_temperature(size: float) -> None:
-    found = fit_temperature([0] * 6 + [1] * 6, np.repeat([-size, size], 6))
+    labels, logits = [0] * 6 + [1] * 6, np.repeat([-size, size], 6)
+    found = fit_temperature(labels, logits)
     assert found.slope == 1.0
     assert found.note == (
         "The logits are left as they are: every photo is on the right side of 0 already, "
         "so that no finite temperature is best."
     )
+    assert "on the right side of 1.5 already" in fit_temperature(labels, logits + 1.5, offset=1.5).note
 
 
 def test_separated_photos_give_a_line_with_smoothing_only() -> None:
