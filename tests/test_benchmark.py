@@ -64,7 +64,7 @@ class Stage:
             features = {"trunk_s": 2.0, "trunk_images": 40, "off_because": None}
             card = {"sessions": [{"epochs": epochs}], "data": {"photos": {"train": 32}}, "features": features}
             (run / "run.json").write_text(json.dumps(card))
-            return {"scores": scores}
+            return {"scores": scores, **({"after_imports_s": 7.5} if order["kind"] == "train" else {})}
         # The fewer workers the quicker; an epoch of layer4 takes twice as long.
         speed = 1.0 + settings["num_workers"]
         laps: list[dict[str, Any]] = [{"name": "start", "wall_s": 1.0, "cpu_s": 1.0}]
@@ -138,6 +138,7 @@ def test_what_was_measured_stays_and_models_and_caches_go(staged: BenchmarkResul
     assert "One whole plain loop took 10.0 s (multiplied out 10.0 s, +0.0%)" in text
     assert "multiplied out: start and end + 1 head epochs + 2 layer4 epochs" in text
     assert "reaches 90% of the machine's own rate of matrix products" in text
+    assert "ours, default views: 7.5 s of its time once the libraries are loaded" in text
     assert "random weights" in text
 
 

@@ -7,6 +7,7 @@ out of it where the order says. The clock is the caller's.
 import itertools
 import json
 import sys
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -77,8 +78,14 @@ def _train(order: Order) -> dict[str, Any]:
 
     from anemia_lightning.training import train_run
 
+    begun = time.perf_counter()
     result = train_run(OmegaConf.create(order.settings))
-    return {"scores": _picked(result.scores["test"]), "objective": result.objective}
+    after_imports = time.perf_counter() - begun
+    return {
+        "scores": _picked(result.scores["test"]),
+        "objective": result.objective,
+        "after_imports_s": after_imports,
+    }
 
 
 def _crossval(order: Order) -> dict[str, Any]:

@@ -76,6 +76,7 @@ def command_row(arm: str, pieces: Sequence[Mapping[str, Any]], *, runs: int) -> 
         "wall_s": statistics.median(walls),
         "cpu_s": statistics.median(piece["cpu_s"] for piece in pieces),
         "wall_range_s": [min(walls), max(walls)],
+        "after_imports_s": statistics.median(after) if (after := _after_imports(pieces)) else None,
         "train_photos": first["train_photos"],
         "images_per_s": images_per_second(first["epochs"], first["train_photos"]),
         "stage_shares": stage_shares(first["wall_s"], first["epochs"]),
@@ -85,6 +86,10 @@ def command_row(arm: str, pieces: Sequence[Mapping[str, Any]], *, runs: int) -> 
         "cache_off_because": first["cache_off_because"],
         "scores": first["scores"],
     }
+
+
+def _after_imports(pieces: Sequence[Mapping[str, Any]]) -> list[float]:
+    return [piece["after_imports_s"] for piece in pieces if "after_imports_s" in piece]
 
 
 def add_ratios(rows: Sequence[Row]) -> None:

@@ -60,6 +60,11 @@ def findings(rows: Sequence[Row], trunk: Mapping[str, Any], *, epochs: tuple[int
         for low, high in [row["wall_range_s"]]
         if high > low
     ]
+    lines += [
+        f"{row['words']}: {seconds_in_words(row['after_imports_s'])} of its time once the libraries are loaded."
+        for row in rows
+        if row.get("after_imports_s")
+    ]
     lines += _of_other_sizes(rows)
     lines += [f"{row['words']}: no cache: {row['cache_off_because']}" for row in rows if row.get("cache_off_because")]
     reached, possible = 2e-12 * trunk["pass_macs_per_s"], 2e-12 * trunk["matmul_macs_per_s"]
