@@ -33,7 +33,9 @@ class StepGraphs:
     def __call__(self, values: Tensor, entry: Entry, keep: Tensor) -> Tensor:
         """Returns the logits of both labels, float32 [B, 2], as the network does in training."""
         kind = (self._network.train_from, entry, values.shape, values.dtype)
-        if self._works and kind in self._seen and kind not in self._steps:
+        # Images come from loaders whose threads reserve memory for the GPU meanwhile, which would spoil a recording.
+        may_record = self._works and entry != "image"
+        if may_record and kind in self._seen and kind not in self._steps:
             self._record(kind, values, entry, keep)
         self._seen.add(kind)
         if kind in self._steps:

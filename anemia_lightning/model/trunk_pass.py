@@ -12,8 +12,8 @@ from anemia_lightning.model.weights import tensors_sha256
 
 _BATCH_SIZES = {"cpu": 8, "cuda": 64}
 """Images per pass. On a CPU, what becomes of eight images fits into its cache: on two cores with bf16 instructions an
-image took 8.9 ms, where it took 11.3 ms in passes of 32. On an H200, a second was enough for 9,400 images in passes of 32,
-13,700 in passes of 64 and 14,200 in passes of 256."""
+image took 8.9 ms, where it took 11.3 ms in passes of 32. On an H200 a second did for 9,400 images in passes of 32,
+13,700 in passes of 64, 14,200 in passes of 256."""
 
 
 class TrunkPass:

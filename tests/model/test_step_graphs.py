@@ -10,7 +10,7 @@ from anemia_lightning.contracts import Entry
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.step_graphs import StepGraphs
 
-WIDTHS: dict[Entry, tuple[int, ...]] = {"pooled": (512,), "layer3": (256, 2, 2)}
+WIDTHS: dict[Entry, tuple[int, ...]] = {"image": (3, 32, 32), "pooled": (512,), "layer3": (256, 2, 2)}
 
 
 class Recorder:
@@ -66,6 +66,14 @@ def test_what_a_release_changes_is_recorded_anew(recorder: Recorder, network: An
         for _ in range(2):
             step(graphs, network, "layer3", 4)
     assert recorder.shapes == [(4, 256, 2, 2)] * 2
+
+
+def test_images_are_never_recorded(recorder: Recorder, network: AnemiaNetwork) -> None:
+    network.release("layer3")
+    graphs = StepGraphs(network)
+    for _ in range(3):
+        step(graphs, network, "image", 4)
+    assert not recorder.shapes
 
 
 def test_where_nothing_can_be_recorded_every_step_runs(
