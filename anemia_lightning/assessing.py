@@ -15,6 +15,7 @@ from anemia_lightning.data.group_columns import age_bands, with_group_columns
 from anemia_lightning.data.manifest import SEVERITIES
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.metrics.estimates import Resampling
+from anemia_lightning.metrics.patients import Pooling
 from anemia_lightning.plots.assessment import draw_assessment
 from anemia_lightning.run_folder import RunFolder, write_json
 from anemia_lightning.terminal import progress_bar
@@ -33,6 +34,7 @@ def assess_predictions(
     baselines: pd.DataFrame | None = None,
     subgroups: Sequence[str] = SUBGROUPS,
     left_out: str = "",
+    pooling: Pooling = "mean",
     resamples: int = 2000,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -45,6 +47,7 @@ def assess_predictions(
         baselines: What `baseline_predictions` or `fold_scores.pool_baselines` returns; None where there are none.
         subgroups: Columns of the facts whose groups are looked at; age_band and background follow from others.
         left_out: The column by which a cross-validation left out one group at a time; else empty.
+        pooling: What becomes of the logits of a patient with several photos.
         resamples: Draws of the intervals.
         seed: Of these draws.
 
@@ -60,6 +63,7 @@ def assess_predictions(
         subgroups=subgroups,
         orders={"age_band": age_bands(), "severity": SEVERITIES},
         left_out=left_out,
+        pooling=pooling,
         is_drawn="source" in known and bool((known["source"] == _DRAWN_SOURCE).all()),
     )
     with progress_bar("Assessing") as progress:

@@ -108,6 +108,7 @@ def _assess(
         baselines=baselines,
         subgroups=list(cfg.evaluation.subgroups),
         left_out=cfg.leave_out or "",
+        pooling=cfg.evaluation.pooling,
         resamples=cfg.evaluation.resamples,
         seed=cfg.seed,
     )

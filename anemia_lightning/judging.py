@@ -73,6 +73,7 @@ class Judge:
             facts=test,
             baselines=baselines,
             subgroups=list(self.evaluation.subgroups),
+            pooling=self.evaluation.pooling,
             resamples=self.evaluation.resamples,
             seed=self.seed,
         )

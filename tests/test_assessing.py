@@ -2,15 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from anemia_lightning.assessing import ORACLE, assess_predictions, baseline_predictions, write_assessment
 from anemia_lightning.data.sources.synthetic import read_synthetic
 from anemia_lightning.metrics.decision import Decision
+from anemia_lightning.metrics.patients import Pooling
 from anemia_lightning.run_folder import RunFolder
 
 
@@ -65,6 +67,16 @@ def test_the_repeats_of_a_cross_validation_are_one_photo_each(photos: pd.DataFra
         assert found["photos"]["scores"][name]["value"] == pytest.approx(score["value"])
         assert found["photos"]["scores"][name]["low"] == pytest.approx(score["low"])
     assert found["threshold"]["varies"] is True
+
+
+def test_the_logits_of_a_patient_are_pooled_as_asked(photos: pd.DataFrame) -> None:
+    table = _predictions(photos).assign(logit=np.random.default_rng(0).normal(size=len(photos)))
+    for pooling in get_args(Pooling):
+        found = assess_predictions(table, Decision.fixed(0.5), facts=photos, pooling=pooling, resamples=50)
+        by_patient = table.groupby("patient").agg(label=("label", "first"), logit=("logit", pooling))
+        wanted = roc_auc_score(by_patient["label"], by_patient["logit"])
+        assert found["patients"]["scores"]["auroc"]["value"] == pytest.approx(wanted)
+        assert found["settings"]["pooling"] == pooling
 
 
 def test_baselines_are_fitted_on_the_training_photos_and_the_oracle_is_named(photos: pd.DataFrame) -> None:

@@ -24,6 +24,7 @@ KNOWN = "it must be one of youden, sensitivity:0.9, specificity:0.9, cost:5 or f
             "evaluation.coverage=90",
             "evaluation.coverage is a share between 0 and 1, or null for no sets, not 90. Did you mean 0.9?",
         ),
+        ("evaluation.pooling=min", "evaluation.pooling is one of mean, median, max, not min."),
         ("evaluation.coverage=0", "evaluation.coverage is a share between 0 and 1, or null for no sets, not 0."),
         ("evaluation.coverage=high", "evaluation.coverage must be a number, not 'high'."),
     ],

@@ -18,7 +18,7 @@ the interval came about; `resamples` is 0 where a formula gave it. No number is 
                    estimate by another method (the bootstrap beside DeLong and Wilson, or these beside it), or null
       curves       roc: false_positive_rate, sensitivity, band_at, band_low, band_high, level, note
                    precision_recall: recall, precision, note
-    patients       the same by patient, from the mean of a patient's logits; null where that is the same or impossible
+    patients       the same by patient, from a patient's pooled logits; null where that is the same or impossible
     patients_note  why `patients` is null; else empty
     threshold      value, values, varies (whether each fold has its own; `value` is their mean), rule, reached, note,
                    photos and anaemic (those that it was chosen on; of several folds the mean)

@@ -33,6 +33,8 @@ _KINDS = {
     "oracle": "what was drawn; cannot be beaten",
 }
 
+_POOLED = {"mean": "mean", "median": "median", "max": "highest"}
+
 
 def key_scores(assessment: Mapping[str, Any], splits: Mapping[str, Mapping[str, Any]]) -> Section:
     """Returns the scores with intervals, the decisions crossed with the labels, and the scores of each split.
@@ -44,7 +46,8 @@ def key_scores(assessment: Mapping[str, Any], splits: Mapping[str, Mapping[str, 
     tables = [score_table(assessment), *map(_cross_table, _units(assessment))]
     if splits:
         tables.append(_split_table(splits))
-    return Section("Key scores", [*threshold_says(assessment["threshold"]), *size_says(assessment)], tables)
+    says = [*threshold_says(assessment["threshold"]), *size_says(assessment), *_pooling_says(assessment)]
+    return Section("Key scores", says, tables)
 
 
 def against_baselines(assessment: Mapping[str, Any]) -> Section | None:
@@ -154,6 +157,20 @@ def score_table(assessment: Mapping[str, Any]) -> Table:
         rows.append([score_words(name), *cells, _method(estimates)])
     columns = ["score", *(f"by {unit['unit']}" for unit in units), "interval by"]
     return Table(f"Scores [{assessment['settings']['level']:.0%} interval]", columns, rows)
+
+
+def _pooling_says(assessment: Mapping[str, Any]) -> list[str]:
+    """Returns what became of patients with several photos, where there are any."""
+    if not assessment["patients"]:
+        return []
+    pooling = assessment["settings"]["pooling"]
+    says = [f"A patient with several photos counts once by patient, with the {_POOLED[pooling]} of their logits."]
+    if pooling == "max":
+        says.append(
+            "The threshold was chosen on photos, which does not fit the highest of several: the more photos a patient "
+            "has, the sooner one of them exceeds it."
+        )
+    return says
 
 
 def _units(assessment: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -36,8 +36,17 @@ def test_scores_stand_by_photo_and_by_patient_with_interval_and_method(assessmen
 
 
 def test_where_patients_have_one_photo_each_there_is_one_column(assessment: Example) -> None:
-    tables = score_sections.key_scores(assessment(patients=None), {}).tables
-    assert [len(table.columns) for table in tables] == [3, 4]
+    section = score_sections.key_scores(assessment(patients=None), {})
+    assert [len(table.columns) for table in section.tables] == [3, 4]
+    assert not [line for line in section.says if "several photos" in line]
+
+
+@pytest.mark.parametrize(("pooling", "words"), [("mean", "mean"), ("median", "median"), ("max", "highest")])
+def test_what_becomes_of_several_photos_is_said(assessment: Example, pooling: str, words: str) -> None:
+    found = assessment(settings={**assessment()["settings"], "pooling": pooling})
+    says = score_sections.key_scores(found, {}).says
+    assert f"A patient with several photos counts once by patient, with the {words} of their logits." in says
+    assert any("does not fit" in line for line in says) == (pooling == "max")
 
 
 @pytest.mark.parametrize(
