@@ -58,24 +58,23 @@ class BestAndLastCheckpoint(Checkpoint):
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         score = float(trainer.callback_metrics.get(self.monitor, math.nan))
-        # All processes gather a checkpoint together, of which the first alone takes any.
+        # All processes gather a checkpoint together, which the first alone takes.
         is_best = trainer.strategy.broadcast(self._is_best(score))
         if is_best:
             self.best_score = score
         trainer.save_checkpoint(self.last, storage_options=self._take)
+        is_due = time.monotonic() - self._written_at >= self._every_s
+        if is_best and not is_due:
+            # The best may wait for long, and what Lightning gathered changes with the next step.
+            self._waiting_last = copy.deepcopy(self._waiting_last)
         if is_best:
             self._waiting_best = self._waiting_last
-        if self._is_due():
+        if is_due:
             self._write(trainer)
 
-    def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: object, batch_idx: int
-    ) -> None:
-        """Takes a copy of the best epoch, of what waits, before a step changes it."""
-        if self._waiting_last is not None:
-            if self._waiting_best is self._waiting_last:
-                self._waiting_best = copy.deepcopy(self._waiting_best)
-            self._waiting_last = None
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Lets go of the epoch before: its weights are about to change."""
+        self._waiting_last = None
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Writes what waits."""
@@ -97,9 +96,6 @@ class BestAndLastCheckpoint(Checkpoint):
     def _is_best(self, score: float) -> bool:
         is_first = math.isnan(self.best_score)
         return math.isfinite(score) and (is_first or self._sign * score < self._sign * self.best_score)
-
-    def _is_due(self) -> bool:
-        return time.monotonic() - self._written_at >= self._every_s
 
     def _take(self, checkpoint: dict[str, Any]) -> None:
         self._waiting_last = checkpoint
