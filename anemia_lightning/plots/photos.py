@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from anemia_lightning.plots.style import house_style
 
 _CELL_INCHES = 1.3
+_GAP_INCHES = 0.08
 _TITLE_POINTS = 6
 _TITLE_LETTERS = 24
 
@@ -26,24 +27,22 @@ def draw_photo_grid(images: NDArray[np.uint8], titles: Sequence[str], columns: i
     columns = max(1, min(columns, len(images)))
     rows = max(1, math.ceil(len(images) / columns))
     lines = max((title.count("\n") + 1 for title in titles), default=1)
-    head_inches = (lines * 1.4 + 0.8) * _TITLE_POINTS / 72
-    height = rows * (_CELL_INCHES * _aspect(images) + head_inches)
-    figure = Figure(figsize=(columns * _CELL_INCHES, height))
+    head = (lines * 1.4 + 0.8) * _TITLE_POINTS / 72
+    width, row_height = columns * _CELL_INCHES, head + _CELL_INCHES * _aspect(images)
+    figure = Figure(figsize=(width, rows * row_height))
     if not len(images):
         figure.text(0.5, 0.5, "no photos", ha="center", va="center")
+    # One axes for all, in inches: an axes for each photograph takes most of the time.
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
     for index, (image, title) in enumerate(zip(images, titles, strict=True)):
         row, column = divmod(index, columns)
-        cell = (
-            (column + 0.03) / columns,
-            1 - (row + 1) / rows,
-            0.94 / columns,
-            1 / rows - head_inches / height,
-        )
-        axes = figure.add_axes(cell)
-        axes.imshow(image)
-        axes.set_axis_off()
-        # With a place of its own a title is not moved clear of what there may be above: that takes most of the time.
-        axes.set_title(_shortened(title), fontsize=_TITLE_POINTS, loc="center", y=1.0, pad=2, parse_math=False)
+        left, top = column * _CELL_INCHES + _GAP_INCHES / 2, row * row_height + head
+        side = _CELL_INCHES - _GAP_INCHES
+        axes.imshow(image, extent=(left, left + side, top + side * _aspect(images), top))
+        words = axes.text(left + side / 2, top - _GAP_INCHES / 3, _shortened(title), fontsize=_TITLE_POINTS)
+        words.set(ha="center", va="bottom", parse_math=False)
+    axes.set(xlim=(0, width), ylim=(rows * row_height, 0))
     return figure
 
 

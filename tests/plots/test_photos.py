@@ -14,28 +14,37 @@ def _photos(count: int, height: int = 8, width: int = 8) -> NDArray[np.uint8]:
 
 
 def _titles(figure: Figure) -> list[str]:
-    return [axes.get_title() for axes in figure.axes]
+    return [text.get_text() for text in figure.axes[0].texts]
 
 
-def test_each_photograph_stands_once_in_order() -> None:
+def test_each_photograph_stands_once_in_order_below_its_words() -> None:
     figure = draw_photo_grid(_photos(11), [f"photo {index}" for index in range(11)], columns=4)
+    axes = figure.axes[0]
     assert _titles(figure) == [f"photo {index}" for index in range(11)]
-    shown = [axes.images[0].get_array() for axes in figure.axes]
+    shown = [image.get_array() for image in axes.images]
     assert [int(np.unique(image)[0]) for image in shown if image is not None] == list(range(11))
-    places = [(round(axes.get_position().y0, 3), round(axes.get_position().x0, 3)) for axes in figure.axes]
+    boxes = [image.get_window_extent() for image in axes.images]
+    places = [(round(box.y1, 3), round(box.x0, 3)) for box in boxes]
     assert places == sorted(places, key=lambda place: (-place[0], place[1]))
     assert [len({x for _, x in places}), len({y for y, _ in places})] == [4, 3]
+    for box, text in zip(boxes, axes.texts, strict=True):
+        words = text.get_window_extent()
+        assert words.y0 >= box.y1
+        assert (words.x0 + words.x1) / 2 == pytest.approx((box.x0 + box.x1) / 2, abs=1)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 20), (20, 8)])
 def test_photographs_keep_their_shape_and_do_not_overlap(shape: tuple[int, int]) -> None:
     figure = draw_photo_grid(_photos(6, *shape), ["one\ntwo"] * 6, columns=3)
+    axes = figure.axes[0]
     to_png(figure)
-    boxes = [axes.get_tightbbox() for axes in figure.axes]
+    images = [image.get_window_extent() for image in axes.images]
+    boxes = [*images, *(text.get_window_extent() for text in axes.texts)]
     for index, box in enumerate(boxes):
-        assert box is not None
-        assert not any(box.overlaps(other) for other in boxes[index + 1 :] if other is not None)
-        image = figure.axes[index].get_window_extent()
+        assert not any(box.overlaps(other) for other in boxes[index + 1 :])
+        assert figure.bbox.containsx(box.x0)
+        assert figure.bbox.containsy(box.y1)
+    for image in images:
         assert image.height / image.width == pytest.approx(shape[0] / shape[1], rel=0.02)
 
 
