@@ -76,7 +76,7 @@ class FrozenFeatures:
         # Pixels and what is not augmented depend on no photo id.
         plain_keys = self._keys(photos, facts, augmented=False)
         stored = self._stored(lambda indices, _: photos.pixels(indices), plain_keys, kind="pixels", augmented=False)
-        pixels = self._on_gpu(stored.values, rows=len(photos))
+        pixels = self._on_gpu(stored.values, rows=len(photos), row_bytes=3 * self._settings.size**2)
 
         def images(indices: Sequence[int], view: int) -> Tensor:
             levels = pixels(indices, 0)
@@ -104,9 +104,13 @@ class FrozenFeatures:
     def near(self, dataset: FeatureDataset) -> FeatureDataset:
         """Returns a data set whose values live on the GPU, where there is one for this process alone and they fit."""
         is_passing = self._settings.views is None
-        return dataset.through(lambda values: self._on_gpu(values, rows=len(dataset), one_at_a_time=is_passing))
+        shape = self._map_shape if dataset.entry == "layer3" else self._pooled_shape
+        row_bytes = torch.Size(shape).numel() * self._settings.dtype.itemsize
+        return dataset.through(
+            lambda values: self._on_gpu(values, rows=len(dataset), row_bytes=row_bytes, one_at_a_time=is_passing)
+        )
 
-    def _on_gpu(self, values: Compute, *, rows: int, one_at_a_time: bool = False) -> Compute:
+    def _on_gpu(self, values: Compute, *, rows: int, row_bytes: int, one_at_a_time: bool = False) -> Compute:
         device = self._pass.device
         is_shared = torch.distributed.is_available() and torch.distributed.is_initialized()
         # Each process of several would bring all photos, where it needs only its share of them.
@@ -115,6 +119,7 @@ class FrozenFeatures:
         return OnDevice(
             values,
             rows=rows,
+            row_bytes=row_bytes,
             device=device,
             budget=lambda: half_of_free_memory(device),
             one_at_a_time=one_at_a_time,

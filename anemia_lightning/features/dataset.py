@@ -34,20 +34,20 @@ class FeatureDataset(Dataset[Batch]):
     def __init__(self, photos: Named, values: Compute, entry: Entry) -> None:
         self._photos = photos
         self._values = values
-        self._entry: Entry = entry
+        self.entry: Entry = entry
 
     def __len__(self) -> int:
         return len(self._photos.photo)
 
     def through(self, wrap: Callable[[Compute], Compute]) -> "FeatureDataset":
         """Returns the same photos with values that pass through something on their way."""
-        return FeatureDataset(self._photos, wrap(self._values), self._entry)
+        return FeatureDataset(self._photos, wrap(self._values), self.entry)
 
     def __getitem__(self, request: BatchRequest) -> Batch:
         return Batch(
             photo=tuple(self._photos.photo[index] for index in request.indices),
             label=torch.tensor([self._photos.label[index] for index in request.indices]),
             values=self._values(request.indices, request.view),
-            entry=self._entry,
+            entry=self.entry,
             step_label_counts=torch.tensor(request.step_label_counts),
         )

@@ -26,8 +26,9 @@ class OnDevice:
     Args:
         values: Where the values come from.
         rows: Rows of the data set.
+        row_bytes: What a row takes.
         device: Where they are to live.
-        budget: Returns how many bytes they may take there; asked once, when the first view is there.
+        budget: Returns how many bytes they may take there; asked once, before the first view comes.
         one_at_a_time: Whether no view is asked for again after the next one.
         chunk: Rows that are brought at a time.
         progress: Told how many rows of a view have been brought.
@@ -38,6 +39,7 @@ class OnDevice:
         values: Compute,
         *,
         rows: int,
+        row_bytes: int,
         device: torch.device,
         budget: Callable[[], int],
         one_at_a_time: bool = False,
@@ -46,6 +48,7 @@ class OnDevice:
     ) -> None:
         self._values = values
         self._rows = rows
+        self._view_bytes = rows * row_bytes
         self._device = device
         self._budget = budget
         self._one_at_a_time = one_at_a_time
@@ -72,8 +75,7 @@ class OnDevice:
         if self._one_at_a_time:
             self._held.clear()
         if self._most_views is None:
-            row = self._values([0], 0)
-            self._most_views = self._budget() // (row.numel() * row.element_size() * self._rows)
+            self._most_views = self._budget() // self._view_bytes
         return len(self._held) < self._most_views
 
     def _bring(self, view: int) -> Tensor:
