@@ -107,7 +107,8 @@ class Collection:
 
         Args:
             keys: SHA-256 in hexadecimal.
-            rows: For each name a tensor [keys, *shape], on any device.
+            rows: For each name a tensor [keys, *shape], on any device. They are kept as they are: the caller does not
+                change them any more.
 
         Raises:
             DiskFullError: If there is no room for them.
@@ -116,15 +117,13 @@ class Collection:
         for name, (shape, dtype) in self._layout.items():
             if rows[name].shape != (len(keys), *shape) or rows[name].dtype != dtype:
                 raise ValueError(f"{name} is {rows[name].dtype} {tuple(rows[name].shape)}, not {dtype} {shape} per key")
-        rows = {name: rows[name].detach().cpu() for name in self._layout}
+        rows = {name: rows[name].detach().contiguous().cpu() for name in self._layout}
         with self._lock:
             news = set(self.missing(keys))
             for row, key in enumerate(keys):
                 if key in news:
-                    # A copy, in the order of the shape: the caller may use its memory again.
-                    self._waiting[key] = {
-                        name: tensor[row].clone(memory_format=torch.contiguous_format) for name, tensor in rows.items()
-                    }
+                    # Not a copy: to take new memory for each row costs more than to write it.
+                    self._waiting[key] = {name: tensor[row] for name, tensor in rows.items()}
                     if len(self._waiting) >= self._rows_per_shard:
                         self.flush()
 

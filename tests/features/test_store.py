@@ -105,14 +105,6 @@ class TestRows:
             filled.open(INGREDIENTS, LAYOUT).read(keys_of([1, 99]))
         assert caught.value.keys == [key(99)]
 
-    def test_the_memory_of_what_was_added_may_be_used_again(self, store: FeatureStore) -> None:
-        collection = store.open(INGREDIENTS, LAYOUT)
-        rows = rows_of([1, 2])
-        collection.add(keys_of([1, 2]), rows)
-        for tensor in rows.values():
-            tensor.zero_()
-        assert holds(collection, [2, 1])
-
     def test_rows_in_any_order_of_memory_are_taken(self, store: FeatureStore) -> None:
         layout: RowLayout = {"values": ((4, 3, 2), torch.bfloat16)}
         images = torch.randn(5, 4, 3, 2).bfloat16()
