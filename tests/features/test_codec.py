@@ -15,7 +15,8 @@ SHAPES = [MAP, (7,)]
 def drawn(shape: tuple[int, ...], seed: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Values as a ReLU leaves them, some channels of them all zero."""
     numbers = torch.Generator().manual_seed(seed)
-    values = torch.randn(9, *shape, generator=numbers).relu() * torch.rand(9, shape[0], *[1] * (len(shape) - 1)) * 50
+    scale = torch.rand(9, shape[0], *[1] * (len(shape) - 1), generator=numbers) * 50
+    values = torch.randn(9, *shape, generator=numbers).relu() * scale
     values[:, ::3] = 0
     return values.to(dtype)
 
@@ -47,7 +48,7 @@ def test_bytes_are_off_by_half_a_level_at_most(seed: int) -> None:
     values = drawn(MAP, seed)
     off = (codec.decode(codec.encode(values)) - values).abs()
     largest = values.amax(dim=(2, 3), keepdim=True)
-    assert (off <= largest / 510 * (1 + 1e-5)).all()
+    assert (off <= largest / 510 * (1 + 1e-4)).all()
     assert (off[values == 0] == 0).all(), "what a ReLU has cut stays zero"
 
 
