@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,12 @@ class AnemiaDataModule(L.LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Returns what a checkpoint carries of the data: hashes of the photos that trained or chose the model."""
-        return {"photo_hashes": photo_hashes(self.facts("train", "val"))}
+        return {"photo_hashes": self._photo_hashes}
+
+    @cached_property
+    def _photo_hashes(self) -> list[str]:
+        # Once, since every epoch gathers a checkpoint.
+        return photo_hashes(self.facts("train", "val"))
 
     def facts(self, *splits: str) -> pd.DataFrame:
         """Returns the manifest's rows of some splits (none named: of all) joined with what the survey measured."""
