@@ -26,6 +26,8 @@ INLINE = re.compile(r"`([^`\n]+)`")
 SETTING = re.compile(r"^[a-z_]+(\.[a-z_]+)*=[^=…]")
 NAME = re.compile(r"^[a-z_]+(\.[a-z_]+)+$")
 VERBS = ("audit", "train", "crossval", "evaluate", "predict", "compare", "cache", "benchmark")
+BENCHMARKS = {"claims": "crossval", "views": "crossval", "inference": "evaluate"}
+"""Whose settings a measurement takes."""
 SOURCES = ("synthetic", "folder", "table", "cp_anemic", "eyes_defy", "union")
 
 
@@ -51,6 +53,8 @@ def command_lines() -> Iterator[list[str]]:
             words = shlex.split(command)
             if found := re.search(r"python3? -m anemia_lightning\.(\w+)(?![\w.])", command):
                 yield [found[1], *words[words.index(f"anemia_lightning.{found[1]}") + 1 :]]
+            elif found := re.search(r"python3? -m anemia_lightning\.benchmarks\.(claims|views|inference)", command):
+                yield [BENCHMARKS[found[1]], *(word for word in words if "=" in word)]
             elif len(words) > 1 and words[0].startswith("anemia-"):
                 yield [words[0].removeprefix("anemia-"), *words[1:]]
 
@@ -61,12 +65,13 @@ SETTINGS = [words for span in INLINE.findall(PROSE) if SETTING.match((words := s
 
 def test_the_blocks_are_found() -> None:
     assert README.count("\n```") == 2 * len(BLOCKS)
-    assert [block.language for block in BLOCKS].count("bash") == 16
+    assert [block.language for block in BLOCKS].count("bash") == 17
     assert [block.needs for block in SHELL if block.needs] == [
         "your own photographs",
         "cp_anemic, eyes_defy, imagenet weights",
         "cp_anemic, the weights file",
         "cp_anemic",
+        "cp_anemic, the weights file",
         "cp_anemic, imagenet weights",
     ]
     assert len(COMMANDS) >= 14
