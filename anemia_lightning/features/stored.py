@@ -75,15 +75,18 @@ class Stored:
 
     def values(self, indices: Sequence[int], view: int) -> Tensor:
         """Returns the values of some rows in one view."""
+        if self._keys is None:
+            return self._codec.decode(self._codec.encode(self._compute(indices, view)))
+        keys = [self._keys[index] for index in indices]
         collection = self._collection(view)
-        if collection is not None and self._keys is not None:
+        if collection is not None:
             try:
-                return self._kept(collection, [self._keys[index] for index in indices], indices, view)
+                return self._kept(collection, keys, indices, view)
             except (DiskFullError, StoreUnwritableError) as error:
                 self._give_up(error)
             except StoredRowsLost:
                 pass  # lost twice: compute them for this once
-        return self._codec.decode(self._codec.encode(self._compute(indices, view)))
+        return self._codec.decode(self._codec.encode(self._distinct(keys, indices, view)))
 
     def flush(self) -> None:
         """Writes what waits in memory, so that other processes can read it."""
@@ -94,6 +97,19 @@ class Stored:
                     collection.flush()
         except (DiskFullError, StoreUnwritableError) as error:
             self._give_up(error)
+
+    def _distinct(self, keys: Sequence[str], indices: Sequence[int], view: int) -> Tensor:
+        """Computes values, those of copies once.
+
+        As for the store, so that a pass computes the same rows together, kept or not: on a GPU their last bits depend
+        on that.
+        """
+        row_of = dict(zip(keys, indices, strict=True))
+        if len(row_of) == len(keys):
+            return self._compute(indices, view)
+        place = {key: number for number, key in enumerate(row_of)}
+        values = self._compute(list(row_of.values()), view)
+        return values[torch.tensor([place[key] for key in keys], device=values.device)]
 
     def _kept(self, collection: Collection, keys: Sequence[str], indices: Sequence[int], view: int) -> Tensor:
         row_of = dict(zip(keys, indices, strict=True))

@@ -20,7 +20,8 @@ class TrunkPass:
     """Computes layer3 maps and pooled vectors in batches of one fixed shape, on one device, in one precision.
 
     The fixed shape makes the values of a photo a function of its image alone: with another number of images, the
-    same convolution may add in another order. So it does not matter which photos are computed together.
+    same convolution may add in another order. So on a CPU it does not matter which photos are computed together. On a
+    GPU the place of a photo among them does, in the last bits: seen on an H200, in fp32.
 
     Args:
         network: Its frozen stages are copied as they are now.

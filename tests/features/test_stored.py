@@ -84,12 +84,14 @@ def test_another_view_writes_what_waits(tmp_path: Path) -> None:
     assert compute.asked == []
 
 
-def test_rows_with_one_key_are_computed_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_rows_with_one_key_are_computed_once_and_together(tmp_path: Path, is_kept: bool) -> None:
     compute = Computer()
-    values = stored(compute, keep_in(tmp_path), keys=[KEYS[0], KEYS[1], KEYS[0]])
-    rows = values.values([0, 1, 2], 0)
-    assert torch.equal(rows[0], rows[2])
-    assert [len(indices) for indices, _ in compute.asked] == [2]
+    keys = [KEYS[0], KEYS[1], KEYS[0], KEYS[2]]
+    values = stored(compute, keep_in(tmp_path) if is_kept else lambda view: None, keys=keys)
+    rows = values.values([0, 1, 2, 3], 0)
+    assert torch.equal(rows, Computer()([2, 1, 2, 3], 0))
+    assert compute.asked == [([2, 1, 3], 0)]
 
 
 def test_without_a_place_everything_is_computed_and_alike(tmp_path: Path) -> None:
