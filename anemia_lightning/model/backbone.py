@@ -9,6 +9,7 @@ from torchvision import models
 
 from anemia_lightning.contracts import Entry
 from anemia_lightning.errors import ConfigError, UnknownNameError
+from anemia_lightning.model.pointwise import make_pointwise
 from anemia_lightning.randomness import stream
 
 STAGES = ("stem", "layer1", "layer2", "layer3", "layer4", "head")
@@ -222,6 +223,7 @@ def _build_backbone(name: str, seed: int) -> tuple[models.ResNet, int]:
         backbone = models.get_model(name, weights=None)
     features = backbone.fc.in_features
     backbone.fc = nn.Identity()
+    make_pointwise(backbone)
     return backbone, features
 
 
