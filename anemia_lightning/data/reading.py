@@ -18,6 +18,7 @@ from anemia_lightning.data.orientation import read_orientation, turn_upright
 from anemia_lightning.data.photo_file import name_wrong_suffix, read_bytes
 from anemia_lightning.data.white_background import WHITE_NOTE, clear_white_background
 from anemia_lightning.errors import PhotoUnreadable
+from anemia_lightning.made_ahead import made_ahead
 
 MAX_PIXELS = 50_000_000
 """Photographs with more pixels are refused by their header, before anything is decoded."""
@@ -139,7 +140,7 @@ def check_photos(
     rows = list(zip(manifest["photo"], manifest["path"], manifest["mask"], strict=True))
     unreadable = []
     with ThreadPoolExecutor(threads) as pool:
-        for done, fault in enumerate(pool.map(_check_photo, rows), start=1):
+        for done, fault in enumerate(made_ahead(pool, _check_photo, rows), start=1):
             if fault is not None:
                 unreadable.append(fault)
             if progress is not None:

@@ -1,13 +1,12 @@
 """What finished networks look at, and what moves their decisions: on some of the photos that each was tested on."""
 
 import io
-from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -35,6 +34,7 @@ from anemia_lightning.looking.values import (
     saliency_values,
 )
 from anemia_lightning.looking.words import look_sentences
+from anemia_lightning.made_ahead import made_ahead
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.saliency import grad_cam
 from anemia_lightning.model.trunk_pass import TrunkPass
@@ -45,8 +45,6 @@ _QUALITY = 80
 _MAPS_AT_ONCE = 64
 _PHOTOS_AT_ONCE = 8
 _LABELS = ("not anaemic", "anaemic")
-_In = TypeVar("_In")
-_Out = TypeVar("_Out")
 
 
 class LookPicture(NamedTuple):
@@ -263,7 +261,8 @@ def _change_logits(
 ) -> dict[Change, dict[int, float]]:
     """Returns, for each change, the logit of each photo that underwent it, by its place."""
     work = list(zip(drawn.cut_outs, choose_partners(drawn.cut_outs, drawn.called), strict=True))
-    versions = _made_ahead(pool, lambda pair: changes_of(*pair), work)
+    # A few ahead, since all at once need much memory.
+    versions = made_ahead(pool, lambda pair: changes_of(*pair), work, ahead=_PHOTOS_AT_ONCE)
     logits: dict[Change, dict[int, float]] = {}
     # Together, so that few passes of the trunk are padded.
     for start in range(0, len(work), _PHOTOS_AT_ONCE):
@@ -274,17 +273,6 @@ def _change_logits(
             logits.setdefault(change, {})[place] = logit
         progress(start + len(part))
     return logits
-
-
-def _made_ahead(pool: ThreadPoolExecutor, make: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
-    """Yields what is made of each item, a few made beside while those before are used: all at once need much memory."""
-    waiting: deque[Future[_Out]] = deque()
-    for item in items:
-        waiting.append(pool.submit(make, item))
-        if len(waiting) > _PHOTOS_AT_ONCE:
-            yield waiting.popleft().result()
-    for future in waiting:
-        yield future.result()
 
 
 def _pictures(looked: Looked, table: Mapping[str, Mapping[Hashable, Any]]) -> list[LookPicture]:
