@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from anemia_lightning.contracts import GROUP_COLUMNS
 from anemia_lightning.data.fingerprints import THUMBNAIL_PX, Fingerprint, orientations
 from anemia_lightning.data.recuts import SAME_PHOTO_SCORE, compare_cuts
+from anemia_lightning.data.spool import Spool
 
 SAME_THUMBNAIL = 4.0
 """Root mean square difference of two thumbnails, in grey levels, up to which photos of one size are copies."""
@@ -38,6 +39,7 @@ def find_copies(
     *,
     seek_recuts: bool = True,
     threads: int = 2,
+    spool: Spool | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Copies:
     """Finds which photos are copies of one another.
@@ -56,6 +58,7 @@ def find_copies(
         seek_recuts: Whether to compare cut-outs, which takes nearly all of the time; without, the grain recut finds
             no more than turned.
         threads: Comparisons at work; they change nothing but the time it takes.
+        spool: Where copies of the prints' local features lie; None for one of its own.
         progress: Called with (comparisons done, comparisons in all).
 
     Returns:
@@ -69,7 +72,7 @@ def find_copies(
     by_turned = join_groups(by_pixels, turned[["first", "second"]].to_numpy())
     kept = _pick_one_each(by_turned, prints)
     compared = [prints[index] for index in kept] if seek_recuts else []
-    cuts = compare_cuts(compared, threads=threads, progress=progress)
+    cuts = compare_cuts(compared, threads=threads, spool=spool, progress=progress)
     recut = _name_rows(cuts.assign(grain="recut"), kept)
     by_recut = join_groups(by_turned, recut.loc[recut["score"] >= SAME_PHOTO_SCORE, ["first", "second"]].to_numpy())
     is_joined = by_recut[recut["first"]] == by_recut[recut["second"]]

@@ -1,12 +1,13 @@
 """What is kept of a photograph so that copies of it can be found without decoding it again."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from anemia_lightning.data.spool import Spool
 from anemia_lightning.data.texture import NO_FEATURES, Tissue, local_features
 
 THUMBNAIL_PX = 24
@@ -52,6 +53,17 @@ class Fingerprint:
     """[K, 4]: x, y and diameter in pixels of the working size, angle in degrees."""
     descriptors: NDArray[np.uint8]
     """[K, 128]: of unit length when divided by 255."""
+
+    def kept_in(self, spool: Spool) -> "Fingerprint":
+        """Returns the same with its arrays in a spool."""
+        return replace(
+            self,
+            thumbnail=spool.keep(self.thumbnail),
+            packed_mask=spool.keep(self.packed_mask),
+            packed_rgb=spool.keep(self.packed_rgb),
+            keypoints=spool.keep(self.keypoints),
+            descriptors=spool.keep(self.descriptors),
+        )
 
     def unpack(self) -> Tissue:
         """Returns the tissue at working size."""

@@ -102,7 +102,12 @@ class Preparation:
 
         def take() -> Survey:
             return survey_photos(
-                manifest, seek_recuts=seek_recuts, threads=self.threads, reading=reading, comparing=comparing
+                manifest,
+                seek_recuts=seek_recuts,
+                threads=self.threads,
+                spool_folder=self.store,
+                reading=reading,
+                comparing=comparing,
             )
 
         return take() if self.store is None else stored_survey(self.store, manifest, take, kind=f"recuts={seek_recuts}")

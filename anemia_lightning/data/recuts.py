@@ -4,13 +4,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from anemia_lightning.data.alignment import Subject, make_ready
 from anemia_lightning.data.fingerprints import Fingerprint
 from anemia_lightning.data.matching import compare
 from anemia_lightning.data.shortlist import shortlist
+from anemia_lightning.data.spool import Spool
 from anemia_lightning.data.texture import Features
+from anemia_lightning.made_ahead import made_ahead
 
 SAME_PHOTO_SCORE = 18.5
 """From this score on, two cut-outs are of one photograph.
@@ -27,35 +31,40 @@ _KEPT_READY = 1024
 
 
 def compare_cuts(
-    prints: Sequence[Fingerprint], *, threads: int = 2, progress: Callable[[int, int], None] | None = None
+    prints: Sequence[Fingerprint],
+    *,
+    threads: int = 2,
+    spool: Spool | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Compares each photo with those most like it.
 
     Args:
         prints: The photos' fingerprints, copies already left out.
         threads: Comparisons at work; they change nothing but the time it takes.
+        spool: Where copies of the prints' local features lie; None for one of its own.
         progress: Called with (comparisons done, comparisons in all).
 
     Returns:
         `first`, `second` (indices into `prints`, the smaller first) and `score` of all pairs that were compared
         and lie on one another somewhere, in rising order of indices.
     """
-    pairs = shortlist([Features(each.keypoints, each.descriptors) for each in prints], longest=COMPARED)
+    features = [Features(each.keypoints, each.descriptors) for each in prints]
+    pairs = shortlist(features, longest=COMPARED, spool=spool)
 
     @lru_cache(maxsize=_KEPT_READY)
     def ready(index: int) -> Subject:
         return make_ready(prints[index])
 
-    def score(pair: tuple[int, int]) -> float | None:
-        found = compare(ready(pair[0]), ready(pair[1]))
-        return None if found is None else found.score
+    def score(pair: NDArray[np.int64]) -> float:
+        found = compare(ready(int(pair[0])), ready(int(pair[1])))
+        return np.nan if found is None else found.score
 
-    rows = [(int(first), int(second)) for first, second in pairs]
-    scores: list[float | None] = []
+    scores = np.empty(len(pairs))
     with ThreadPoolExecutor(threads) as pool:
-        for done, found in enumerate(pool.map(score, rows), start=1):
-            scores.append(found)
+        for done, found in enumerate(made_ahead(pool, score, pairs), start=1):
+            scores[done - 1] = found
             if progress is not None:
-                progress(done, len(rows))
-    table = pd.DataFrame(rows, columns=["first", "second"]).assign(score=pd.Series(scores, dtype="float64"))
+                progress(done, len(pairs))
+    table = pd.DataFrame({"first": pairs[:, 0], "second": pairs[:, 1], "score": scores})
     return table.dropna().reset_index(drop=True)

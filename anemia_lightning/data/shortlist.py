@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from anemia_lightning.data.spool import Spool
 from anemia_lightning.data.texture import Features, mirror_features
 from anemia_lightning.randomness import stream
 
@@ -14,13 +15,17 @@ _Indices = NDArray[np.int64]
 
 _NEIGHBOURS = 8
 _PROBED = 4
-_BLOCK = 16_384
+_LIKENESSES_AT_ONCE = 1 << 23
 _PHOTOS_AT_ONCE = 256
 _UNIT = np.float32(1 / 255)
 
 
 def shortlist(
-    features: Sequence[Features], *, longest: int, progress: Callable[[int, int], None] | None = None
+    features: Sequence[Features],
+    *,
+    longest: int,
+    spool: Spool | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> _Indices:
     """Names the pairs of photos that are worth comparing.
 
@@ -32,6 +37,7 @@ def shortlist(
     Args:
         features: One per photo.
         longest: How many photos each photo is compared with, at most; others may name it besides.
+        spool: Where the features lie while they are sorted into cells; None for one of its own.
         progress: Called with (photos looked up, photos in all).
 
     Returns:
@@ -40,7 +46,7 @@ def shortlist(
     counts = np.array([len(each.descriptors) for each in features], np.int64)
     if not counts.sum():
         return np.zeros((0, 2), np.int64)
-    cells = _Cells(np.concatenate([each.descriptors for each in features]), np.repeat(np.arange(len(counts)), counts))
+    cells = _Cells([each.descriptors for each in features], np.repeat(np.arange(len(counts)), counts), spool or Spool())
     named = []
     for start in range(0, len(features), _PHOTOS_AT_ONCE):
         block = features[start : start + _PHOTOS_AT_ONCE]
@@ -58,15 +64,16 @@ def shortlist(
 class _Cells:
     """Features sorted into the cells of a Voronoi diagram, around features drawn at random."""
 
-    def __init__(self, descriptors: NDArray[np.uint8], owner: _Indices) -> None:
+    def __init__(self, by_photo: Sequence[NDArray[np.uint8]], owner: _Indices, spool: Spool) -> None:
+        descriptors = np.concatenate(by_photo, out=spool.empty((len(owner), by_photo[0].shape[1]), np.uint8))
         count = max(1, round(np.sqrt(_PROBED * len(owner)) / 2))
         drawn = stream("cells", count, len(owner)).choice(len(owner), count, replace=False)
         self._centres = descriptors[np.sort(drawn)].astype(np.float32) * _UNIT
-        blocks = (descriptors[start : start + _BLOCK] for start in range(0, len(owner), _BLOCK))
-        cell = np.concatenate([self._find_cells(block, 1)[:, 0] for block in blocks])
+        cell = self._find_cells(descriptors, 1)[:, 0]
         order = np.argsort(cell, kind="stable")
         self._bounds = np.searchsorted(cell[order], np.arange(count + 1))
-        self._descriptors = descriptors[order]
+        # Clipping clips nothing here; without it, NumPy fills a copy in memory first.
+        self._descriptors = descriptors.take(order, axis=0, out=spool.empty(descriptors.shape, np.uint8), mode="clip")
         self._owner = owner[order]
 
     def look_up(self, wanted: NDArray[np.uint8], owner: _Indices) -> tuple[NDArray[np.int64], _Rows]:
@@ -91,6 +98,11 @@ class _Cells:
         return np.take_along_axis(whose, best, axis=1), np.take_along_axis(likeness, best, axis=1)
 
     def _find_cells(self, descriptors: NDArray[np.uint8], count: int) -> NDArray[np.intp]:
+        rows = max(1, _LIKENESSES_AT_ONCE // len(self._centres))
+        starts = range(0, max(len(descriptors), 1), rows)
+        return np.concatenate([self._find_in_block(descriptors[start : start + rows], count) for start in starts])
+
+    def _find_in_block(self, descriptors: NDArray[np.uint8], count: int) -> NDArray[np.intp]:
         return _largest(descriptors.astype(np.float32) * _UNIT @ self._centres.T, min(count, len(self._centres)))
 
 

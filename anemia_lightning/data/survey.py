@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -17,7 +18,9 @@ from anemia_lightning.data.colour import tissue_colour
 from anemia_lightning.data.copies import Copies, find_copies
 from anemia_lightning.data.fingerprints import Fingerprint, take_fingerprint
 from anemia_lightning.data.reading import TISSUE_ALPHA, Photograph, Unreadable, open_photo
+from anemia_lightning.data.spool import Spool
 from anemia_lightning.errors import PhotoUnreadable
+from anemia_lightning.made_ahead import made_ahead
 
 Progress = Callable[[int, int], None]
 
@@ -46,6 +49,7 @@ def survey_photos(
     *,
     seek_recuts: bool = True,
     threads: int = 2,
+    spool_folder: Path | None = None,
     reading: Progress | None = None,
     comparing: Progress | None = None,
 ) -> Survey:
@@ -55,13 +59,16 @@ def survey_photos(
         manifest: The photos.
         seek_recuts: Whether to look for other cut-outs of a photograph too, which takes most of the time.
         threads: Readers at work; they change nothing but the time it takes.
+        spool_folder: On the disk that holds what is kept of the photos while copies are sought, some 40 KB of each;
+            None for the system's place for temporary files.
         reading: Called with (photos read, photos in all).
         comparing: Called with (photos compared, photos in all).
     """
+    spool = Spool(spool_folder)
     with _one_thread_each():
-        facts, prints, unreadable = _read_all(manifest, threads, reading, of_cuts=seek_recuts)
+        facts, prints, unreadable = _read_all(manifest, threads, reading, spool, of_cuts=seek_recuts)
         hashes = facts["file_sha256"].tolist() if prints else []
-        copies = find_copies(hashes, prints, seek_recuts=seek_recuts, threads=threads, progress=comparing)
+        copies = find_copies(hashes, prints, seek_recuts=seek_recuts, threads=threads, spool=spool, progress=comparing)
     return Survey(facts, unreadable, copies)
 
 
@@ -78,7 +85,7 @@ def _one_thread_each() -> Iterator[None]:
 
 
 def _read_all(
-    manifest: pd.DataFrame, threads: int, reading: Progress | None, *, of_cuts: bool
+    manifest: pd.DataFrame, threads: int, reading: Progress | None, spool: Spool, *, of_cuts: bool
 ) -> tuple[pd.DataFrame, list[Fingerprint], list[Unreadable]]:
     rows = list(zip(manifest["photo"], manifest["path"], manifest["mask"], strict=True))
     facts: list[dict[str, Any]] = []
@@ -86,12 +93,13 @@ def _read_all(
     prints: list[Fingerprint] = []
     unreadable: list[Unreadable] = []
     with ThreadPoolExecutor(threads) as pool:
-        for done, found in enumerate(pool.map(partial(_survey_photo, of_cuts=of_cuts), rows), start=1):
+        surveyed = made_ahead(pool, partial(_survey_photo, of_cuts=of_cuts), rows)
+        for done, found in enumerate(surveyed, start=1):
             if isinstance(found, Unreadable):
                 unreadable.append(found)
             else:
                 facts.append(found[0])
-                prints.append(found[1])
+                prints.append(found[1].kept_in(spool))
             if len(facts) == _ROWS_AT_ONCE:
                 tables.append(pd.DataFrame(facts))
                 facts.clear()
