@@ -1,8 +1,7 @@
 """The training runs of a cross-validation: one after the other or side by side, each finished only once."""
 
-import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.run_folder import RunFolder
 from anemia_lightning.settings import register_resolvers
 from anemia_lightning.terminal import say
+from anemia_lightning.worker_processes import worker_processes
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,8 @@ def run_folds(cfg: DictConfig, runs: Sequence[FoldRun], prepared: Prepared, *, j
             say("", f"Fold {runs.index(run) + 1} of {len(runs)}: {run.name}")
             _train(fold_settings(cfg, run), prepared)
         return
-    # A process that was forked from one with running threads can stand still for ever.
-    context = multiprocessing.get_context("spawn")
     threads = max(1, torch.get_num_threads() // jobs)
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+    with worker_processes(jobs) as pool:
         tasks = {pool.submit(_train_apart, fold_settings(cfg, run), prepared, threads): run for run in left}
         for done, task in enumerate(as_completed(tasks), start=1):
             task.result()

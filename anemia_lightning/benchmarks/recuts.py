@@ -66,7 +66,7 @@ def measure_half(half: Half, *, drawn: int, threads: int) -> Measured:
         for pair in combinations(members, 2)
     }
     wanted = {pair for pair, shared in share.items() if shared >= COUNTED_FROM}
-    return Measured(cuts, wanted, share.keys() - wanted, compare_cuts(prints, threads=threads))
+    return Measured(cuts, wanted, share.keys() - wanted, compare_cuts(prints, processes=threads))
 
 
 def rate_threshold(measured: Measured, threshold: float) -> dict[str, float]:
@@ -107,7 +107,7 @@ def measure_growth(sizes: Sequence[int], *, threads: int) -> list[dict[str, floa
         with ThreadPoolExecutor(threads) as pool:
             prints = list(pool.map(take_fingerprint, cuts))
         taken = time.perf_counter()
-        find_copies([str(index) for index in range(size)], prints, threads=threads)
+        find_copies([str(index) for index in range(size)], prints, processes=threads)
         done = time.perf_counter()
         size_kb = float(np.mean([_count_bytes(each) for each in prints])) / 1000
         rows.append(

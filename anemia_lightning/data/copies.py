@@ -38,7 +38,7 @@ def find_copies(
     prints: Sequence[Fingerprint],
     *,
     seek_recuts: bool = True,
-    threads: int = 2,
+    processes: int = 1,
     spool: Spool | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Copies:
@@ -57,7 +57,7 @@ def find_copies(
         prints: Each photo's fingerprint.
         seek_recuts: Whether to compare cut-outs, which takes nearly all of the time; without, the grain recut finds
             no more than turned.
-        threads: Comparisons at work; they change nothing but the time it takes.
+        processes: That compare, where there is much to compare; they change nothing but the time it takes.
         spool: Where copies of the prints' local features lie; None for one of its own.
         progress: Called with (comparisons done, comparisons in all).
 
@@ -72,7 +72,7 @@ def find_copies(
     by_turned = join_groups(by_pixels, turned[["first", "second"]].to_numpy())
     kept = _pick_one_each(by_turned, prints)
     compared = [prints[index] for index in kept] if seek_recuts else []
-    cuts = compare_cuts(compared, threads=threads, spool=spool, progress=progress)
+    cuts = compare_cuts(compared, processes=processes, spool=spool, progress=progress)
     recut = _name_rows(cuts.assign(grain="recut"), kept)
     by_recut = join_groups(by_turned, recut.loc[recut["score"] >= SAME_PHOTO_SCORE, ["first", "second"]].to_numpy())
     is_joined = by_recut[recut["first"]] == by_recut[recut["second"]]

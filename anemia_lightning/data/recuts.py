@@ -1,8 +1,12 @@
 """Finds the cut-outs of one photograph: cropped, shifted, cut along another line, rescaled, turned or re-coloured."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import math
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, suppress
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,10 +15,12 @@ from numpy.typing import NDArray
 from anemia_lightning.data.alignment import Subject, make_ready
 from anemia_lightning.data.fingerprints import Fingerprint
 from anemia_lightning.data.matching import compare
+from anemia_lightning.data.one_thread import one_thread_each
 from anemia_lightning.data.shortlist import shortlist
 from anemia_lightning.data.spool import Spool
 from anemia_lightning.data.texture import Features
 from anemia_lightning.made_ahead import made_ahead
+from anemia_lightning.worker_processes import worker_processes
 
 SAME_PHOTO_SCORE = 18.5
 """From this score on, two cut-outs are of one photograph.
@@ -27,13 +33,17 @@ of those that are, the likest reaches 16.8.
 COMPARED = 10
 """Photos that each photo is compared with; 16 would find one pair in a hundred more, at half again the cost."""
 
-_KEPT_READY = 1024
+FEW_PAIRS = 500
+"""So many pairs are compared before processes have started."""
+
+_PAIRS_AT_ONCE = 64
+_KEPT_READY = 32
 
 
 def compare_cuts(
     prints: Sequence[Fingerprint],
     *,
-    threads: int = 2,
+    processes: int = 1,
     spool: Spool | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
@@ -41,7 +51,7 @@ def compare_cuts(
 
     Args:
         prints: The photos' fingerprints, copies already left out.
-        threads: Comparisons at work; they change nothing but the time it takes.
+        processes: That compare, where there are more than `FEW_PAIRS`; they change nothing but the time it takes.
         spool: Where copies of the prints' local features lie; None for one of its own.
         progress: Called with (comparisons done, comparisons in all).
 
@@ -51,20 +61,53 @@ def compare_cuts(
     """
     features = [Features(each.keypoints, each.descriptors) for each in prints]
     pairs = shortlist(features, longest=COMPARED, spool=spool)
-
-    @lru_cache(maxsize=_KEPT_READY)
-    def ready(index: int) -> Subject:
-        return make_ready(prints[index])
-
-    def score(pair: NDArray[np.int64]) -> float:
-        found = compare(ready(int(pair[0])), ready(int(pair[1])))
-        return np.nan if found is None else found.score
-
     scores = np.empty(len(pairs))
-    with ThreadPoolExecutor(threads) as pool:
-        for done, found in enumerate(made_ahead(pool, score, pairs), start=1):
-            scores[done - 1] = found
+    done = 0
+    with closing(_score_all(prints, pairs, 1 if len(pairs) <= FEW_PAIRS else processes)) as scored:
+        for found in scored:
+            scores[done : done + len(found)] = found
+            done += len(found)
             if progress is not None:
                 progress(done, len(pairs))
     table = pd.DataFrame({"first": pairs[:, 0], "second": pairs[:, 1], "score": scores})
     return table.dropna().reset_index(drop=True)
+
+
+def _score_all(prints: Sequence[Fingerprint], pairs: NDArray[np.int64], processes: int) -> Generator[list[float]]:
+    """Yields the scores of all pairs, some at a time, in their order."""
+    left = deque(range(0, len(pairs), _PAIRS_AT_ONCE))
+    if processes > 1:
+        # A worker that is killed, or that the system does not let us start, costs time and nothing else.
+        with suppress(BrokenProcessPool, OSError), worker_processes(processes) as pool:
+            parts = (_take_part(prints, pairs, start) for start in tuple(left))
+            # Not threads: hundreds of small steps wait for the interpreter's lock, and two threads are slower than one.
+            for found in made_ahead(pool, _score_part, parts, ahead=2 * processes):
+                left.popleft()
+                yield found
+    for start in left:
+        yield _score_part(_take_part(prints, pairs, start))
+
+
+class _Part(NamedTuple):
+    """Some pairs, with all that is needed to compare them."""
+
+    pairs: list[tuple[int, int]]
+    prints: dict[int, Fingerprint]
+
+
+def _take_part(prints: Sequence[Fingerprint], pairs: NDArray[np.int64], start: int) -> _Part:
+    rows = [(int(first), int(second)) for first, second in pairs[start : start + _PAIRS_AT_ONCE]]
+    return _Part(rows, {index: prints[index] for row in rows for index in row})
+
+
+def _score_part(part: _Part) -> list[float]:
+    """Returns the score of each pair, NaN where nothing of one lies on the other."""
+
+    # The pairs of one photo follow one another.
+    @lru_cache(maxsize=_KEPT_READY)
+    def ready(index: int) -> Subject:
+        return make_ready(part.prints[index])
+
+    with one_thread_each():
+        found = [compare(ready(first), ready(second)) for first, second in part.pairs]
+    return [math.nan if overlay is None else overlay.score for overlay in found]

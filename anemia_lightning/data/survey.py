@@ -1,8 +1,7 @@
 """The survey: one pass over all photographs, each decoded once, that everything else draws on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,11 +11,11 @@ import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from anemia_lightning.data.colour import tissue_colour
 from anemia_lightning.data.copies import Copies, find_copies
 from anemia_lightning.data.fingerprints import Fingerprint, take_fingerprint
+from anemia_lightning.data.one_thread import one_thread_each
 from anemia_lightning.data.reading import TISSUE_ALPHA, Photograph, Unreadable, open_photo
 from anemia_lightning.data.spool import Spool
 from anemia_lightning.errors import PhotoUnreadable
@@ -58,30 +57,20 @@ def survey_photos(
     Args:
         manifest: The photos.
         seek_recuts: Whether to look for other cut-outs of a photograph too, which takes most of the time.
-        threads: Readers at work; they change nothing but the time it takes.
+        threads: Readers at work, and afterwards processes that compare; they change nothing but the time it takes.
         spool_folder: On the disk that holds what is kept of the photos while copies are sought, some 40 KB of each;
             None for the system's place for temporary files.
         reading: Called with (photos read, photos in all).
         comparing: Called with (photos compared, photos in all).
     """
     spool = Spool(spool_folder)
-    with _one_thread_each():
+    with one_thread_each():
         facts, prints, unreadable = _read_all(manifest, threads, reading, spool, of_cuts=seek_recuts)
         hashes = facts["file_sha256"].tolist() if prints else []
-        copies = find_copies(hashes, prints, seek_recuts=seek_recuts, threads=threads, spool=spool, progress=comparing)
+        copies = find_copies(
+            hashes, prints, seek_recuts=seek_recuts, processes=threads, spool=spool, progress=comparing
+        )
     return Survey(facts, unreadable, copies)
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Keeps each of our threads from starting several of its own, which would wait for one another at full load."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        with threadpool_limits(limits=1):
-            yield
-    finally:
-        cv2.setNumThreads(before)
 
 
 def _read_all(
