@@ -110,7 +110,8 @@ def _largest(rows: _Rows, count: int) -> NDArray[np.intp]:
     """Returns the columns of each row's largest values, in no order."""
     if rows.shape[1] <= count:
         return np.broadcast_to(np.arange(rows.shape[1]), rows.shape)
-    return np.argpartition(rows, rows.shape[1] - count, axis=1)[:, -count:]
+    # A copy, for a view would keep all columns in memory.
+    return np.argpartition(rows, rows.shape[1] - count, axis=1)[:, -count:].copy()
 
 
 def _cast_votes(whose: _Indices, likeness: _Rows, voter: _Indices) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 BLOCK_BYTES = 16 << 20
+_WRITTEN_AT_ONCE = 1 << 20
 _ALIGNED_TO = 64
 
 
@@ -64,8 +65,8 @@ def _new_block(folder: Path | None, size: int) -> mmap.mmap:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
         # Written, not only made longer: a disk that turns out to be full later would end the process.
-        for start in range(0, size, BLOCK_BYTES):
-            _write_whole(file, bytes(min(BLOCK_BYTES, size - start)))
+        for start in range(0, size, _WRITTEN_AT_ONCE):
+            _write_whole(file, bytes(min(_WRITTEN_AT_ONCE, size - start)))
         return mmap.mmap(file.fileno(), size)
 
 

@@ -1,9 +1,12 @@
 """The shortlist names those that share local features, and is the same as comparing all features where it can be."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from anemia_lightning.data import shortlist as module
 from anemia_lightning.data.shortlist import shortlist
 from anemia_lightning.data.texture import Features, mirror_features
 
@@ -58,3 +61,18 @@ def test_progress_ends_at_the_number_of_photos() -> None:
     shortlist([draw_features(5, rng) for _ in range(300)], longest=2, progress=lambda *call: calls.append(call))
     assert calls[-1] == (300, 300)
     assert [done for done, _ in calls] == sorted({done for done, _ in calls})
+
+
+def test_memory_does_not_hold_how_like_all_features_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LIKENESSES_AT_ONCE", 1 << 16)
+    monkeypatch.setattr(module, "_PHOTOS_AT_ONCE", 8)
+    rng = np.random.default_rng(4)
+    photos = [draw_features(40, rng) for _ in range(500)]
+    found = shortlist(photos, longest=3)
+    tracemalloc.start()
+    again = shortlist(photos, longest=3)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(again, found)
+    # 20,000 features around 141 centres; the features themselves lie in a file.
+    assert peak < 20_000 * 141 * 8 / 3
