@@ -8,7 +8,6 @@ from contextlib import contextmanager
 import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 from numpy.typing import NDArray
@@ -67,10 +66,8 @@ def to_png(drawing: Figure | Axes) -> bytes:
     figure = drawing if isinstance(drawing, Figure) else drawing.figure
     assert isinstance(figure, Figure)
     buffer = io.BytesIO()
-    figure.set_dpi(_DOTS_PER_INCH)
     with house_style(), _any_script():
-        # Not Figure.savefig, which lays everything out twice; with a constrained layout the picture is the same.
-        FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
+        figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
     return buffer.getvalue()
 
 
