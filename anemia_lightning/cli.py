@@ -19,7 +19,6 @@ from omegaconf import DictConfig
 
 from anemia_lightning import __version__
 from anemia_lightning.errors import AnemiaError
-from anemia_lightning.huge_pages import ask_for_huge_pages
 from anemia_lightning.settings import CONF, compose, register_resolvers
 from anemia_lightning.settings_check import check_settings, check_sweep
 
@@ -43,7 +42,6 @@ def run_command(verb: str, run: Run, *, prepare: Callable[[list[str]], list[str]
         run: Does the work; raises `AnemiaError` for what the user can mend.
         prepare: Rewrites the overrides before anything else, to resume.
     """
-    ask_for_huge_pages()
     arguments = sys.argv[1:]
     if "--version" in arguments:
         sys.stdout.write(f"anemia_lightning {__version__}\n")

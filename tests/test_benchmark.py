@@ -1,8 +1,7 @@
 """The comparison as users run it: every arm measured, ratios that follow, and resumption piece by piece."""
 
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from anemia_lightning.benchmarks.measuring import Use
 from anemia_lightning.benchmarks.rules import check_benchmark
 from anemia_lightning.benchmarks.telling import load_warnings, prove
 from anemia_lightning.errors import ArmFailedError, ConfigError
-from anemia_lightning.huge_pages import VARIABLE
 from anemia_lightning.resuming import continue_overrides
 from anemia_lightning.settings import compose
 from anemia_lightning.settings_check import check_settings
@@ -41,16 +39,12 @@ class Stage:
 
     def __init__(self, *, fails_at: str = "") -> None:
         self.orders: list[str] = []
-        self.asking: list[str] = []
-        """The orders whose processes ask for large pages."""
         self.fails_at = fails_at
 
-    def __call__(self, command: list[str], *, log: Path, environment: Mapping[str, str] | None) -> Use:
+    def __call__(self, command: list[str], *, log: Path) -> Use:
         order = json.loads(Path(command[-1]).read_text())
         name = Path(command[-1]).stem
         self.orders.append(name)
-        if VARIABLE in (os.environ if environment is None else environment):
-            self.asking.append(name)
         if name == self.fails_at:
             return replace(USED, exit_code=1)
         Path(order["result"]).write_text(json.dumps(self.result(order)))
@@ -118,15 +112,6 @@ def test_arms_take_turns_and_ours_is_run_whole(staged: BenchmarkResult, stage: S
         ("fresh", "views", "crossval", "sweep"), False
     )
     assert staged.report["workers"] == {"plain": 2, "tuned": 0}
-
-
-def test_a_plain_loop_gets_no_memory_that_it_never_asked_for(
-    stage: Stage, compose_benchmark: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(VARIABLE, "1")
-    compare_arms(compose_benchmark(tmp_path / "run", "arms=[plain,tuned,views]", "repeats=1", "prove=true"))
-    assert stage.asking == ["views_0", "trunk_pass"]
-    assert "plain_whole" in stage.orders
 
 
 def test_ratios_are_those_of_as_many_runs(staged: BenchmarkResult) -> None:

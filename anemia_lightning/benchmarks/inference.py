@@ -27,7 +27,6 @@ from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.engines import ENGINES
 from anemia_lightning.errors import AnemiaError, ArmFailedError
-from anemia_lightning.huge_pages import ask_for_huge_pages
 from anemia_lightning.model.finished import open_model
 from anemia_lightning.photo_logits import CALIBRATION_PHOTOS, read_images
 from anemia_lightning.photos import prepare_photos
@@ -43,8 +42,6 @@ ARMS = tuple(f"{engine}-{precision}" for engine, precisions in ENGINES.items() f
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, compares and prints."""
     options = _read_options(arguments)
-    # For the arms, which import torch anew: as predict does.
-    ask_for_huge_pages()
     place = options.folder.absolute()
     cfg = compose("evaluate", options.settings, run_dir=place / "run")
     check_settings(cfg)

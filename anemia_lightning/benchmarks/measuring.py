@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,19 +33,18 @@ class Use:
     """Processes that wanted to run in the minute before, as in /proc/loadavg."""
 
 
-def run_child(command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None) -> Use:
+def run_child(command: Sequence[str], *, log: Path) -> Use:
     """Runs a command and measures it; a child that is still there when we are interrupted is ended.
 
     Args:
         command: What to run.
         log: Receives what it prints.
-        environment: Its environment variables; None for ours.
     """
     load = machine_load()
     started = time.perf_counter()
     with log.open("ab") as output:
         child = subprocess.Popen(  # noqa: S603  our own interpreter and modules
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
     with _Memory(child.pid) as memory:
         try:

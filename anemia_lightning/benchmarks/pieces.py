@@ -11,7 +11,6 @@ from typing import Any
 from anemia_lightning.benchmarks.arms import Kind, Order
 from anemia_lightning.benchmarks.measuring import folder_bytes, run_child
 from anemia_lightning.errors import ArmFailedError
-from anemia_lightning.huge_pages import plain_environment
 from anemia_lightning.run_card_file import read_run_card
 from anemia_lightning.run_folder import write_json
 
@@ -86,10 +85,7 @@ class Pieces:
         result.unlink(missing_ok=True)
         log.unlink(missing_ok=True)
         order.write(orders)
-        # A plain loop never asked for large pages, as our commands do.
-        environment = plain_environment() if order.kind == "loop" else None
-        command = [sys.executable, "-m", "anemia_lightning.benchmarks.arms", str(orders)]
-        used = run_child(command, log=log, environment=environment)
+        used = run_child([sys.executable, "-m", "anemia_lightning.benchmarks.arms", str(orders)], log=log)
         if used.exit_code or not result.is_file():
             raise ArmFailedError(name, used.exit_code, log)
         piece = {"name": name, **asdict(used), **json.loads(result.read_text(encoding="utf-8")), **records()}
