@@ -10,7 +10,7 @@ import argparse
 import shutil
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from anemia_lightning.benchmarks.inference_arms import Arm, Task, Turn
 from anemia_lightning.benchmarks.inference_table import compare, table
@@ -28,7 +29,7 @@ from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.engines import ENGINES
 from anemia_lightning.errors import AnemiaError, ArmFailedError
 from anemia_lightning.model.finished import open_model
-from anemia_lightning.photo_logits import CALIBRATION_PHOTOS, read_images
+from anemia_lightning.photo_logits import CALIBRATION_PHOTOS, calibration_images, read_images
 from anemia_lightning.photos import prepare_photos
 from anemia_lightning.randomness import stream
 from anemia_lightning.run_folder import write_json, write_text
@@ -49,7 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     photos = prepare_photos(cfg).manifest
     is_aside = set_aside(photos)
     scored = photos[~is_aside].reset_index(drop=True)
-    keep_photos({"scored": scored, "aside": photos[is_aside]}, place, Framing(**model.hparams["preprocessing"]))
+    framing = Framing(**model.hparams["preprocessing"])
+    keep_photos(scored, place / "scored", lambda photos: read_images(photos, framing))
+    # What predict takes of a folder, so that it finds the model that the arm has made.
+    keep_photos(photos[is_aside], place / "aside", lambda photos: calibration_images(photos, framing))
     load = machine_load()
     rows = measure({arm: _task(arm, options, Path(cfg.ckpt)) for arm in options.arms}, options, images=len(scored))
     built = [arm for arm, row in rows.items() if "without" not in row]
@@ -81,15 +85,13 @@ def set_aside(photos: pd.DataFrame) -> NDArray[np.bool_]:
     return np.isin(groups, order[:enough])
 
 
-def keep_photos(sides: Mapping[str, pd.DataFrame], place: Path, framing: Framing) -> None:
-    """Writes the images of each side for the engines, and a folder of links to its photographs for `predict`."""
-    for side, photos in sides.items():
-        links = place / side
-        shutil.rmtree(links, ignore_errors=True)
-        links.mkdir(parents=True)
-        for number, path in enumerate(photos["path"]):
-            (links / f"{number:06d}{Path(path).suffix}").symlink_to(Path(path).absolute())
-        np.save(place / f"{side}.npy", read_images(photos, framing).numpy())
+def keep_photos(photos: pd.DataFrame, links: Path, read: Callable[[pd.DataFrame], Tensor]) -> None:
+    """Makes a folder of links to photographs for `predict`, and writes their images for the engines beside it."""
+    shutil.rmtree(links, ignore_errors=True)
+    links.mkdir(parents=True)
+    for number, path in enumerate(photos["path"]):
+        (links / f"{number:06d}{Path(path).suffix}").symlink_to(Path(path).absolute())
+    np.save(links.with_suffix(".npy"), read(photos).numpy())
 
 
 def measure(tasks: Mapping[str, Task], options: argparse.Namespace, *, images: int) -> dict[str, dict[str, Any]]:

@@ -10,8 +10,11 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from anemia_lightning.benchmarks import inference
-from anemia_lightning.benchmarks.inference import set_aside
+from anemia_lightning.benchmarks.inference import keep_photos, set_aside
 from anemia_lightning.benchmarks.inference_table import compare, table
+from anemia_lightning.data.framing import Framing
+from anemia_lightning.photo_logits import calibration_images
+from anemia_lightning.prediction import find_photos
 from anemia_lightning.settings import compose
 from anemia_lightning.training import train_run
 
@@ -62,6 +65,15 @@ def test_an_engine_that_is_not_installed_is_listed() -> None:
         "rows": {"openvino-int8": {"without": "no openvino"}},
     }
     assert table(report)[-1] == "\nNot measured: openvino int8, no openvino"
+
+
+def test_int8_takes_its_ranges_from_what_predict_takes_of_the_folder(drawn_photos: Path, tmp_path: Path) -> None:
+    photos = pd.concat([find_photos(drawn_photos)] * 4).iloc[:70]
+    framing = Framing(size=32, region="full", resize="stretch", background=(124, 116, 104))
+    keep_photos(photos, tmp_path / "aside", lambda rows: calibration_images(rows, framing))
+    taken = calibration_images(find_photos(tmp_path / "aside"), framing)
+    np.testing.assert_array_equal(np.load(tmp_path / "aside.npy"), taken.numpy())
+    assert len(taken) == 64
 
 
 @pytest.mark.slow
