@@ -65,7 +65,7 @@ SETTINGS = [words for span in INLINE.findall(PROSE) if SETTING.match((words := s
 
 def test_the_blocks_are_found() -> None:
     assert README.count("\n```") == 2 * len(BLOCKS)
-    assert [block.language for block in BLOCKS].count("bash") == 17
+    assert [block.language for block in BLOCKS].count("bash") == 18
     assert [block.needs for block in SHELL if block.needs] == [
         "your own photographs",
         "cp_anemic, eyes_defy, imagenet weights",
@@ -73,6 +73,7 @@ def test_the_blocks_are_found() -> None:
         "cp_anemic",
         "cp_anemic, the weights file",
         "cp_anemic, imagenet weights",
+        "cp_anemic, a model",
     ]
     assert len(COMMANDS) >= 14
     assert {verb for verb, *_ in COMMANDS} == set(VERBS)
