@@ -1,9 +1,10 @@
 """The training runs of a cross-validation: one after the other or side by side, each finished only once."""
 
 from collections.abc import Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -48,11 +49,17 @@ def run_folds(cfg: DictConfig, runs: Sequence[FoldRun], prepared: Prepared, *, j
             _train(fold_settings(cfg, run), prepared)
         return
     threads = max(1, torch.get_num_threads() // jobs)
+    waiting, done = iter(left), 0
+    tasks: dict[Future[None], FoldRun] = {}
     with worker_processes(jobs) as pool:
-        tasks = {pool.submit(_train_apart, fold_settings(cfg, run), prepared, threads): run for run in left}
-        for done, task in enumerate(as_completed(tasks), start=1):
-            task.result()
-            say(f"{done} of {len(left)} folds done: {tasks[task].name}")
+        # No more at a time than there are workers: what waits in a pool's pipe can keep it from closing (gh-94777).
+        while done < len(left):
+            for run in islice(waiting, jobs - len(tasks)):
+                tasks[pool.submit(_train_apart, fold_settings(cfg, run), prepared, threads)] = run
+            for task in wait(tasks, return_when=FIRST_COMPLETED).done:
+                task.result()
+                done += 1
+                say(f"{done} of {len(left)} folds done: {tasks.pop(task).name}")
 
 
 def fold_settings(cfg: DictConfig, run: FoldRun) -> DictConfig:

@@ -14,8 +14,8 @@ from multiprocessing.connection import wait
 def worker_processes(count: int) -> Iterator[ProcessPoolExecutor]:
     """Opens a pool of processes; leaving it by an exception ends them at once, whatever they are at.
 
-    Ctrl-C reaches this process alone. A worker whose parent is killed ends too: it would otherwise go on for hours,
-    and write into files that a resumed command writes into.
+    Workers leave Ctrl-C to this process. One whose parent is killed ends too: it would otherwise go on for hours, and
+    write into files that a resumed command writes into.
 
     Args:
         count: How many, at most; each is started when there is work for it.

@@ -9,7 +9,7 @@ import pytest
 PACKAGE = "anemia_lightning"
 ROOT = Path(__file__).parents[1] / PACKAGE
 
-FREE = {"contracts", "errors", "made_ahead", "randomness", "whole_file", "worker_processes"}
+FREE = {"contracts", "errors", "made_ahead", "randomness", "whole_file"}
 """What crosses every border, and therefore imports next to nothing of ours."""
 
 # Beside these, each part may import itself, and the commands and what only they use may import anything.
@@ -17,7 +17,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "contracts": set(),
     "errors": set(),
     "made_ahead": set(),
-    "worker_processes": set(),
     "randomness": set(),
     "whole_file": {"errors"},
     "checkpoint_file": {"errors"},

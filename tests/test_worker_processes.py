@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ import os, signal, sys, time
 from pathlib import Path
 from anemia_lightning.worker_processes import worker_processes
 
-def work(place):
+def work(place, _):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     Path(place, f"{os.getpid()}.pid").touch()
     time.sleep(600)
@@ -26,8 +28,9 @@ def stop(*_):
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with worker_processes(2) as pool:
-        tasks = [pool.submit(work, sys.argv[1]) for _ in range(5)]
+        tasks = [pool.submit(work, sys.argv[1], bytes(1 << 20)) for _ in range(5)]
         tasks[0].result()
 """
 PATIENCE_S = 30
@@ -84,18 +87,34 @@ def test_what_a_worker_raises_is_raised_here_and_the_others_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT), (signal.SIGKILL, -signal.SIGKILL)]
+    ("send", "signum", "code"),
+    [
+        (os.kill, signal.SIGTERM, 143),
+        (os.kill, signal.SIGINT, -signal.SIGINT),
+        # As a terminal does.
+        (os.killpg, signal.SIGINT, -signal.SIGINT),
+        (os.kill, signal.SIGKILL, -signal.SIGKILL),
+    ],
 )
-def test_workers_end_with_the_command(signum: signal.Signals, code: int, tmp_path: Path) -> None:
+def test_workers_end_with_the_command(
+    send: Callable[[int, int], None], signum: signal.Signals, code: int, tmp_path: Path
+) -> None:
     script = tmp_path / "command.py"
     script.write_text(COMMAND)
     begun = tmp_path / "begun"
     begun.mkdir()
-    command = subprocess.Popen([sys.executable, str(script), str(begun)], stderr=subprocess.DEVNULL)
-    wait_until(lambda: len(list(begun.iterdir())) == 2)
-    workers = [int(file.stem) for file in begun.iterdir()]
-    assert all(is_alive(pid) for pid in workers)
-    command.send_signal(signum)
-    assert command.wait(timeout=PATIENCE_S) == code
-    wait_until(lambda: not any(is_alive(pid) for pid in workers))
-    assert len(list(begun.iterdir())) == 2
+    command = subprocess.Popen(
+        [sys.executable, str(script), str(begun)], stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        wait_until(lambda: len(list(begun.iterdir())) == 2)
+        workers = [int(file.stem) for file in begun.iterdir()]
+        assert all(is_alive(pid) for pid in workers)
+        send(command.pid, signum)
+        assert command.wait(timeout=PATIENCE_S) == code
+        wait_until(lambda: not any(is_alive(pid) for pid in workers))
+        assert len(list(begun.iterdir())) == 2
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(command.pid, signal.SIGKILL)
+        command.wait()

@@ -52,7 +52,7 @@ class Preparation:
         on_unreadable: Whether photos that cannot be read stop everything, or are excluded and listed.
         on_label_conflict: What becomes of photo groups with contradicting labels.
         store: Folder that keeps surveys; None surveys anew each time.
-        threads: Readers of photographs.
+        threads: Readers of photographs, and processes that compare them.
     """
 
     source: Callable[[], pd.DataFrame]

@@ -1,7 +1,6 @@
 """Finds the cut-outs of one photograph: cropped, shifted, cut along another line, rescaled, turned or re-coloured."""
 
 import math
-from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, suppress
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from anemia_lightning.data.alignment import Subject, make_ready
@@ -19,8 +19,6 @@ from anemia_lightning.data.one_thread import one_thread_each
 from anemia_lightning.data.shortlist import shortlist
 from anemia_lightning.data.spool import Spool
 from anemia_lightning.data.texture import Features
-from anemia_lightning.made_ahead import made_ahead
-from anemia_lightning.worker_processes import worker_processes
 
 SAME_PHOTO_SCORE = 18.5
 """From this score on, two cut-outs are of one photograph.
@@ -38,6 +36,7 @@ FEW_PAIRS = 500
 
 _PAIRS_AT_ONCE = 64
 _KEPT_READY = 32
+_IDLE_WORKER_S = 5
 
 
 def compare_cuts(
@@ -75,16 +74,19 @@ def compare_cuts(
 
 def _score_all(prints: Sequence[Fingerprint], pairs: NDArray[np.int64], processes: int) -> Generator[list[float]]:
     """Yields the scores of all pairs, some at a time, in their order."""
-    left = deque(range(0, len(pairs), _PAIRS_AT_ONCE))
+    starts = range(0, len(pairs), _PAIRS_AT_ONCE)
+    done = 0
     if processes > 1:
-        # A worker that is killed, or that the system does not let us start, costs time and nothing else.
-        with suppress(BrokenProcessPool, OSError), worker_processes(processes) as pool:
-            parts = (_take_part(prints, pairs, start) for start in tuple(left))
-            # Not threads: hundreds of small steps wait for the interpreter's lock, and two threads are slower than one.
-            for found in made_ahead(pool, _score_part, parts, ahead=2 * processes):
-                left.popleft()
+        # Not threads: hundreds of small steps wait for the interpreter's lock, and two threads are slower than one.
+        work = Parallel(
+            processes, backend="loky", return_as="generator", batch_size=1, idle_worker_timeout=_IDLE_WORKER_S
+        )
+        # A worker that the system kills, for want of memory, costs time and nothing else.
+        with suppress(BrokenProcessPool):
+            for found in work(delayed(_score_part)(_take_part(prints, pairs, start)) for start in starts):
+                done += 1
                 yield found
-    for start in left:
+    for start in starts[done:]:
         yield _score_part(_take_part(prints, pairs, start))
 
 

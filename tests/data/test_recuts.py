@@ -1,10 +1,11 @@
 """How many processes compare, and whether they live, changes nothing of what is found."""
 
-from collections.abc import Iterator
-from concurrent.futures import Executor, Future
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from typing import Any
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,16 @@ from anemia_lightning.data.fingerprints import Fingerprint, take_fingerprint
 from anemia_lightning.data.recuts import compare_cuts
 from anemia_lightning.data.sources.drawing import MIDDLE_A, draw_conjunctiva
 from anemia_lightning.randomness import stream
+
+SCRIPT = """
+import pickle, sys
+from pathlib import Path
+from anemia_lightning.data import recuts
+
+print("begun")
+recuts.FEW_PAIRS = 0
+print(len(recuts.compare_cuts(pickle.loads(Path(sys.argv[1], "prints").read_bytes()), processes=2)), "pairs")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -35,22 +46,6 @@ def however_few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recuts, "_PAIRS_AT_ONCE", 16)
 
 
-class Dying(Executor):
-    """Makes so many parts, then is as a pool whose worker was killed."""
-
-    def __init__(self, lives: int) -> None:
-        self.lives = lives
-
-    def submit(self, fn: Any, /, *args: Any, **_: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        if self.lives:
-            self.lives -= 1
-            future.set_result(fn(*args))
-        else:
-            future.set_exception(BrokenProcessPool("a worker was killed"))
-        return future
-
-
 @pytest.mark.parametrize("processes", [2, 3])
 def test_processes_find_what_one_finds(prints: list[Fingerprint], alone: pd.DataFrame, processes: int) -> None:
     calls: list[tuple[int, int]] = []
@@ -61,31 +56,38 @@ def test_processes_find_what_one_finds(prints: list[Fingerprint], alone: pd.Data
     assert [done for done, _ in calls] == sorted({done for done, _ in calls})
 
 
-@pytest.mark.parametrize("lives", [0, 1, 4])
-def test_a_worker_that_is_killed_costs_nothing_but_time(
-    prints: list[Fingerprint], alone: pd.DataFrame, lives: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    @contextmanager
-    def dying(_: int) -> Iterator[Executor]:
-        yield Dying(lives)
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the system has no /proc to find workers in")
+def test_a_worker_that_is_killed_costs_nothing_but_time(prints: list[Fingerprint], alone: pd.DataFrame) -> None:
+    killed: list[int] = []
 
-    monkeypatch.setattr(recuts, "worker_processes", dying)
-    pd.testing.assert_frame_equal(compare_cuts(prints, processes=2), alone, check_exact=True)
+    def kill_one(done: int, _: int) -> None:
+        if not killed:
+            killed.append(workers()[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    pd.testing.assert_frame_equal(compare_cuts(prints, processes=2, progress=kill_one), alone, check_exact=True)
+    assert killed
 
 
-def test_a_system_that_starts_no_process_costs_nothing_but_time(
-    prints: list[Fingerprint], alone: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refused(_: int) -> None:
-        raise PermissionError(13, "no semaphores here")
+def workers() -> list[int]:
+    """The processes that compare."""
+    children = [pid for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()]
+    return [int(pid) for pid in children if "popen_loky" in Path(f"/proc/{pid}/cmdline").read_text()]
 
-    monkeypatch.setattr(recuts, "worker_processes", refused)
-    pd.testing.assert_frame_equal(compare_cuts(prints, processes=2), alone, check_exact=True)
+
+def test_a_script_without_a_guard_runs_once(prints: list[Fingerprint], alone: pd.DataFrame, tmp_path: Path) -> None:
+    (tmp_path / "prints").write_bytes(pickle.dumps(prints))
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.splitlines() == ["begun", f"{len(alone)} pairs"]
 
 
 def test_few_pairs_start_no_process(prints: list[Fingerprint], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recuts, "FEW_PAIRS", 10_000)
-    monkeypatch.setattr(recuts, "worker_processes", None)
+    monkeypatch.setattr(recuts, "Parallel", None)
     assert len(compare_cuts(prints, processes=2)) > 0
 
 
