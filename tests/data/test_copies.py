@@ -3,8 +3,9 @@
 import io
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anemia_lightning.contracts import GRAINS, GROUP_COLUMNS
-from anemia_lightning.data.copies import Copies, find_copies
-from anemia_lightning.data.fingerprints import Fingerprint, take_fingerprint
+from anemia_lightning.data import copies
+from anemia_lightning.data.copies import SAME_THUMBNAIL, Copies, _differ, _summarise, find_copies
+from anemia_lightning.data.fingerprints import THUMBNAIL_PX, Fingerprint, orientations, take_fingerprint
 from anemia_lightning.data.sources.drawing import MIDDLE_A, draw_conjunctiva
 from anemia_lightning.randomness import stream
 
@@ -198,3 +200,34 @@ def test_a_fingerprint_is_small_and_says_what_the_pixels_were(strangers: list[Pi
     mirrored = take_fingerprint(np.ascontiguousarray(strangers[0][:, ::-1]))
     assert mirrored.pixels != one.pixels
     assert mirrored.turned_pixels == one.turned_pixels
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_two_thumbnails_differ_by_less_than_their_summaries(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    first, second = rng.integers(0, 256, (2, THUMBNAIL_PX, THUMBNAIL_PX, 3), dtype=np.uint8)
+    if seed % 2:
+        second = np.clip(orientations(first)[seed % 8] + rng.integers(0, 9, first.shape), 0, 255).astype(np.uint8)
+    apart = float(np.linalg.norm(_summarise(first) - _summarise(second)))
+    assert apart <= _differ(first, second) + 1e-9
+    np.testing.assert_allclose(_summarise(orientations(first)[seed % 8]), _summarise(first), atol=1e-9)
+
+
+def test_alike_photos_are_found_among_many_that_are_mostly_black(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "_PHOTOS_AT_ONCE", 7)
+    rng = np.random.default_rng(0)
+    thumbnails = np.zeros((60, THUMBNAIL_PX, THUMBNAIL_PX, 3), np.uint8)
+    for thumbnail in thumbnails:
+        top, left = rng.integers(8, 12, 2)
+        thumbnail[top : top + 4, left : left + 6] = rng.integers(100, 140, 3)
+    thumbnails[30:] = [orientations(each)[number % 8] for number, each in enumerate(thumbnails[:30])]
+    blank = take_fingerprint(np.zeros((30, 30, 4), np.uint8))
+    prints = [replace(blank, pixels=f"{number}", thumbnail=each) for number, each in enumerate(thumbnails)]
+    found = find_copies([each.pixels for each in prints], prints, seek_recuts=False).pairs
+    wanted = {
+        (one, other)
+        for one, other in combinations(range(60), 2)
+        if _differ(thumbnails[one], thumbnails[other]) <= SAME_THUMBNAIL
+    }
+    assert set(zip(found["first"], found["second"], strict=True)) == wanted
+    assert 30 <= len(wanted) < 1000
