@@ -86,13 +86,16 @@ class _Cells:
         by_cell = np.argsort(probed, axis=None, kind="stable")
         cells, first = np.unique(probed.ravel()[by_cell], return_index=True)
         for cell, asked in zip(cells, np.split(by_cell, first[1:]), strict=True):
-            query, probe = np.unravel_index(asked, probed.shape)
             inside = slice(self._bounds[cell], self._bounds[cell + 1])
-            alike = rows[query] @ (self._descriptors[inside].astype(np.float32) * _UNIT).T
-            alike[owner[query][:, None] == self._owner[inside]] = 0
-            best = _largest(alike, kept)
-            whose[query, probe, : best.shape[1]] = self._owner[inside][best]
-            likeness[query, probe, : best.shape[1]] = np.take_along_axis(alike, best, axis=1)
+            found = self._descriptors[inside].astype(np.float32) * _UNIT
+            # A mark that many photos share, such as a printed date, fills one cell.
+            for part in np.array_split(asked, -(-len(asked) * len(found) // _LIKENESSES_AT_ONCE) or 1):
+                query, probe = np.unravel_index(part, probed.shape)
+                alike = rows[query] @ found.T
+                alike[owner[query][:, None] == self._owner[inside]] = 0
+                best = _largest(alike, kept)
+                whose[query, probe, : best.shape[1]] = self._owner[inside][best]
+                likeness[query, probe, : best.shape[1]] = np.take_along_axis(alike, best, axis=1)
         whose, likeness = whose.reshape(len(wanted), -1), likeness.reshape(len(wanted), -1)
         best = np.argsort(-likeness, axis=1, kind="stable")[:, :kept]
         return np.take_along_axis(whose, best, axis=1), np.take_along_axis(likeness, best, axis=1)

@@ -63,6 +63,16 @@ def test_progress_ends_at_the_number_of_photos() -> None:
     assert [done for done, _ in calls] == sorted({done for done, _ in calls})
 
 
+def test_a_mark_that_all_photos_share_is_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    photos = [draw_features(20, rng) for _ in range(100)]
+    for photo in photos:
+        photo.descriptors[:5] = photos[0].descriptors[:5]
+    whole = shortlist(photos, longest=5)
+    monkeypatch.setattr(module, "_LIKENESSES_AT_ONCE", 300)
+    np.testing.assert_array_equal(shortlist(photos, longest=5), whole)
+
+
 def test_memory_does_not_hold_how_like_all_features_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LIKENESSES_AT_ONCE", 1 << 16)
     monkeypatch.setattr(module, "_PHOTOS_AT_ONCE", 8)
