@@ -9,7 +9,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES, LARGEST_BLOCK_BYTES = 1 << 24, 1 << 28
+"""Each block is as large as all before it, within these: few photos fill no disk, and many need few files."""
 _WRITTEN_AT_ONCE = 1 << 20
 _ALIGNED_TO = 64
 
@@ -27,6 +28,7 @@ class Spool:
         self._folder = folder
         self._block: mmap.mmap | None = None
         self._used = 0
+        self._in_all = 0
         self._is_full = False
 
     def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -52,11 +54,13 @@ class Spool:
             return self._block
         if self._is_full:
             return None
+        wanted = max(size, BLOCK_BYTES, min(self._in_all, LARGEST_BLOCK_BYTES))
         try:
-            self._block, self._used = _new_block(self._folder, max(size, BLOCK_BYTES)), 0
+            self._block, self._used = _new_block(self._folder, wanted), 0
         except OSError:
             self._is_full = True
             return None
+        self._in_all += wanted
         return self._block
 
 
@@ -64,7 +68,8 @@ def _new_block(folder: Path | None, size: int) -> mmap.mmap:
     if folder is not None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
-        # Written, not only made longer: a disk that turns out to be full later would end the process.
+        # Written, not only made longer: most disks then have the room, and one that turned out to be full later would
+        # end the process.
         for start in range(0, size, _WRITTEN_AT_ONCE):
             _write_whole(file, bytes(min(_WRITTEN_AT_ONCE, size - start)))
         return mmap.mmap(file.fileno(), size)
