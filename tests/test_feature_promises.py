@@ -361,13 +361,18 @@ def test_a_budget_that_is_too_small_is_said_and_the_run_goes_on(
     assert not list((tmp_path / "cache" / "features").rglob("*.safetensors"))
 
 
-@pytest.mark.parametrize(("most", "kept"), [(400_000, "pixels and pooled vectors"), (200_000, "pixels")])
-def test_what_there_is_room_for_is_kept(most: int, kept: str, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    small = run("small", f"features.max_bytes={most}")
+@pytest.mark.parametrize(
+    ("most", "views", "kept"),
+    [(400_000, 4, "pixels and pooled vectors"), (200_000, 4, "pixels"), (120_000, 1, "pooled vectors")],
+)
+def test_what_there_is_room_for_is_kept(
+    most: int, views: int, kept: str, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = run("small", f"features.max_bytes={most}", f"features.views={views}")
     assert f"Note: {kept} alone can be kept, so this run will take longer" in capsys.readouterr().out
     assert small["features"]["kept"] == kept.replace(" vectors", "").split(" and ")
     assert 0 < small["features"]["bytes_written"] <= most
-    assert results(small) == results(run("usual", "features.store=false"))
+    assert results(small) == results(run("usual", "features.store=false", f"features.views={views}"))
 
 
 @pytest.mark.parametrize(
