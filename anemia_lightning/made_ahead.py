@@ -1,4 +1,4 @@
-"""Results that threads make ahead of who needs them, a few at a time, in the order of what they are made of."""
+"""What threads make ahead of who needs it, a few at a time, in the order of what it is made of."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator

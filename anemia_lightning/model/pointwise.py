@@ -25,13 +25,13 @@ class PointwiseConv2d(nn.Conv2d):
         self.weight = conv.weight
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  the name that nn.Conv2d has
-        """Returns what `nn.Conv2d` does, up to rounding, [B, C', h', w'] in channels_last."""
+        """Returns what `nn.Conv2d` does, up to rounding, [B, C', h', w']."""
         trains = torch.is_grad_enabled() and self.weight.requires_grad
         if not (trains and input.device.type == "cpu" and input.dtype == torch.bfloat16):
             return super().forward(input)
         rows, columns = self.stride
         by_pixel = input[:, :, ::rows, ::columns].permute(0, 2, 3, 1)
-        return functional.linear(by_pixel, self.weight.flatten(1)).permute(0, 3, 1, 2)
+        return functional.linear(by_pixel, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
 def make_pointwise(module: nn.Module) -> None:

@@ -49,6 +49,14 @@ def test_values_and_gradients_are_those_of_the_convolution(stride: int | tuple[i
         torch.testing.assert_close(one.double(), other, rtol=BF16_ROUNDING, atol=nearly)
 
 
+def test_a_bias_counts() -> None:
+    conv = PointwiseConv2d(nn.Conv2d(24, 40, 1, bias=False).to(torch.bfloat16))
+    values = maps(0, dtype=torch.bfloat16)
+    without = conv(values)
+    conv.bias = nn.Parameter(torch.full((40,), 2.0, dtype=torch.bfloat16))
+    torch.testing.assert_close(conv(values), without + 2, rtol=BF16_ROUNDING, atol=BF16_ROUNDING)
+
+
 def test_its_result_stays_in_channels_last() -> None:
     result = PointwiseConv2d(nn.Conv2d(24, 40, 1, bias=False).to(torch.bfloat16))(maps(0, dtype=torch.bfloat16))
     assert result.is_contiguous(memory_format=torch.channels_last)
