@@ -59,7 +59,7 @@ def run_command(verb: str, run: Run, *, prepare: Callable[[list[str]], list[str]
         flags = [argument for argument in arguments if argument not in parsed.overrides]
         sys.argv[1:] = flags + overrides + ([f"hydra.run.dir='{created}'"] if created else [])
     signal.signal(signal.SIGTERM, _terminate)
-    job = _sweep_job(run) if parsed.multirun else _single_job(run, created)
+    job = _sweep_job(run) if parsed.multirun else _single_job(run, created, can_resume=prepare is not None)
     hydra.main(version_base="1.3", config_path=str(CONF), config_name=verb)(job)()
 
 
@@ -96,7 +96,9 @@ def make_run_folder(path: Path) -> Path:
     return path
 
 
-def _single_job(run: Run, created: Path | None) -> Run:
+def _single_job(run: Run, created: Path | None, *, can_resume: bool) -> Run:
+    how_to_go_on = " Continue with resume=last." if can_resume else ""
+
     def job(cfg: DictConfig) -> None:
         try:
             run(cfg)
@@ -105,13 +107,13 @@ def _single_job(run: Run, created: Path | None) -> Run:
                 _remove_unfinished(created)
             sys.exit(_explain(error))
         except KeyboardInterrupt:
-            sys.exit(_say("Interrupted. Continue with resume=last.", EXIT_INTERRUPTED))
+            sys.exit(_say(f"Interrupted.{how_to_go_on}", EXIT_INTERRUPTED))
         except Terminated:
-            sys.exit(_say("Terminated. Continue with resume=last.", EXIT_TERMINATED))
+            sys.exit(_say(f"Terminated.{how_to_go_on}", EXIT_TERMINATED))
         except SystemExit as stop:
             # Lightning turns Ctrl-C during a fit into exit code 1.
             interrupted = isinstance(stop.__context__, KeyboardInterrupt)
-            sys.exit(_say("Interrupted. Continue with resume=last.", EXIT_INTERRUPTED) if interrupted else stop.code)
+            sys.exit(_say(f"Interrupted.{how_to_go_on}", EXIT_INTERRUPTED) if interrupted else stop.code)
         except Exception as error:
             _log.exception("A defect of anemia_lightning")
             where = f"The traceback is in {cfg.paths.run_dir}/{cfg.verb}.log."

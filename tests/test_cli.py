@@ -211,6 +211,25 @@ def test_a_distributed_sweep_is_refused(tmp_path: Path) -> None:
     assert "every process of a distributed job would start the sweep anew" in message
 
 
+@pytest.mark.parametrize(
+    ("verb", "work", "sentence"),
+    [
+        ("train", "training.train_run", "Interrupted. Continue with resume=last.\n"),
+        ("crossval", "cross_validation.cross_validate", "Interrupted. Continue with resume=last.\n"),
+        ("audit", "auditing.audit_data", "Interrupted.\n"),
+    ],
+)
+def test_who_interrupts_is_told_how_to_go_on_where_that_is_possible(
+    verb: str, work: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"anemia_lightning.{work}", interrupted)
+    answer = run(tmp_path, verb=verb)
+    assert answer == Answer(130, "", sentence)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_says_how_to_go_on_and_does(tmp_path: Path, signum: int, code: int) -> None:
