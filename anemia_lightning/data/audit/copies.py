@@ -26,12 +26,13 @@ def count_copies(manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def _count_grain(manifest: pd.DataFrame, grain: str) -> dict[str, object]:
-    grouped = manifest.groupby(f"group_{grain}")
+    # What is missing counts as no site.
+    grouped = manifest.assign(site=manifest["site"].where(manifest["site"] != "")).groupby(f"group_{grain}")
     groups = grouped.agg(
         photos=("photo", "size"),
         labels=("label", "nunique"),
         patients=("patient", "nunique"),
-        sites=("site", lambda sites: sites[sites != ""].nunique()),
+        sites=("site", "nunique"),
         lowest=("hemoglobin_g_dl", "min"),
         highest=("hemoglobin_g_dl", "max"),
     )

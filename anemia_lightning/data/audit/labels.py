@@ -51,7 +51,9 @@ def check_labels(manifest: pd.DataFrame, others: "Sequence[pd.Series[int]]" = ()
 
 def _best_cutoff(hemoglobin: "np.ndarray[tuple[int], np.dtype[np.float64]]", labels: np.ndarray) -> float:
     """Returns the lowest haemoglobin that occurs and, as a cut-off, contradicts the fewest labels."""
-    candidates = np.unique(hemoglobin)
-    below = hemoglobin[None, :] < candidates[:, None]
-    wrong = (below != (labels == 1)[None, :]).sum(axis=1)
+    candidates, place = np.unique(hemoglobin, return_inverse=True)
+    anaemic, others = (np.bincount(place, weights=which) for which in (labels == 1, labels != 1))
+    # Below a cut-off stand all values before it; labels contradict it there if they are not anaemic, else if they are.
+    below_anaemic, below_others = np.cumsum(anaemic) - anaemic, np.cumsum(others) - others
+    wrong = below_others + anaemic.sum() - below_anaemic
     return float(candidates[np.argmin(wrong)])

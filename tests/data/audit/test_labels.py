@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
+import pytest
 
 from anemia_lightning.contracts import UNKNOWN_LABEL
-from anemia_lightning.data.audit.labels import LabelCheck, check_labels
+from anemia_lightning.data.audit.labels import LabelCheck, _best_cutoff, check_labels
 
 Table = Callable[..., pd.DataFrame]
 HEMOGLOBIN = [8.0, 10.9, 11.0, 12.0, 13.5, 9.5]
@@ -30,3 +32,12 @@ def test_photos_without_haemoglobin_are_not_judged(table: Table) -> None:
     missing = [*HEMOGLOBIN[:5], float("nan")]
     assert check_labels(table([1, 1, 0, 0, 0, 1], hemoglobin_g_dl=missing)).known == 5
     assert check_labels(table([1, 0])) == LabelCheck(0, None, 0, [], 0)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_no_other_cutoff_contradicts_fewer_labels(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    hemoglobin = rng.normal(11, 1.5, int(rng.integers(1, 60))).round(int(rng.integers(0, 3)))
+    labels = rng.choice([-1, 0, 1], len(hemoglobin), p=[0.1, 0.4, 0.5])
+    contradicted = {cutoff: int(((hemoglobin < cutoff) != (labels == 1)).sum()) for cutoff in np.unique(hemoglobin)}
+    assert _best_cutoff(hemoglobin, labels) == min(contradicted, key=lambda cutoff: (contradicted[cutoff], cutoff))
