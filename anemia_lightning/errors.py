@@ -1,5 +1,6 @@
 """Our named exceptions: what the user can mend, each with what was sought, found and to be changed."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -377,6 +378,7 @@ class UnionPartError(AnemiaError):
 
 
 _MOST_PLACES = 20
+_MOST_LINES = 200
 
 
 class Fault(NamedTuple):
@@ -415,7 +417,7 @@ class PhotoUnreadable(AnemiaError):  # noqa: N818 (what the photo is, as `Unread
 
 
 class UnreadablePhotosError(AnemiaError):
-    """Photographs that cannot be used, as (photo, path, code, reason): all of them in one report."""
+    """Photographs that cannot be used, as (photo, path, code, reason): in one report, beyond 200 as numbers by code."""
 
     def __init__(self, unreadable: Sequence[tuple[str, str, str, str]]) -> None:
         self.unreadable = list(unreadable)
@@ -426,7 +428,12 @@ class UnreadablePhotosError(AnemiaError):
         )
 
     def __str__(self) -> str:
-        lines = [f"  {photo}: {code}, {reason} ({path})" for photo, path, code, reason in self.unreadable]
+        shown, hidden = self.unreadable[:_MOST_LINES], self.unreadable[_MOST_LINES:]
+        lines = [f"  {photo}: {code}, {reason} ({path})" for photo, path, code, reason in shown]
+        if hidden:
+            counts = Counter(code for _, _, code, _ in hidden).most_common()
+            codes = ", ".join(f"{code} {count:,}" for code, count in counts)
+            lines.append(f"  and {len(hidden):,} more: {codes}; audit.json, which the command audit leaves, lists all")
         return "\n".join([super().__str__(), *lines])
 
 

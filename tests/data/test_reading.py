@@ -322,6 +322,18 @@ def test_the_report_names_all_with_their_reasons(tmp_path: Path) -> None:
     ]
 
 
+def test_of_very_many_the_first_are_named_and_the_others_counted() -> None:
+    denied = [(f"{number}.png", f"/disk/{number}.png", "IMG_DENIED", "no permission") for number in range(1300)]
+    empty = [(f"{number}.jpg", f"/disk/{number}.jpg", "IMG_EMPTY", "an empty file") for number in range(50)]
+    lines = str(UnreadablePhotosError([*denied, *empty])).splitlines()
+    assert lines[1] == "  0.png: IMG_DENIED, no permission (/disk/0.png)"
+    assert lines[200] == "  199.png: IMG_DENIED, no permission (/disk/199.png)"
+    assert lines[201:] == [
+        "  and 1,150 more: IMG_DENIED 1,100, IMG_EMPTY 50; audit.json, which the command audit leaves, lists all"
+    ]
+    assert str(UnreadablePhotosError(denied[:200])).count("\n") == 200
+
+
 def test_only_a_jpeg_without_a_mask_is_read_smaller(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (900, 1000, 3), dtype=np.uint8)
     mask = np.zeros((900, 1000), dtype=np.uint8)
