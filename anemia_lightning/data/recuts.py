@@ -23,9 +23,9 @@ from anemia_lightning.data.texture import Features
 SAME_PHOTO_SCORE = 18.5
 """From this score on, two cut-outs are of one photograph.
 
-A step above what the tuning half of `anemia_lightning.benchmarks.recuts` asks for, because a wrong link costs more than
-a missed one: of the 28,680 pairs of the embedded drawn photographs one exceeds it, at 18.7, were all of them compared;
-of those that are, the likest reaches 16.8.
+A step above what the tuning half of `anemia_lightning.benchmarks.recuts` asked for when it was chosen, because a wrong
+link costs more than a missed one: of the 28,680 pairs of the embedded drawn photographs one exceeds it, at 18.7, were
+all of them compared; of those that are, the likest reaches 16.8.
 """
 
 COMPARED = 10
