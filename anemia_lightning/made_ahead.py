@@ -12,8 +12,8 @@ _Out = TypeVar("_Out")
 def made_ahead(pool: Executor, make: Callable[[_In], _Out], items: Iterable[_In], *, ahead: int = 64) -> Iterator[_Out]:
     """Yields what is made of each item, in their order.
 
-    Unlike `Executor.map`, which hands out all items at once, it holds no more than `ahead` results and tasks, however
-    many items there are.
+    Unlike `Executor.map`, which hands out all items at once, it holds no more than `ahead` results and tasks beside the
+    one that is due, however many items there are.
 
     Args:
         pool: Who makes them.

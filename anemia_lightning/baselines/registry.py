@@ -22,7 +22,6 @@ def _logistic(seed: int) -> ClassifierMixin:
 
 def _forest(seed: int) -> ClassifierMixin:
     # Leaves of one photo: copies of a photograph on both sides of a split then show in the score at full size.
-    # One thread: folds may run side by side.
     return RandomForestClassifier(n_estimators=300, class_weight="balanced", random_state=seed)
 
 

@@ -58,7 +58,7 @@ def survey_photos(
         manifest: The photos.
         seek_recuts: Whether to look for other cut-outs of a photograph too, which takes most of the time.
         threads: Readers at work, and afterwards processes that compare; they change nothing but the time it takes.
-        spool_folder: On the disk that holds what is kept of the photos while copies are sought, some 40 KB of each;
+        spool_folder: On the disk that holds what is kept of the photos while copies are sought, up to 40 KB of each;
             None for the system's place for temporary files.
         reading: Called with (photos read, photos in all).
         comparing: Called with (photos compared, photos in all).
