@@ -17,8 +17,9 @@ from anemia_lightning.run_folder import RunFolder, write_json, write_text
 from anemia_lightning.terminal import progress_bar, quiet, say
 
 _CHOICES = {"action": ("list", "verify", "purge"), "what": ("all", "features", "surveys", "engines")}
-_FILES = {"surveys": "*.npz", "engines": "*.onnx"}
-"""Beside the features, single files in a folder of this name."""
+_FILES = {"surveys": "**/*", "engines": "*.onnx"}
+"""Beside the features, single files in a folder of this name: of surveys all, for what a kill has left of one that was
+being written can be as large as the others."""
 _HEADINGS = ("kind", "view", "trunk", "type", "photos", "size", "last used")
 _SHORT = 8
 _SECONDS_PER_DAY = 86400
@@ -77,7 +78,8 @@ def _find_files(cache: Path, kind: str) -> list[_File]:
     for path in sorted((cache / kind).glob(_FILES[kind])):
         with suppress(FileNotFoundError):
             status = path.stat()
-            found.append(_File(path, status.st_size, status.st_mtime))
+            if path.is_file():
+                found.append(_File(path, status.st_size, status.st_mtime))
     return found
 
 
@@ -96,7 +98,7 @@ def _list(store: FeatureStore, cache: Path) -> tuple[dict[str, Any], list[str]]:
     lines = _table([_HEADINGS, *map(_row, stored)]) if stored else []
     lines.append(f"Features: {_size(store.held_bytes)} of at most {_size(store.max_bytes)} in {store.folder}")
     for kind, words in (("surveys", "Surveys of photographs"), ("engines", "Models made for engines")):
-        lines.append(f"{words}: {len(files[kind])}, {_size(_sum(files[kind]))} in {cache / kind}")
+        lines.append(f"{words}: {_count(len(files[kind]), 'file')}, {_size(_sum(files[kind]))} in {cache / kind}")
     if stored or any(files.values()):
         lines.append("action=verify reads all features and removes what is damaged; action=purge removes them.")
     return record, lines
@@ -135,7 +137,9 @@ def _purge(cfg: DictConfig, store: FeatureStore, cache: Path) -> tuple[dict[str,
             file.path.unlink(missing_ok=True)
         record[kind] = len(old)
         record["bytes"] += _sum(old)
-    removed = f"{_count(record['collections'], 'collection')} of features, {_count(record['surveys'], 'survey')}"
+    removed = (
+        f"{_count(record['collections'], 'collection')} of features, {_count(record['surveys'], 'file')} of surveys"
+    )
     models = _count(record["engines"], "model")
     lines = [f"Removed {removed} and {models} made for engines, {_size(record['bytes'])} in all."]
     if record["in_use"]:

@@ -40,15 +40,15 @@ def add(folder: Path, ingredients: Ingredients, photos: int) -> Collection:
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
-    """A cache folder with two collections of features, a survey and a model, of which nothing was used of late."""
+    """A cache folder with two collections of features, a survey in two files and a model, all unused of late."""
     folder = tmp_path / "kept"
     for ingredients, photos, used in COLLECTIONS:
         collection = add(folder / "features", ingredients, photos)
         collection.close()
         os.utime(collection.folder / "lock", (used, used))
-    for name, size in (("surveys/x.npz", 1000), ("engines/y.onnx", 2000)):
+    for name, size in (("surveys/x.npz", 1000), ("surveys/parts/y.npz", 500), ("engines/z.onnx", 2000)):
         file = folder / name
-        file.parent.mkdir()
+        file.parent.mkdir(exist_ok=True)
         file.write_bytes(b"0" * size)
         os.utime(file, (1_500_000_000, 1_500_000_000))
     return folder
@@ -87,8 +87,8 @@ def test_the_list_is_a_table_of_what_is_there(cache: Cache, kept: Path, capsys: 
     held = bytes_below(kept / "features") / 1000
     assert lines[3:] == [
         f"Features: {held:.2f}kB of at most 2.50GB in {kept / 'features'}",
-        f"Surveys of photographs: 1, 1.00kB in {kept / 'surveys'}",
-        f"Models made for engines: 1, 2.00kB in {kept / 'engines'}",
+        f"Surveys of photographs: 2 files, 1.50kB in {kept / 'surveys'}",
+        f"Models made for engines: 1 file, 2.00kB in {kept / 'engines'}",
         "action=verify reads all features and removes what is damaged; action=purge removes them.",
     ]
 
@@ -108,7 +108,7 @@ def test_what_was_told_is_written_down(cache: Cache, tmp_path: Path) -> None:
     assert pooled["ingredients"] == COLLECTIONS[0][0]
     assert pooled["rows"] == {"values": [[256], "uint8"]}
     assert pooled["last_used"] == "2017-07-14T02:40:00+00:00"
-    assert record["surveys"] == {"number": 1, "bytes": 1000}
+    assert record["surveys"] == {"number": 2, "bytes": 1500}
     assert record["engines"] == {"number": 1, "bytes": 2000}
 
 
@@ -121,10 +121,10 @@ def test_an_empty_cache_is_said_to_be_empty_and_nothing_is_made(
         manage_cache(cfg)
     assert capsys.readouterr().out.splitlines() == [
         f"Features: 0.00B of at most 1.00kB in {tmp_path / 'none' / 'features'}",
-        f"Surveys of photographs: 0, 0.00B in {tmp_path / 'none' / 'surveys'}",
-        f"Models made for engines: 0, 0.00B in {tmp_path / 'none' / 'engines'}",
+        f"Surveys of photographs: 0 files, 0.00B in {tmp_path / 'none' / 'surveys'}",
+        f"Models made for engines: 0 files, 0.00B in {tmp_path / 'none' / 'engines'}",
         "0 of 0 files of features (0.00B) are whole.",
-        "Removed 0 collections of features, 0 surveys and 0 models made for engines, 0.00B in all.",
+        "Removed 0 collections of features, 0 files of surveys and 0 models made for engines, 0.00B in all.",
     ]
     assert not (tmp_path / "none").exists()
 
@@ -153,8 +153,8 @@ def test_a_purge_removes_everything_and_says_what_it_freed(
     cache: Cache, kept: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     held = bytes_below(kept)
-    assert cache("action=purge") == {"collections": 2, "surveys": 1, "engines": 1, "bytes": held, "in_use": 0}
-    removed = "2 collections of features, 1 survey and 1 model made for engines"
+    assert cache("action=purge") == {"collections": 2, "surveys": 2, "engines": 1, "bytes": held, "in_use": 0}
+    removed = "2 collections of features, 2 files of surveys and 1 model made for engines"
     said = f"Removed {removed}, {held / 1000:.2f}kB in all.\n"
     assert capsys.readouterr().out == said
     assert bytes_below(kept) == 0
@@ -164,11 +164,11 @@ def test_a_purge_removes_everything_and_says_what_it_freed(
     ("overrides", "collections", "surveys", "engines"),
     [
         (["what=features"], 2, 0, 0),
-        (["what=surveys"], 0, 1, 0),
+        (["what=surveys"], 0, 2, 0),
         (["what=engines"], 0, 0, 1),
-        (["older_than_days=1"], 2, 1, 1),
+        (["older_than_days=1"], 2, 2, 1),
         (["older_than_days=100000"], 0, 0, 0),
-        (["older_than_days=1", "what=surveys"], 0, 1, 0),
+        (["older_than_days=1", "what=surveys"], 0, 2, 0),
     ],
 )
 def test_a_purge_can_be_limited(
@@ -177,7 +177,7 @@ def test_a_purge_can_be_limited(
     record = cache("action=purge", *overrides)
     assert (record["collections"], record["surveys"], record["engines"]) == (collections, surveys, engines)
     assert len(list(kept.rglob("shard-*"))) == 2 - collections
-    assert len(list(kept.rglob("*.npz"))) == 1 - surveys
+    assert len(list(kept.rglob("*.npz"))) == 2 - surveys
     assert len(list(kept.rglob("*.onnx"))) == 1 - engines
 
 
