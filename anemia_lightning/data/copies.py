@@ -12,6 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from anemia_lightning.contracts import GROUP_COLUMNS
 from anemia_lightning.data.fingerprints import THUMBNAIL_PX, Fingerprint, orientations
+from anemia_lightning.data.record_store import RecordStore
 from anemia_lightning.data.recuts import SAME_PHOTO_SCORE, compare_cuts
 from anemia_lightning.data.spool import Spool
 
@@ -42,6 +43,7 @@ def find_copies(
     seek_recuts: bool = True,
     processes: int = 1,
     spool: Spool | None = None,
+    store: RecordStore | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Copies:
     """Finds which photos are copies of one another.
@@ -61,6 +63,7 @@ def find_copies(
             no more than turned.
         processes: That compare, where there is much to compare; they change nothing but the time it takes.
         spool: Where copies of the prints' local features lie; None for one of its own.
+        store: Where comparisons are kept, so that none is made again; None keeps none.
         progress: Called with (comparisons done, comparisons in all).
 
     Returns:
@@ -74,7 +77,7 @@ def find_copies(
     by_turned = join_groups(by_pixels, turned[["first", "second"]].to_numpy())
     kept = _pick_one_each(by_turned, prints)
     compared = [prints[index] for index in kept] if seek_recuts else []
-    cuts = compare_cuts(compared, processes=processes, spool=spool, progress=progress)
+    cuts = compare_cuts(compared, processes=processes, spool=spool, store=store, progress=progress)
     recut = _name_rows(cuts.assign(grain="recut"), kept)
     by_recut = join_groups(by_turned, recut.loc[recut["score"] >= SAME_PHOTO_SCORE, ["first", "second"]].to_numpy())
     is_joined = by_recut[recut["first"]] == by_recut[recut["second"]]

@@ -1,7 +1,9 @@
 """What is kept of a photograph so that copies of it can be found without decoding it again."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +24,8 @@ MOST_TISSUE_PX = 6144
 MARGIN_PX = 8
 """Empty rim around the tissue at working size."""
 
+_ARRAYS = ("thumbnail", "packed_mask", "packed_rgb", "keypoints", "descriptors")
+_PAIRS = ("canvas", "size")
 _NO_TISSUE = Tissue(np.zeros((0, 0, 3), np.uint8), np.zeros((0, 0), np.uint8))
 _OPAQUE = 255
 # A cut-out that went through a format without transparency lies on black or white, give or take the codec's ringing.
@@ -56,14 +60,20 @@ class Fingerprint:
 
     def kept_in(self, spool: Spool) -> "Fingerprint":
         """Returns the same with its arrays in a spool."""
-        return replace(
-            self,
-            thumbnail=spool.keep(self.thumbnail),
-            packed_mask=spool.keep(self.packed_mask),
-            packed_rgb=spool.keep(self.packed_rgb),
-            keypoints=spool.keep(self.keypoints),
-            descriptors=spool.keep(self.descriptors),
-        )
+        held: dict[str, Any] = {name: spool.keep(getattr(self, name)) for name in _ARRAYS}
+        return replace(self, **held)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Returns all but the hashes as arrays."""
+        held = {name: getattr(self, name) for name in _ARRAYS}
+        return held | {name: np.array(getattr(self, name), np.int64) for name in _PAIRS}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], *, pixels: str, turned_pixels: str) -> "Fingerprint":
+        """Returns the fingerprint whose arrays and hashes these are."""
+        held: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
+        held |= {name: (int(arrays[name][0]), int(arrays[name][1])) for name in _PAIRS}
+        return cls(pixels=pixels, turned_pixels=turned_pixels, **held)
 
     def unpack(self) -> Tissue:
         """Returns the tissue at working size."""

@@ -43,6 +43,18 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
+def file_state(path: str) -> tuple[str, int, int] | str:
+    """Returns by what it is told that a file has not changed: path, size, and time of change in nanoseconds.
+
+    Of a path where nothing can be found it is the path.
+    """
+    try:
+        status = Path(path).stat() if path else None
+    except (OSError, ValueError):
+        return path
+    return (path, status.st_size, status.st_mtime_ns) if status else ""
+
+
 def name_wrong_suffix(path: Path, format_name: str) -> tuple[str, ...]:
     """Returns a note if a file is named as another format than its content is in."""
     suffix = path.suffix.casefold()

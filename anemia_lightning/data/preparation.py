@@ -105,7 +105,7 @@ class Preparation:
                 manifest,
                 seek_recuts=seek_recuts,
                 threads=self.threads,
-                spool_folder=self.store,
+                store=self.store,
                 reading=reading,
                 comparing=comparing,
             )

@@ -1,6 +1,6 @@
 """Finds the cut-outs of one photograph: cropped, shifted, cut along another line, rescaled, turned or re-coloured."""
 
-import math
+import hashlib
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, suppress
@@ -16,6 +16,7 @@ from anemia_lightning.data.alignment import Subject, make_ready
 from anemia_lightning.data.fingerprints import Fingerprint
 from anemia_lightning.data.matching import compare
 from anemia_lightning.data.one_thread import one_thread_each
+from anemia_lightning.data.record_store import RecordStore
 from anemia_lightning.data.shortlist import shortlist
 from anemia_lightning.data.spool import Spool
 from anemia_lightning.data.texture import Features
@@ -37,6 +38,9 @@ FEW_PAIRS = 500
 _PAIRS_AT_ONCE = 64
 _KEPT_READY = 32
 _IDLE_WORKER_S = 5
+_SCORES = "scores"
+
+_Scores = NDArray[np.float64]
 
 
 def compare_cuts(
@@ -44,6 +48,7 @@ def compare_cuts(
     *,
     processes: int = 1,
     spool: Spool | None = None,
+    store: RecordStore | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Compares each photo with those most like it.
@@ -52,6 +57,7 @@ def compare_cuts(
         prints: The photos' fingerprints, copies already left out.
         processes: That compare, where there are more than `FEW_PAIRS`; they change nothing but the time it takes.
         spool: Where copies of the prints' local features lie; None for one of its own.
+        store: Where comparisons are kept, so that none is made again; None keeps none.
         progress: Called with (comparisons done, comparisons in all).
 
     Returns:
@@ -62,9 +68,10 @@ def compare_cuts(
     pairs = shortlist(features, longest=COMPARED, spool=spool)
     scores = np.empty(len(pairs))
     done = 0
-    with closing(_score_all(prints, pairs, 1 if len(pairs) <= FEW_PAIRS else processes)) as scored:
-        for found in scored:
-            scores[done : done + len(found)] = found
+    processes = 1 if len(pairs) <= FEW_PAIRS else processes
+    with closing(_score_all(prints, pairs, processes, store or RecordStore(None, ""))) as scored:
+        for start, found in scored:
+            scores[start : start + len(found)] = found
             done += len(found)
             if progress is not None:
                 progress(done, len(pairs))
@@ -72,9 +79,31 @@ def compare_cuts(
     return table.dropna().reset_index(drop=True)
 
 
-def _score_all(prints: Sequence[Fingerprint], pairs: NDArray[np.int64], processes: int) -> Generator[list[float]]:
-    """Yields the scores of all pairs, some at a time, in their order."""
+def _score_all(
+    prints: Sequence[Fingerprint], pairs: NDArray[np.int64], processes: int, store: RecordStore
+) -> Generator[tuple[int, _Scores]]:
+    """Yields the scores of some pairs at a time, with the place of the first: those that are kept, then the others."""
     starts = range(0, len(pairs), _PAIRS_AT_ONCE)
+    keys = [_key(prints, pairs[start : start + _PAIRS_AT_ONCE]) for start in starts]
+    left = dict(zip(starts, keys, strict=True))
+    for place, record in store.find(keys):
+        del left[starts[place]]
+        yield starts[place], record[_SCORES]
+    with closing(_score_parts(prints, pairs, list(left), processes)) as scored:
+        for (start, key), found in zip(left.items(), scored, strict=True):
+            store.add(key, {_SCORES: found})
+            yield start, found
+
+
+def _key(prints: Sequence[Fingerprint], pairs: NDArray[np.int64]) -> str:
+    pixels = [prints[int(index)].pixels for index in pairs.ravel()]
+    return hashlib.sha256(" ".join(pixels).encode()).hexdigest()
+
+
+def _score_parts(
+    prints: Sequence[Fingerprint], pairs: NDArray[np.int64], starts: Sequence[int], processes: int
+) -> Generator[_Scores]:
+    """Yields the scores of the pairs that begin at each start, in their order."""
     done = 0
     if processes > 1:
         # Not threads: hundreds of small steps wait for the interpreter's lock, and two threads are slower than one.
@@ -102,7 +131,7 @@ def _take_part(prints: Sequence[Fingerprint], pairs: NDArray[np.int64], start: i
     return _Part(rows, {index: prints[index] for row in rows for index in row})
 
 
-def _score_part(part: _Part) -> list[float]:
+def _score_part(part: _Part) -> _Scores:
     """Returns the score of each pair, NaN where nothing of one lies on the other."""
 
     # The pairs of one photo follow one another.
@@ -112,4 +141,4 @@ def _score_part(part: _Part) -> list[float]:
 
     with one_thread_each():
         found = [compare(ready(first), ready(second)) for first, second in part.pairs]
-    return [math.nan if overlay is None else overlay.score for overlay in found]
+    return np.array([np.nan if overlay is None else overlay.score for overlay in found])

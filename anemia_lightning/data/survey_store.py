@@ -14,13 +14,11 @@ from pandas.api.types import is_numeric_dtype
 
 from anemia_lightning.data.copies import Copies
 from anemia_lightning.data.decoders import decoder_versions
+from anemia_lightning.data.photo_file import file_state
 from anemia_lightning.data.reading import Unreadable
-from anemia_lightning.data.survey import Survey
+from anemia_lightning.data.survey import SURVEY_VERSION, Survey
 from anemia_lightning.errors import DiskFullError
 from anemia_lightning.whole_file import whole_file
-
-SURVEY_VERSION = 2
-"""Raised whenever a survey of the same photographs would come out differently."""
 
 _DENIED = "_DENIED"  # a photo or its mask
 
@@ -31,7 +29,7 @@ def stored_survey(folder: Path, manifest: pd.DataFrame, take: Callable[[], Surve
     It is found again by name, path, size and time of change of all photographs and masks. What it holds of a photo
     (hashes, measures of colour) is personal data, so only its owner can read it. A store that cannot be written to
     changes nothing but the time the next survey takes. A survey that was denied a photograph is not kept: permission
-    can be given without a trace in these.
+    can be given without a trace in these. Nor is one during which a photograph was replaced.
 
     Args:
         folder: Of the store.
@@ -39,12 +37,14 @@ def stored_survey(folder: Path, manifest: pd.DataFrame, take: Callable[[], Surve
         take: Surveys them.
         kind: What else the survey depends on.
     """
-    file = folder / f"{survey_key(manifest, kind=kind)}.npz"
+    key = survey_key(manifest, kind=kind)
+    file = folder / f"{key}.npz"
     known = _read(file)
     if known is not None:
         return known
     survey = take()
-    if any(photo.code.endswith(_DENIED) for photo in survey.unreadable):
+    was_denied = any(photo.code.endswith(_DENIED) for photo in survey.unreadable)
+    if was_denied or survey_key(manifest, kind=kind) != key:
         return survey
     with suppress(OSError, DiskFullError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -57,16 +57,8 @@ def survey_key(manifest: pd.DataFrame, *, kind: str = "") -> str:
     versions = f"{SURVEY_VERSION} {kind} {decoder_versions()}"
     digest = hashlib.sha256(versions.encode())
     for photo, path, mask in zip(manifest["photo"], manifest["path"], manifest["mask"], strict=True):
-        digest.update(repr((photo, _state(path), _state(mask))).encode())
+        digest.update(repr((photo, file_state(path), file_state(mask))).encode())
     return digest.hexdigest()
-
-
-def _state(path: str) -> tuple[str, int, int] | str:
-    try:
-        status = Path(path).stat() if path else None
-    except (OSError, ValueError):
-        return path
-    return (path, status.st_size, status.st_mtime_ns) if status else ""
 
 
 def _write(file: Path, survey: Survey) -> None:

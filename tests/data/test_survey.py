@@ -8,7 +8,8 @@ from PIL import Image
 
 from anemia_lightning.contracts import GROUP_COLUMNS
 from anemia_lightning.data import survey
-from anemia_lightning.data.survey import measure_tissue, survey_photos
+from anemia_lightning.data.survey import survey_photos
+from anemia_lightning.data.surveyed_photo import measure_tissue
 
 
 def gallery(folder: Path, pictures: dict[str, np.ndarray]) -> pd.DataFrame:

@@ -1,0 +1,181 @@
+"""A survey that was interrupted goes on where it was; one of more photographs reads those alone that are new."""
+
+import os
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from anemia_lightning.data import recuts, survey
+from anemia_lightning.data.sources.drawing import MIDDLE_A, draw_conjunctiva
+from anemia_lightning.data.survey import Survey, survey_photos
+from anemia_lightning.data.surveyed_photo import SurveyedPhoto, survey_photo
+from anemia_lightning.randomness import stream
+
+PHOTOS = 12
+
+Take = Callable[..., Survey]
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> pd.DataFrame:
+    """Photographs of which one is a copy of another, one a part of another, and one cannot be read."""
+    rgba = [draw_conjunctiva(MIDDLE_A, 0.7, stream("a person for the tests of surveys", n)) for n in range(PHOTOS - 1)]
+    rgba[4] = np.ascontiguousarray(rgba[2][:, ::-1])
+    rgba[5] = rgba[3][8:, 4:]
+    names = [f"{number:02}.png" for number in range(PHOTOS)]
+    for name, pixels in zip(names, rgba, strict=False):
+        Image.fromarray(pixels).save(tmp_path / name)
+    (tmp_path / names[-1]).write_bytes(b"no picture")
+    return pd.DataFrame(
+        {"photo": [f"s/{name}" for name in names], "path": [str(tmp_path / n) for n in names], "mask": ""}
+    )
+
+
+@pytest.fixture
+def take(tmp_path: Path) -> Take:
+    return partial(survey_photos, store=tmp_path / "store", threads=1)
+
+
+@pytest.fixture(autouse=True)
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the photographs that were read."""
+    names: list[str] = []
+
+    def counted(path: str, mask: str, *, of_cuts: bool) -> SurveyedPhoto:
+        names.append(Path(path).name)
+        return survey_photo(path, mask, of_cuts=of_cuts)
+
+    monkeypatch.setattr(survey, "survey_photo", counted)
+    return names
+
+
+@pytest.fixture(autouse=True)
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pairs were compared at a time."""
+    counts: list[int] = []
+    score = recuts._score_part
+
+    def counted(part: recuts._Part) -> recuts._Scores:
+        counts.append(len(part.pairs))
+        return score(part)
+
+    monkeypatch.setattr(recuts, "_score_part", counted)
+    monkeypatch.setattr(recuts, "_PAIRS_AT_ONCE", 4)
+    return counts
+
+
+def turn(path: Path) -> None:
+    with Image.open(path) as picture:
+        turned = picture.transpose(Image.Transpose.ROTATE_90)
+    turned.save(path)
+
+
+def assert_same(one: Survey, other: Survey) -> None:
+    pd.testing.assert_frame_equal(one.facts, other.facts, check_exact=True)
+    assert one.unreadable == other.unreadable
+    for table in ("groups", "pairs", "near"):
+        pd.testing.assert_frame_equal(getattr(one.copies, table), getattr(other.copies, table), check_exact=True)
+
+
+def test_what_is_kept_is_not_found_out_again(
+    manifest: pd.DataFrame, take: Take, read: list[str], compared: list[int]
+) -> None:
+    first = take(manifest)
+    assert set(first.copies.pairs["grain"]) == {"turned", "recut"}
+    assert (len(read), sum(compared) > 10) == (PHOTOS, True)
+    read.clear()
+    compared.clear()
+    assert_same(take(manifest), first)
+    # What cannot be read today, for want of permission or of a decoder, may be readable tomorrow.
+    assert (read, compared) == (["11.png"], [])
+    assert_same(first, survey_photos(manifest))
+
+
+def test_an_interrupted_reading_goes_on(manifest: pd.DataFrame, take: Take, read: list[str]) -> None:
+    def stop(done: int, _: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        take(manifest, reading=stop)
+    before = set(read)
+    read.clear()
+    calls: list[tuple[int, int]] = []
+    resumed = take(manifest, reading=lambda *call: calls.append(call))
+    assert calls == [(done, PHOTOS) for done in range(1, PHOTOS + 1)]
+    assert len(before & set(read)) <= len(before) - 5
+    assert_same(resumed, survey_photos(manifest))
+
+
+def test_an_interrupted_comparison_goes_on(manifest: pd.DataFrame, take: Take, compared: list[int]) -> None:
+    calls: list[int] = []
+
+    def stop(done: int, _: int) -> None:
+        calls.append(done)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        take(manifest, comparing=stop)
+    compared.clear()
+    resumed = take(manifest, comparing=lambda *call: calls.append(call[1]))
+    assert sum(compared) == calls[-1] - 12
+    assert_same(resumed, survey_photos(manifest))
+
+
+def test_of_more_photographs_the_new_ones_are_read(manifest: pd.DataFrame, take: Take, read: list[str]) -> None:
+    take(manifest.drop(index=[0, 6, 7]))
+    read.clear()
+    assert_same(take(manifest), survey_photos(manifest))
+    assert sorted(read[:4]) == ["00.png", "06.png", "07.png", "11.png"]
+
+
+def test_order_and_names_are_those_of_the_manifest(manifest: pd.DataFrame, take: Take) -> None:
+    take(manifest)
+    shuffled = manifest.sample(frac=1, random_state=0, ignore_index=True)
+    shuffled["photo"] = [f"t/{number}" for number in range(PHOTOS)]
+    assert_same(take(shuffled), survey_photos(shuffled))
+
+
+@pytest.mark.parametrize("change", ["content", "time", "mask", "recuts"])
+def test_whatever_changes_is_read_anew(manifest: pd.DataFrame, take: Take, read: list[str], change: str) -> None:
+    take(manifest)
+    read.clear()
+    path = Path(manifest["path"][3])
+    if change == "content":
+        turn(path)
+    elif change == "time":
+        os.utime(path, (1, 1))
+    elif change == "mask":
+        mask = path.with_suffix(".mask.png")
+        shutil.copy(path, mask)
+        manifest.loc[3, "mask"] = str(mask)
+    seek = change != "recuts"
+    assert_same(take(manifest, seek_recuts=seek), survey_photos(manifest, seek_recuts=seek))
+    assert set(read[: len(read) - PHOTOS]) == ({"03.png", "11.png"} if change != "recuts" else set(read))
+
+
+def test_what_was_replaced_while_it_was_read_is_not_kept(
+    manifest: pd.DataFrame, take: Take, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(manifest["path"][3])
+    before, times = path.read_bytes(), (path.stat().st_atime_ns, path.stat().st_mtime_ns)
+
+    def replaced(photo: str, mask: str, *, of_cuts: bool) -> SurveyedPhoto:
+        if photo == str(path):
+            turn(path)
+        return survey_photo(photo, mask, of_cuts=of_cuts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(survey, "survey_photo", replaced)
+        take(manifest)
+    # Back in its place, with its time, as a backup or rsync does it.
+    path.write_bytes(before)
+    os.utime(path, ns=times)
+    assert_same(take(manifest), survey_photos(manifest))
