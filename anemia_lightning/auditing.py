@@ -35,7 +35,7 @@ from anemia_lightning.report.audit_lines import audit_lines
 from anemia_lightning.report.sections import Album
 from anemia_lightning.run_folder import RunFolder, write_json, write_table, write_text
 from anemia_lightning.settings import make_paths_absolute
-from anemia_lightning.terminal import progress_bar, quiet, say
+from anemia_lightning.terminal import progress_bar, quiet, say, step_bars
 
 
 def audit_data(cfg: DictConfig) -> dict[str, Any]:
@@ -67,8 +67,8 @@ def audit_data(cfg: DictConfig) -> dict[str, Any]:
 def _survey(preparation: Preparation) -> Prepared:
     """Returns all photos that can be read, contradictions among their labels included."""
     lenient = replace(preparation, on_unreadable="skip", on_label_conflict="keep")
-    with progress_bar("reading photographs") as reading, progress_bar("looking for copies") as comparing:
-        return lenient(reading=reading, comparing=comparing)
+    with step_bars() as progress:
+        return lenient(progress=progress)
 
 
 def _probe(cfg: DictConfig, described: pd.DataFrame) -> pd.DataFrame:

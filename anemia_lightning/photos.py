@@ -9,7 +9,7 @@ from anemia_lightning import wiring
 from anemia_lightning.contracts import GRAINS
 from anemia_lightning.errors import DataChangedError, SplitFileError
 from anemia_lightning.run_folder import RunFolder
-from anemia_lightning.terminal import progress_bar
+from anemia_lightning.terminal import step_bars
 
 if TYPE_CHECKING:
     from anemia_lightning.data.datamodule import AnemiaDataModule
@@ -22,8 +22,8 @@ def prepare_photos(cfg: DictConfig) -> "Prepared":
     Raises:
         AnemiaError: If the photos cannot be used as they are.
     """
-    with progress_bar("reading photographs") as reading, progress_bar("looking for copies") as comparing:
-        return wiring.build_preparation(cfg)(reading=reading, comparing=comparing)
+    with step_bars() as progress:
+        return wiring.build_preparation(cfg)(progress=progress)
 
 
 def restore_datamodule(cfg: DictConfig, prepared: "Prepared", run: RunFolder) -> "AnemiaDataModule":

@@ -4,7 +4,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from tqdm import tqdm
 
@@ -19,6 +19,22 @@ def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
+
+        yield show
+
+
+@contextmanager
+def step_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Shows a bar for one step at a time; yields what takes (step, done, in all)."""
+    with ExitStack() as open_bar:
+        shown: dict[str, Callable[[int, int], None]] = {}
+
+        def show(step: str, done: int, total: int) -> None:
+            if step not in shown:
+                open_bar.close()
+                shown.clear()
+                shown[step] = open_bar.enter_context(progress_bar(step))
+            shown[step](done, total)
 
         yield show
 

@@ -44,7 +44,7 @@ def find_copies(
     processes: int = 1,
     spool: Spool | None = None,
     store: RecordStore | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Copies:
     """Finds which photos are copies of one another.
 
@@ -64,7 +64,7 @@ def find_copies(
         processes: That compare, where there is much to compare; they change nothing but the time it takes.
         spool: Where copies of the prints' local features lie; None for one of its own.
         store: Where comparisons are kept, so that none is made again; None keeps none.
-        progress: Called with (comparisons done, comparisons in all).
+        progress: Called with (step in words, done, in all).
 
     Returns:
         The groups, and the evidence for those whose pixels differ.

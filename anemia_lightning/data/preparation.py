@@ -13,7 +13,7 @@ from anemia_lightning.data.exclusions import set_excluded_aside
 from anemia_lightning.data.labels import LabelRule, label_manifest
 from anemia_lightning.data.manifest import require_both_classes
 from anemia_lightning.data.splits import independent_groups
-from anemia_lightning.data.survey import Progress, Survey, survey_photos
+from anemia_lightning.data.survey import StepProgress, Survey, survey_photos
 from anemia_lightning.data.survey_store import stored_survey
 from anemia_lightning.errors import Fault, ManifestError, UnreadablePhotosError
 
@@ -63,12 +63,11 @@ class Preparation:
     store: Path | None = None
     threads: int = 2
 
-    def __call__(self, *, reading: Progress | None = None, comparing: Progress | None = None) -> Prepared:
+    def __call__(self, *, progress: StepProgress | None = None) -> Prepared:
         """Prepares the photos.
 
         Args:
-            reading: Called with (photos read, photos in all).
-            comparing: Called with (photos compared, photos in all).
+            progress: Told how far the survey has come.
 
         Raises:
             ManifestError: If the source, its labels or its photos are at fault.
@@ -77,7 +76,7 @@ class Preparation:
         """
         usable, set_aside = set_excluded_aside(self.source())
         labelled = label_manifest(usable, self.labels)
-        survey = self._survey(labelled.manifest, reading, comparing)
+        survey = self._survey(labelled.manifest, progress)
         if survey.unreadable and self.on_unreadable == "stop":
             raise UnreadablePhotosError(survey.unreadable)
         reasons = {photo.photo: f"{photo.code}: {photo.reason}" for photo in survey.unreadable}
@@ -97,7 +96,7 @@ class Preparation:
             labelled.record,
         )
 
-    def _survey(self, manifest: pd.DataFrame, reading: Progress | None, comparing: Progress | None) -> Survey:
+    def _survey(self, manifest: pd.DataFrame, progress: StepProgress | None) -> Survey:
         seek_recuts = self.grain == GRAINS[-1]
 
         def take() -> Survey:
@@ -106,8 +105,7 @@ class Preparation:
                 seek_recuts=seek_recuts,
                 threads=self.threads,
                 store=self.store,
-                reading=reading,
-                comparing=comparing,
+                progress=progress,
             )
 
         return take() if self.store is None else stored_survey(self.store, manifest, take, kind=f"recuts={seek_recuts}")

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -49,23 +49,25 @@ def compare_cuts(
     processes: int = 1,
     spool: Spool | None = None,
     store: RecordStore | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Compares each photo with those most like it.
 
     Args:
         prints: The photos' fingerprints, copies already left out.
-        processes: That compare, where there are more than `FEW_PAIRS`; they change nothing but the time it takes.
+        processes: That compare, where there are more than `FEW_PAIRS`, and threads that seek what to compare; they
+            change nothing but the time it takes.
         spool: Where copies of the prints' local features lie; None for one of its own.
         store: Where comparisons are kept, so that none is made again; None keeps none.
-        progress: Called with (comparisons done, comparisons in all).
+        progress: Called with (step in words, done, in all).
 
     Returns:
         `first`, `second` (indices into `prints`, the smaller first) and `score` of all pairs that were compared
         and lie on one another somewhere, in rising order of indices.
     """
     features = [Features(each.keypoints, each.descriptors) for each in prints]
-    pairs = shortlist(features, longest=COMPARED, spool=spool)
+    seeking = partial(progress, "seeking photographs alike") if progress else None
+    pairs = shortlist(features, longest=COMPARED, spool=spool, threads=processes, progress=seeking)
     scores = np.empty(len(pairs))
     done = 0
     processes = 1 if len(pairs) <= FEW_PAIRS else processes
@@ -74,7 +76,7 @@ def compare_cuts(
             scores[start : start + len(found)] = found
             done += len(found)
             if progress is not None:
-                progress(done, len(pairs))
+                progress("comparing photographs alike", done, len(pairs))
     table = pd.DataFrame({"first": pairs[:, 0], "second": pairs[:, 1], "score": scores})
     return table.dropna().reset_index(drop=True)
 

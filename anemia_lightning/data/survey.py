@@ -23,7 +23,8 @@ from anemia_lightning.data.surveyed_photo import SurveyedPhoto, survey_photo
 from anemia_lightning.errors import PhotoUnreadable
 from anemia_lightning.made_ahead import made_ahead
 
-Progress = Callable[[int, int], None]
+StepProgress = Callable[[str, int, int], None]
+"""Called with (step in words, done, in all) for one step after the other."""
 
 SURVEY_VERSION = 2
 """Raised whenever a survey of the same photographs would come out differently."""
@@ -53,8 +54,7 @@ def survey_photos(
     seek_recuts: bool = True,
     threads: int = 2,
     store: Path | None = None,
-    reading: Progress | None = None,
-    comparing: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Survey:
     """Reads every photograph of a manifest once, to its last byte, and finds copies.
 
@@ -65,14 +65,13 @@ def survey_photos(
         store: Folder that keeps what is found out about each photo, up to 40 KB, so that no photo is read again that
             has not changed, and none is compared again after an interruption; meanwhile as much lies there for a
             second time. None keeps nothing, and what is needed meanwhile lies where the system has temporary files.
-        reading: Called with (photos read, photos in all).
-        comparing: Called with (photos compared, photos in all).
+        progress: Told how far it has come.
     """
     spool = Spool(store)
     with one_thread_each():
         with _open_store(store, f"photos, recuts={seek_recuts}") as records:
             surveyed = _survey_each(manifest, records, threads, of_cuts=seek_recuts)
-            facts, prints, unreadable = _collect(manifest, surveyed, spool, reading)
+            facts, prints, unreadable = _collect(manifest, surveyed, spool, progress)
         with _open_store(store, "comparisons") as records:
             copies = find_copies(
                 facts["file_sha256"].tolist() if prints else [],
@@ -81,7 +80,7 @@ def survey_photos(
                 processes=threads,
                 spool=spool,
                 store=records,
-                progress=comparing,
+                progress=progress,
             )
     return Survey(facts, unreadable, copies)
 
@@ -124,7 +123,7 @@ def _collect(
     manifest: pd.DataFrame,
     surveyed: Iterator[tuple[int, SurveyedPhoto | PhotoUnreadable]],
     spool: Spool,
-    reading: Progress | None,
+    progress: StepProgress | None,
 ) -> tuple[pd.DataFrame, list[Fingerprint], list[Unreadable]]:
     """Puts into the order of the manifest what comes in any order."""
     photos, paths = manifest["photo"].tolist(), manifest["path"].tolist()
@@ -141,8 +140,8 @@ def _collect(
         if len(facts) == _ROWS_AT_ONCE:
             tables.append(pd.DataFrame(facts))
             facts.clear()
-        if reading is not None:
-            reading(done, len(photos))
+        if progress is not None:
+            progress("reading photographs", done, len(photos))
     if facts:
         tables.append(pd.DataFrame(facts))
     if not tables:

@@ -48,9 +48,11 @@ def however_few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("processes", [2, 3])
 def test_processes_find_what_one_finds(prints: list[Fingerprint], alone: pd.DataFrame, processes: int) -> None:
-    calls: list[tuple[int, int]] = []
-    found = compare_cuts(prints, processes=processes, progress=lambda *call: calls.append(call))
+    told: list[tuple[str, int, int]] = []
+    found = compare_cuts(prints, processes=processes, progress=lambda *call: told.append(call))
     pd.testing.assert_frame_equal(found, alone, check_exact=True)
+    assert told[0] == ("seeking photographs alike", len(prints), len(prints))
+    calls = [(done, total) for step, done, total in told if step == "comparing photographs alike"]
     assert len(calls) > 3
     assert calls[-1][0] == calls[-1][1] >= len(found)
     assert [done for done, _ in calls] == sorted({done for done, _ in calls})
@@ -60,8 +62,8 @@ def test_processes_find_what_one_finds(prints: list[Fingerprint], alone: pd.Data
 def test_a_worker_that_is_killed_costs_nothing_but_time(prints: list[Fingerprint], alone: pd.DataFrame) -> None:
     killed: list[int] = []
 
-    def kill_one(done: int, _: int) -> None:
-        if not killed:
+    def kill_one(step: str, *_: int) -> None:
+        if step.startswith("comparing") and not killed:
             killed.append(workers()[0])
             os.kill(killed[0], signal.SIGKILL)
 

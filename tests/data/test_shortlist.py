@@ -63,6 +63,17 @@ def test_progress_ends_at_the_number_of_photos() -> None:
     assert [done for done, _ in calls] == sorted({done for done, _ in calls})
 
 
+@pytest.mark.parametrize("threads", [2, 5])
+def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    monkeypatch.setattr(module, "_PHOTOS_AT_ONCE", 16)
+    rng = np.random.default_rng(6)
+    photos = [draw_features(int(rng.integers(0, 40)), rng) for _ in range(200)]
+    calls: list[tuple[int, int]] = []
+    found = shortlist(photos, longest=3, threads=threads, progress=lambda *call: calls.append(call))
+    np.testing.assert_array_equal(found, shortlist(photos, longest=3))
+    assert calls == [(min(done, 200), 200) for done in range(16, 209, 16)]
+
+
 def test_a_mark_that_all_photos_share_is_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(5)
     photos = [draw_features(20, rng) for _ in range(100)]

@@ -58,12 +58,12 @@ def test_copies_share_hashes_and_groups_at_the_grain_where_they_are_copies(tmp_p
 def test_what_cannot_be_read_is_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
     manifest = gallery(tmp_path, {"a.png": noise(0), "b.png": noise(1)})
     (tmp_path / "a.png").write_bytes(b"")
-    seen: list[tuple[int, int]] = []
-    survey = survey_photos(manifest, reading=lambda done, total: seen.append((done, total)))
+    seen: list[tuple[str, int, int]] = []
+    survey = survey_photos(manifest, progress=lambda *call: seen.append(call))
     assert [photo.code for photo in survey.unreadable] == ["IMG_EMPTY"]
     assert survey.facts["photo"].tolist() == ["s/b.png"]
     assert len(survey.copies.groups) == 1
-    assert seen == [(1, 2), (2, 2)]
+    assert seen[:2] == [("reading photographs", 1, 2), ("reading photographs", 2, 2)]
 
 
 @pytest.mark.parametrize("threads", [1, 3])

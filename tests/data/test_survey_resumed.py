@@ -98,34 +98,34 @@ def test_what_is_kept_is_not_found_out_again(
 
 
 def test_an_interrupted_reading_goes_on(manifest: pd.DataFrame, take: Take, read: list[str]) -> None:
-    def stop(done: int, _: int) -> None:
-        if done == 5:
+    def stop(step: str, done: int, _: int) -> None:
+        if (step, done) == ("reading photographs", 5):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        take(manifest, reading=stop)
+        take(manifest, progress=stop)
     before = set(read)
     read.clear()
-    calls: list[tuple[int, int]] = []
-    resumed = take(manifest, reading=lambda *call: calls.append(call))
-    assert calls == [(done, PHOTOS) for done in range(1, PHOTOS + 1)]
+    calls: list[tuple[str, int, int]] = []
+    resumed = take(manifest, progress=lambda *call: calls.append(call))
+    assert calls[:PHOTOS] == [("reading photographs", done, PHOTOS) for done in range(1, PHOTOS + 1)]
     assert len(before & set(read)) <= len(before) - 5
     assert_same(resumed, survey_photos(manifest))
 
 
 def test_an_interrupted_comparison_goes_on(manifest: pd.DataFrame, take: Take, compared: list[int]) -> None:
-    calls: list[int] = []
-
-    def stop(done: int, _: int) -> None:
-        calls.append(done)
-        if len(calls) == 3:
+    def stop(step: str, done: int, _: int) -> None:
+        if step == "comparing photographs alike" and done > 10:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        take(manifest, comparing=stop)
+        take(manifest, progress=stop)
     compared.clear()
-    resumed = take(manifest, comparing=lambda *call: calls.append(call[1]))
-    assert sum(compared) == calls[-1] - 12
+    calls: list[tuple[str, int, int]] = []
+    resumed = take(manifest, progress=lambda *call: calls.append(call))
+    # The third four had been compared, and with them the pass ended.
+    assert sum(compared) == calls[-1][2] - 12
+    assert calls[-1][:2] == ("comparing photographs alike", calls[-1][2])
     assert_same(resumed, survey_photos(manifest))
 
 
