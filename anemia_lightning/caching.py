@@ -29,7 +29,7 @@ _SECONDS_PER_DAY = 86400
 class _File:
     path: Path
     bytes: int
-    made: float
+    used: float
 
 
 def manage_cache(cfg: DictConfig) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _purge(cfg: DictConfig, store: FeatureStore, cache: Path) -> tuple[dict[str,
         purged = store.purge(unused_since=since)
         record |= {"collections": purged.collections, "bytes": purged.bytes, "in_use": purged.in_use}
     for kind in _FILES if cfg.what == "all" else _FILES.keys() & {cfg.what}:
-        old = [file for file in _find_files(cache, kind) if since is None or file.made < since]
+        old = [file for file in _find_files(cache, kind) if since is None or file.used < since]
         for file in old:
             file.path.unlink(missing_ok=True)
         record[kind] = len(old)

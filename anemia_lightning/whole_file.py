@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,6 +36,12 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         if _is_disk_full(error):
             raise DiskFullError(path) from error
         raise
+
+
+def note_use(path: Path) -> None:
+    """Notes the time at which a file was used as that of its change, for who removes what is not used any more."""
+    with suppress(OSError):
+        os.utime(path)
 
 
 def link_file(source: Path, path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anemia_lightning.errors import DiskFullError
-from anemia_lightning.whole_file import whole_file
+from anemia_lightning.whole_file import note_use, whole_file
 
 Record = Mapping[str, NDArray[Any]]
 """Numeric arrays by name; records of one kind have the same names, types and numbers of dimensions."""
@@ -106,6 +106,7 @@ def _read(file: Path) -> Iterator[tuple[str, Record]]:
         with suppress(OSError):
             file.unlink()
         return
+    note_use(file)
     with np.load(io.BytesIO(content), allow_pickle=False) as packed:
         names = [name.removesuffix("/values") for name in packed if name.endswith("/values")]
         columns = [_split(packed[f"{name}/values"], packed[f"{name}/shapes"]) for name in names]

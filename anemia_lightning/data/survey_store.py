@@ -18,7 +18,7 @@ from anemia_lightning.data.photo_file import file_state
 from anemia_lightning.data.reading import Unreadable
 from anemia_lightning.data.survey import SURVEY_VERSION, Survey
 from anemia_lightning.errors import DiskFullError
-from anemia_lightning.whole_file import whole_file
+from anemia_lightning.whole_file import note_use, whole_file
 
 _DENIED = "_DENIED"  # a photo or its mask
 
@@ -41,6 +41,7 @@ def stored_survey(folder: Path, manifest: pd.DataFrame, take: Callable[[], Surve
     file = folder / f"{key}.npz"
     known = _read(file)
     if known is not None:
+        note_use(file)
         return known
     survey = take()
     was_denied = any(photo.code.endswith(_DENIED) for photo in survey.unreadable)

@@ -13,6 +13,7 @@ from anemia_lightning.engines.engine import PASS_IMAGES
 from anemia_lightning.engines.whole_network import WholeNetwork
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.weights import tensors_sha256
+from anemia_lightning.whole_file import note_use
 
 INPUT, OUTPUT = "images", "logits"
 _OPERATORS = ("Conv", "Add", "Relu", "MaxPool")
@@ -62,6 +63,7 @@ class OnnxModels:
                 draft = Path(place) / file.name
                 make(draft)
                 draft.replace(file)
+        note_use(file)
         return file
 
     def _export(self, file: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +78,14 @@ def test_records_are_found_again_to_the_last_bit(folder: Path, count: int) -> No
     assert_same(find(folder, [*records, "another key"]), records)
     some = dict(list(records.items())[1::3])
     assert_same(find(folder, list(some)), some)
+
+
+def test_reading_records_is_noted_as_their_use(folder: Path) -> None:
+    fill(folder, {"key": draw(0)})
+    (file,) = folder.iterdir()
+    os.utime(file, (1, 1))
+    find(folder, ["key"])
+    assert file.stat().st_mtime == pytest.approx(time.time(), abs=60)
 
 
 def test_what_waits_long_is_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

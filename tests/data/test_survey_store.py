@@ -1,4 +1,5 @@
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +51,14 @@ def test_a_stored_survey_is_found_again_to_the_last_bit(tmp_path: Path, manifest
     assert_same(first, again)
     assert_same(again, survey_photos(manifest))
     assert (tmp_path / "store").stat().st_mode & 0o777 == 0o700
+
+
+def test_reading_a_survey_is_noted_as_its_use(tmp_path: Path, manifest: pd.DataFrame) -> None:
+    stored_survey(tmp_path / "store", manifest, Counted(manifest))
+    (file,) = (tmp_path / "store").iterdir()
+    os.utime(file, (1, 1))
+    stored_survey(tmp_path / "store", manifest, Counted(manifest))
+    assert file.stat().st_mtime == pytest.approx(time.time(), abs=60)
 
 
 @pytest.mark.parametrize("change", ["content", "time", "name", "mask"])
