@@ -1,7 +1,7 @@
 """What threads make ahead of who needs it, a few at a time, in the order of what it is made of."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Executor, Future
 from typing import TypeVar
 
@@ -9,11 +9,13 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
-def made_ahead(pool: Executor, make: Callable[[_In], _Out], items: Iterable[_In], *, ahead: int = 64) -> Iterator[_Out]:
+def made_ahead(
+    pool: Executor, make: Callable[[_In], _Out], items: Iterable[_In], *, ahead: int = 64
+) -> Generator[_Out]:
     """Yields what is made of each item, in their order.
 
     Unlike `Executor.map`, which hands out all items at once, it holds no more than `ahead` results and tasks beside the
-    one that is due, however many items there are.
+    one that is due, however many items there are. Closing it takes back those that nobody works on yet.
 
     Args:
         pool: Who makes them.

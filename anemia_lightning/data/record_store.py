@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -20,18 +21,23 @@ Record = Mapping[str, NDArray[Any]]
 
 RECORDS_AT_ONCE = 500
 LONGEST_WAIT_S = 30.0
-"""Records are written when there are so many, or when the last were written so long ago."""
+"""Records are written when there are so many, or when the first of them has waited so long."""
+
+SPARED_BYTES = 1 << 30
+"""Nothing is written that would leave less than this on the disk, and twice what this store has written: who fills it
+needs room there for other things too, which grow alike."""
 
 _KEYS = "keys"
+_STUMP_S = 3600
 
 
 class RecordStore:
     """Records of one kind, found again by key.
 
     A file is named after the SHA-256 of what it holds, so one that is torn or changed is known by its name; it counts
-    as none, and what it held is found out anew. Several processes may fill one folder. What cannot be written is not
-    kept, which costs time and nothing else. Leaving the store as a context, however that comes about, writes what
-    waits.
+    as none, and what it held is found out anew. Several processes may fill one folder. What cannot be written, or would
+    fill the disk, is not kept, which costs time and nothing else. Leaving the store as a context, however that comes
+    about, writes what waits.
 
     Args:
         folder: Of the files, which only their owner can read; None to keep nothing.
@@ -42,7 +48,8 @@ class RecordStore:
         self._folder = folder
         self._kind = hashlib.sha256(kind.encode()).hexdigest()[:16]
         self._waiting: dict[str, Record] = {}
-        self._written = time.monotonic()
+        self._waiting_since = 0.0
+        self._written_bytes = 0
 
     def __enter__(self) -> "RecordStore":
         return self
@@ -59,6 +66,9 @@ class RecordStore:
         """
         places = {key: place for place, key in enumerate(keys)}
         for file in sorted(self._folder.glob(f"{self._kind}-*.npz")) if self._folder else []:
+            keys_there = _read_keys(file)
+            if not places or (keys_there is not None and places.keys().isdisjoint(keys_there)):
+                continue
             for key, record in _read(file):
                 # Two processes may have found out the same.
                 if (place := places.pop(key, None)) is not None:
@@ -68,8 +78,10 @@ class RecordStore:
         """Keeps a record, from the next time on that some are written."""
         if self._folder is None:
             return
+        if not self._waiting:
+            self._waiting_since = time.monotonic()
         self._waiting[key] = record
-        if len(self._waiting) >= RECORDS_AT_ONCE or time.monotonic() - self._written > LONGEST_WAIT_S:
+        if len(self._waiting) >= RECORDS_AT_ONCE or time.monotonic() - self._waiting_since > LONGEST_WAIT_S:
             self._write()
 
     def _write(self) -> None:
@@ -77,13 +89,23 @@ class RecordStore:
             return
         file = io.BytesIO()
         np.savez(file, allow_pickle=False, **_pack(self._waiting))
+        self._waiting = {}
         name = hashlib.sha256(file.getbuffer()).hexdigest()
         with suppress(OSError, DiskFullError):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with whole_file(self._folder / f"{self._kind}-{name}.npz") as kept:
-                kept.write(file.getbuffer())
-        self._waiting = {}
-        self._written = time.monotonic()
+            self._make_folder(self._folder)
+            left = shutil.disk_usage(self._folder).free - file.getbuffer().nbytes
+            if left >= SPARED_BYTES + 2 * self._written_bytes:
+                with whole_file(self._folder / f"{self._kind}-{name}.npz") as kept:
+                    kept.write(file.getbuffer())
+                self._written_bytes += file.getbuffer().nbytes
+
+    def _make_folder(self, folder: Path) -> None:
+        for each in (folder.parent, folder):
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # What kills in mid-write have left: the name of a file does not come again, so its next writer finds none.
+        for stump in folder.glob(f".{self._kind}-*"):
+            if time.time() - stump.stat().st_mtime > _STUMP_S:
+                stump.unlink()
 
 
 def _pack(records: Mapping[str, Record]) -> dict[str, NDArray[Any]]:
@@ -94,6 +116,16 @@ def _pack(records: Mapping[str, Record]) -> dict[str, NDArray[Any]]:
         packed[f"{name}/values"] = np.concatenate([array.ravel() for array in arrays])
         packed[f"{name}/shapes"] = np.array([array.shape for array in arrays], np.int64)
     return packed
+
+
+def _read_keys(file: Path) -> list[str] | None:
+    """Returns the keys of a file, which is not verified; None where they cannot be read."""
+    try:
+        with file.open("rb") as handle, np.load(handle, allow_pickle=False) as packed:
+            keys: list[str] = packed[_KEYS].tolist()
+    except Exception:  # whatever the readers of zip files and arrays make of one that was changed
+        return None
+    return keys
 
 
 def _read(file: Path) -> Iterator[tuple[str, Record]]:

@@ -70,7 +70,6 @@ def compare_cuts(
     pairs = shortlist(features, longest=COMPARED, spool=spool, threads=processes, progress=seeking)
     scores = np.empty(len(pairs))
     done = 0
-    processes = 1 if len(pairs) <= FEW_PAIRS else processes
     with closing(_score_all(prints, pairs, processes, store or RecordStore(None, ""))) as scored:
         for start, found in scored:
             scores[start : start + len(found)] = found
@@ -91,7 +90,8 @@ def _score_all(
     for place, record in store.find(keys):
         del left[starts[place]]
         yield starts[place], record[_SCORES]
-    with closing(_score_parts(prints, pairs, list(left), processes)) as scored:
+    are_few = min(len(left) * _PAIRS_AT_ONCE, len(pairs)) <= FEW_PAIRS
+    with closing(_score_parts(prints, pairs, list(left), 1 if are_few else processes)) as scored:
         for (start, key), found in zip(left.items(), scored, strict=True):
             store.add(key, {_SCORES: found})
             yield start, found

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ _Indices = NDArray[np.int64]
 
 _NEIGHBOURS = 8
 _PROBED = 4
-_LIKENESSES_AT_ONCE = 1 << 23
+_LIKENESSES_AT_ONCE = 1 << 21
 _PHOTOS_AT_ONCE = 256
 _UNIT = np.float32(1 / 255)
 
@@ -63,8 +64,8 @@ def shortlist(
 
     named = []
     starts = range(0, len(features), _PHOTOS_AT_ONCE)
-    with ThreadPoolExecutor(threads) as pool:
-        for start, pairs in zip(starts, made_ahead(pool, name_likest, starts, ahead=threads), strict=True):
+    with ThreadPoolExecutor(threads) as pool, closing(made_ahead(pool, name_likest, starts, ahead=threads)) as made:
+        for start, pairs in zip(starts, made, strict=True):
             named.append(pairs)
             if progress is not None:
                 progress(min(start + _PHOTOS_AT_ONCE, len(features)), len(features))

@@ -1,8 +1,9 @@
 """The survey: one pass over all photographs, each decoded once, that everything else draws on."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -69,8 +70,10 @@ def survey_photos(
     """
     spool = Spool(store)
     with one_thread_each():
-        with _open_store(store, f"photos, recuts={seek_recuts}") as records:
-            surveyed = _survey_each(manifest, records, threads, of_cuts=seek_recuts)
+        with (
+            _open_store(store, f"photos, recuts={seek_recuts}") as records,
+            closing(_survey_each(manifest, records, threads, of_cuts=seek_recuts)) as surveyed,
+        ):
             facts, prints, unreadable = _collect(manifest, surveyed, spool, progress)
         with _open_store(store, "comparisons") as records:
             copies = find_copies(
@@ -91,7 +94,7 @@ def _open_store(store: Path | None, kind: str) -> RecordStore:
 
 def _survey_each(
     manifest: pd.DataFrame, records: RecordStore, threads: int, *, of_cuts: bool
-) -> Iterator[tuple[int, SurveyedPhoto | PhotoUnreadable]]:
+) -> Generator[tuple[int, SurveyedPhoto | PhotoUnreadable]]:
     """Yields what is known of each photo with its row: first those that have been read before, then the others."""
     files = list(zip(manifest["path"], manifest["mask"], strict=True))
     keys = [_key(*file) for file in files]
@@ -99,8 +102,11 @@ def _survey_each(
     for row, record in records.find(keys):
         del left[row]
         yield row, SurveyedPhoto.of_record(record)
-    with ThreadPoolExecutor(threads) as pool:
-        surveyed = made_ahead(pool, partial(_try_photo, of_cuts=of_cuts), [files[row] for row in left])
+    with (
+        ThreadPoolExecutor(threads) as pool,
+        # Closed first, so that nobody waits for photos that will not be asked for.
+        closing(made_ahead(pool, partial(_try_photo, of_cuts=of_cuts), [files[row] for row in left])) as surveyed,
+    ):
         for (row, key), found in zip(left.items(), surveyed, strict=True):
             # Of a file that was replaced meanwhile nobody knows which one was read.
             if isinstance(found, SurveyedPhoto) and _key(*files[row]) == key:

@@ -1,6 +1,8 @@
 """What was found out is found again, whatever happened to the process, the files or the disk."""
 
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import pytest
 
 from anemia_lightning.data import record_store
 from anemia_lightning.data.record_store import Record, RecordStore
+from anemia_lightning.errors import DiskFullError
 
 SCRIPT = """
 import sys
@@ -156,9 +159,72 @@ def test_what_cannot_be_kept_costs_nothing_else(tmp_path: Path, folder: Path, fo
     assert list(store.find(["key 0"])) == []
 
 
-def test_only_their_owner_can_read_them(folder: Path) -> None:
+def test_a_full_disk_costs_nothing_else(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(folder, {"before": draw(0)})
+
+    def full(path: Path) -> None:
+        raise DiskFullError(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(record_store, "whole_file", full)
+        fill(folder, {"after": draw(1)})
+    assert_same(find(folder, ["before", "after"]), {"before": draw(0)})
+
+
+def test_room_is_spared_for_what_else_needs_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = record_store.SPARED_BYTES + 20_000
+    usage = shutil.disk_usage(folder.parent)
+
+    def left(place: Path) -> object:
+        return usage._replace(free=free - sum(file.stat().st_size for file in place.iterdir()))
+
+    monkeypatch.setattr(shutil, "disk_usage", left)
+    fill(folder, {f"key {seed}": draw(seed) for seed in range(200)})
+    held = sum(file.stat().st_size for file in folder.iterdir())
+    # A third for the records, since as much is spared twice.
+    assert 20_000 / 6 < held < 20_000 / 2
+    monkeypatch.undo()
+    assert len(find(folder, [f"key {seed}" for seed in range(200)])) > 0
+
+
+def test_what_is_there_can_be_read_where_nothing_can_be_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(folder, {"before": draw(0)})
+
+    def read_only(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EROFS, "read-only file system")
+
+    for call in ("utime", "unlink", "mkdir"):
+        monkeypatch.setattr(os, call, read_only)
+    monkeypatch.setattr(record_store, "whole_file", read_only)
+    fill(folder, {"after": draw(1)})
+    assert_same(find(folder, ["before", "after"]), {"before": draw(0)})
+
+
+def test_a_file_without_what_is_wanted_is_neither_read_nor_counted_as_used(folder: Path) -> None:
+    fill(folder, {"other": draw(0)})
+    (file,) = folder.iterdir()
+    os.utime(file, (1, 1))
+    assert find(folder, ["key"]) == {}
+    assert find(folder, []) == {}
+    assert file.stat().st_mtime == 1
+
+
+def test_what_kills_have_left_is_removed_after_a_while(folder: Path) -> None:
     fill(folder, {"key": draw(0)})
-    assert folder.stat().st_mode & 0o777 == 0o700
+    (file,) = folder.iterdir()
+    old, new = (folder / f".{file.name}.{name}" for name in ("old", "new"))
+    for stump in (old, new):
+        stump.write_bytes(b"torn")
+    os.utime(old, (1, 1))
+    fill(folder, {"another": draw(1)})
+    assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_only_their_owner_can_read_them(folder: Path) -> None:
+    fill(folder / "parts", {"key": draw(0)})
+    assert folder.stat().st_mode & 0o777 == (folder / "parts").stat().st_mode & 0o777 == 0o700
+    (file,) = (folder / "parts").iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("at", [0, 30, 200, 777])

@@ -143,6 +143,12 @@ def test_order_and_names_are_those_of_the_manifest(manifest: pd.DataFrame, take:
     assert_same(take(shuffled), survey_photos(shuffled))
 
 
+def test_a_file_that_two_photos_name_is_no_special_case(manifest: pd.DataFrame, take: Take) -> None:
+    twice = pd.concat([manifest, manifest.assign(photo=manifest["photo"] + " again")], ignore_index=True)
+    for _ in range(2):
+        assert_same(take(twice), survey_photos(twice))
+
+
 @pytest.mark.parametrize("change", ["content", "time", "mask", "recuts"])
 def test_whatever_changes_is_read_anew(manifest: pd.DataFrame, take: Take, read: list[str], change: str) -> None:
     take(manifest)
