@@ -1,4 +1,4 @@
-"""Photos, frozen trunk and store put together: what enters the network in place of images while its trunk is frozen."""
+"""Photos, frozen trunk and store put together: what enters the network, kept where it can be."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -64,20 +64,27 @@ class FrozenFeatures:
     def dataset(
         self, photos: PhotoDataset, facts: pd.DataFrame | None, *, entry: Entry, augmented: bool, keep_maps: bool = True
     ) -> FeatureDataset:
-        """Returns photos as features.
+        """Returns photos as features, or as images of which the pixels are kept.
 
         Args:
             photos: The photos as pixels and images.
             facts: One row per photo in the same order: file_sha256 and pixels_sha256; None to keep nothing.
-            entry: layer3 or pooled.
+            entry: Where they are to enter the network.
             augmented: Whether the views of a photo differ.
             keep_maps: Whether to keep layer3's maps too, of which pooled vectors are made.
         """
         keys = self._keys(photos, facts, augmented=augmented)
         # Pixels and what is not augmented depend on no photo id.
         plain_keys = self._keys(photos, facts, augmented=False)
-        stored = self._stored(lambda indices, _: photos.pixels(indices), plain_keys, kind="pixels", augmented=False)
-        pixels = self._on_gpu(stored.values, rows=len(photos), row_bytes=3 * self._settings.size**2)
+        # Images for a pass are made in threads already.
+        threads = self._settings.threads if entry == "image" else 1
+        stored = self._stored(
+            lambda indices, _: _read(photos, indices, threads), plain_keys, kind="pixels", augmented=False
+        )
+        # A network that trains whole needs the GPU's memory for itself.
+        pixels: Compute = stored.values
+        if entry != "image":
+            pixels = self._on_gpu(pixels, rows=len(photos), row_bytes=3 * self._settings.size**2)
 
         def images(indices: Sequence[int], view: int) -> Tensor:
             levels = pixels(indices, 0)
@@ -86,6 +93,8 @@ class FrozenFeatures:
                 levels = levels.to(self._pass.device)
             return photos.images(levels, indices, view)
 
+        if entry == "image":
+            return FeatureDataset(photos, images, entry)
         maps = self._stored(
             lambda indices, view: self._trunk(images, indices, view),
             keys if keep_maps else None,
@@ -103,7 +112,9 @@ class FrozenFeatures:
         return FeatureDataset(photos, pooled.values, entry)
 
     def near(self, dataset: FeatureDataset) -> FeatureDataset:
-        """Returns a data set whose values live on the GPU, where there is one for this process alone and they fit."""
+        """Returns a data set whose features, not images, live on the GPU, where this process has one and they fit."""
+        if dataset.entry == "image":
+            return dataset
         is_passing = self._settings.views is None
         shape = self._map_shape if dataset.entry == "layer3" else self._pooled_shape
         row_bytes = torch.Size(shape).numel() * self._settings.dtype.itemsize
@@ -131,14 +142,15 @@ class FrozenFeatures:
         """Makes room in the store for so many rows of each kind, for some kinds only, or does without the store.
 
         Args:
-            rows: Rows of pixels, layer3 and pooled that are to be kept.
+            rows: Rows of pixels, layer3 and pooled that are to be added; a kind that is not named is not needed.
         """
         store = self._settings.store
         if store is None:
             return
-        needed = [sum(rows.get(kind, 0) * self._row_bytes(kind) for kind in kinds) for kinds in _KEPT]
+        choices = [kinds for kinds in _KEPT if any(kind in rows for kind in kinds)]
+        needed = [sum(rows.get(kind, 0) * self._row_bytes(kind) for kind in kinds) for kinds in choices]
         try:
-            fitting = (kinds for kinds, count in zip(_KEPT, needed, strict=True) if not count or store.make_room(count))
+            fitting = (each for each, count in zip(choices, needed, strict=True) if not count or store.make_room(count))
             kept = next(fitting, None)
         except OSError as error:
             self._do_without(f"{store.folder} cannot be used ({error.strerror or error})")
@@ -163,6 +175,11 @@ class FrozenFeatures:
     @room.setter
     def room(self, room: tuple[tuple[str, ...], str | None]) -> None:
         self._kept, self.off_because = room
+
+    @property
+    def keeps_pixels(self) -> bool:
+        """Whether photographs are decoded once and kept."""
+        return self.off_because is None and "pixels" in self._kept
 
     def record(self) -> dict[str, Any]:
         """Returns what run.json says of the features."""
@@ -260,6 +277,14 @@ class FrozenFeatures:
             is_news, self.off_because = self.off_because is None, self.off_because or why
         if is_news:
             self._say(f"Note: no more features can be kept, so this run will take longer, with the same result: {why}.")
+
+
+def _read(photos: PhotoDataset, indices: Sequence[int], threads: int) -> Tensor:
+    """Reads the pixels of some photos."""
+    if threads == 1:
+        return photos.pixels(indices)
+    with ThreadPoolExecutor(threads) as pool:
+        return torch.cat(list(pool.map(lambda index: photos.pixels([index]), indices)))
 
 
 def _size(count: int) -> str:

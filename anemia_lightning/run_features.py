@@ -30,7 +30,8 @@ class FitFeatures:
     """Answers a datamodule that asks what to read in each phase of a fit.
 
     While the head alone trains, that is the pooled vector; when layer4 trains, layer3's map; when more trains, or
-    frozen BatchNorm does not stand still, the photographs themselves.
+    frozen BatchNorm does not stand still, the photographs themselves, decoded once where their pixels can be kept
+    and no workers read them. On a CUDA device these are then augmented there, in other last digits than by workers.
 
     Args:
         cfg: The settings of `train`.
@@ -45,13 +46,16 @@ class FitFeatures:
         self._network = network
         self._settings = feature_settings(cfg, precision=wiring.resolve_precision(cfg), framing=datamodule.framing)
         self._features: FrozenFeatures | None = None
+        # Workers make images beside the network; a CUDA device makes them faster than they do.
+        workers = wiring.resolve_workers(cfg.data.num_workers, cfg.trainer.accelerator)
+        self._makes_images = not workers or wiring.resolve_device(cfg.trainer.accelerator).type == "cuda"
 
     def __call__(self, stage: Stage, epoch: int) -> FeatureDataset | None:
-        """Returns what the phase of `epoch` reads; None for the photographs."""
+        """Returns what the phase of `epoch` reads; None for the photographs, anew in every epoch."""
         entry = self._entry(epoch)
-        if entry == "image":
-            return None
         features = self._begin()
+        if entry == "image" and not (self._makes_images and features.keeps_pixels):
+            return None
         photos = self._datamodule.photo_dataset(stage, epoch)
         facts = self._facts(stage)
         keep_maps = "layer3" in {self._entry(later) for later in range(self._cfg.trainer.max_epochs)}
@@ -63,10 +67,14 @@ class FitFeatures:
         """Returns what a person should know before the fit begins."""
         epochs = range(self._cfg.trainer.max_epochs)
         through = [epoch for epoch in epochs if self._entry(epoch) == "image"]
-        if len(through) == len(epochs):
-            return [f"Every epoch computes the whole network: {self._why_images()}."]
-        lines = []
         store = self._settings.store
+        room = f"{store.folder}, which may grow to {store.max_bytes / 1e9:.1f} GB" if store else ""
+        if len(through) == len(epochs):
+            lines = [f"Every epoch computes the whole network: {self._why_images()}."]
+            if store and self._makes_images:
+                lines.append(f"Photographs are decoded once and kept in {room}; features.store=false keeps nothing.")
+            return lines
+        lines = []
         if store is None:
             lines.append(f"Frozen layers are computed anew in each epoch: {self._settings.off_because}.")
         elif self._settings.views is None and not self._settings.keep_fresh:
@@ -74,8 +82,8 @@ class FitFeatures:
         else:
             views = f"{self._settings.views} views" if self._settings.views else "the view of every epoch"
             lines.append(
-                f"Frozen layers are computed once for {views} of each training photo and kept in {store.folder}, "
-                f"which may grow to {store.max_bytes / 1e9:.1f} GB; features.store=false keeps nothing."
+                f"Frozen layers are computed once for {views} of each training photo and kept in {room}; "
+                "features.store=false keeps nothing."
             )
         if through:
             lines.append(f"From epoch {through[0]} on the whole network is computed: {self._why_images()}.")
@@ -83,7 +91,7 @@ class FitFeatures:
 
     def record(self) -> dict[str, Any]:
         """Returns what run.json says of the features."""
-        return self._features.record() if self._features else {"store": False, "off_because": self._why_images()}
+        return self._features.record() if self._features else {"store": False, "off_because": "no epoch was trained"}
 
     def close(self) -> None:
         """Writes what still waits in memory."""

@@ -15,6 +15,8 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from anemia_lightning import feature_identity, finishing, train, training, wiring
+from anemia_lightning.data.dataset import PhotoDataset
+from anemia_lightning.data.reading import Photograph
 from anemia_lightning.errors import ConfigError, DiskFullError, PhotoChangedError
 from anemia_lightning.features import shard_collection
 from anemia_lightning.finishing import Fit
@@ -28,6 +30,7 @@ Run = Callable[..., dict[str, Any]]
 
 # Fewer views than epochs, so that the head phase and layer4's both read a view that an epoch before has seen.
 SHORT = ("trainer.max_epochs=5", "features.views=2")
+WHOLE = "callbacks.unfreeze.phases=[{epoch: 0, train_from: layer3}]"
 DEEPER = "callbacks.unfreeze.phases=[{epoch: 1, train_from: layer4}, {epoch: 3, train_from: layer3}]"
 
 
@@ -389,6 +392,8 @@ def test_what_there_is_room_for_is_kept(
             "Every epoch computes the whole network: with model.frozen_batchnorm=train what frozen layers give depends "
             "on the batch.",
         ),
+        ((WHOLE,), "Every epoch computes the whole network: layer3 trains too."),
+        ((WHOLE,), "Photographs are decoded once and kept in "),
         ((DEEPER,), "From epoch 3 on the whole network is computed: layer3 trains too."),
     ],
     ids=str,
@@ -411,3 +416,37 @@ def test_what_trains_deeper_reads_the_same_views(run: Run) -> None:
     assert kept["losses"][:steps] == shallow["losses"][:steps]
     # Where the whole network begins to train, its images are those of the view whose map was read before.
     assert kept["losses"][steps] == pytest.approx(shallow["losses"][steps], rel=1e-4)
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The photos that were decoded for the fit."""
+    photos: list[str] = []
+    original = PhotoDataset.photograph
+
+    def note(self: PhotoDataset, index: int) -> Photograph:
+        photos.append(self.photo[index])
+        return original(self, index)
+
+    monkeypatch.setattr(PhotoDataset, "photograph", note)
+    return photos
+
+
+@pytest.mark.parametrize("whole", [(WHOLE,), ("model.frozen_batchnorm=train",)], ids=str)
+def test_photographs_are_decoded_once_where_the_whole_network_trains(
+    run: Run, decoded: list[str], whole: tuple[str, ...]
+) -> None:
+    kept = run("kept", *whole)
+    assert len(decoded) == len(set(decoded)) == 32 + 8
+    assert (kept["features"]["store"], kept["features"]["trunk_images"]) == (True, 0)
+    decoded.clear()
+    assert results(run("again", *whole)) == results(kept)
+    assert decoded == []
+    assert results(run("unkept", *whole, "features.store=false")) == results(kept)
+    assert len(decoded) == 5 * (32 + 8)
+
+
+def test_where_no_pixels_can_be_kept_workers_read_the_photographs(run: Run, decoded: list[str]) -> None:
+    kept = run("kept", WHOLE, "features.max_bytes=1000", "data.num_workers=1")
+    assert (decoded, kept["features"]["store"]) == ([], False)
+    assert results(kept) == results(run("usual", WHOLE))

@@ -23,11 +23,11 @@ class Named(Protocol):
 
 
 class FeatureDataset(Dataset[Batch]):
-    """Photos as layer3 maps or pooled vectors. Read it in the main process: values may come from an accelerator.
+    """Photos as layer3 maps, pooled vectors or images. Read it where the network is: values may come from its device.
 
     Args:
         photos: Ids and labels.
-        values: Returns the features of (rows, view), [B, …].
+        values: Returns what enters the network of (rows, view), [B, …].
         entry: Where they enter the network.
     """
 
