@@ -37,7 +37,7 @@ class FeatureSettings:
     size: int
     """Side of an image in pixels."""
     threads: int
-    """Readers of photographs at work beside the network."""
+    """Readers of photographs at work, on a GPU beside the network."""
 
 
 def collection_ingredients(

@@ -76,8 +76,8 @@ class FrozenFeatures:
         keys = self._keys(photos, facts, augmented=augmented)
         # Pixels and what is not augmented depend on no photo id.
         plain_keys = self._keys(photos, facts, augmented=False)
-        # Images for a pass are made in threads already.
-        threads = self._settings.threads if entry == "image" else 1
+        # Images for a pass on a GPU are made in threads already.
+        threads = self._settings.threads if entry == "image" or self._is_on_cpu else 1
         stored = self._stored(
             lambda indices, _: _read(photos, indices, threads), plain_keys, kind="pixels", augmented=False
         )
@@ -217,12 +217,19 @@ class FrozenFeatures:
         start = time.perf_counter()
         size = self._pass.batch_size
         parts = [indices[at : at + size] for at in range(0, len(indices), size)]
-        # The next images are made while the network is busy with those before.
-        with ThreadPoolExecutor(self._settings.threads) as pool:
-            maps = [self._pass.trunk(ready) for ready in pool.map(lambda part: images(part, view), parts)]
+        if self._is_on_cpu:
+            # Not beside the network: whatever takes one of its cores keeps all of them waiting.
+            maps = [self._pass.trunk(images(part, view)) for part in parts]
+        else:
+            with ThreadPoolExecutor(self._settings.threads) as pool:
+                maps = [self._pass.trunk(ready) for ready in pool.map(lambda part: images(part, view), parts)]
         self._trunk_images += len(indices)
         self._trunk_s += time.perf_counter() - start
         return torch.cat(maps)
+
+    @property
+    def _is_on_cpu(self) -> bool:
+        return self._pass.device.type == "cpu"
 
     def _stored(self, compute: Compute, keys: Sequence[str] | None, *, kind: str, augmented: bool) -> Stored:
         return Stored(

@@ -176,5 +176,5 @@ def feature_settings(cfg: DictConfig, *, precision: str, framing: Framing) -> Fe
         framing=framing.to_dict(),
         augmentation=wiring.build_augmentation(cfg).to_dict() if "data" in cfg else {},
         size=framing.size,
-        threads=min(8, max(1, wiring.usable_cores() - 1)),
+        threads=min(8, wiring.usable_cores()),
     )
