@@ -392,8 +392,10 @@ def test_what_there_is_room_for_is_kept(
             "Every epoch computes the whole network: with model.frozen_batchnorm=train what frozen layers give depends "
             "on the batch.",
         ),
-        ((WHOLE,), "Every epoch computes the whole network: layer3 trains too."),
-        ((WHOLE,), "Photographs are decoded once and kept in "),
+        (
+            (WHOLE,),
+            "Every epoch computes the whole network: layer3 trains too.\nPhotographs are decoded once and kept in ",
+        ),
         ((DEEPER,), "From epoch 3 on the whole network is computed: layer3 trains too."),
     ],
     ids=str,
@@ -432,7 +434,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return photos
 
 
-@pytest.mark.parametrize("whole", [(WHOLE,), ("model.frozen_batchnorm=train",)], ids=str)
+@pytest.mark.parametrize(
+    "whole", [(WHOLE,), pytest.param(("model.frozen_batchnorm=train",), marks=pytest.mark.slow)], ids=str
+)
 def test_photographs_are_decoded_once_where_the_whole_network_trains(
     run: Run, decoded: list[str], whole: tuple[str, ...]
 ) -> None:
