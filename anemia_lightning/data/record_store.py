@@ -66,8 +66,10 @@ class RecordStore:
         """
         places = {key: place for place, key in enumerate(keys)}
         for file in sorted(self._folder.glob(f"{self._kind}-*.npz")) if self._folder else []:
+            if not places:
+                return
             keys_there = _read_keys(file)
-            if not places or (keys_there is not None and places.keys().isdisjoint(keys_there)):
+            if keys_there is not None and places.keys().isdisjoint(keys_there):
                 continue
             for key, record in _read(file):
                 # Two processes may have found out the same.
@@ -104,8 +106,9 @@ class RecordStore:
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
         # What kills in mid-write have left: the name of a file does not come again, so its next writer finds none.
         for stump in folder.glob(f".{self._kind}-*"):
-            if time.time() - stump.stat().st_mtime > _STUMP_S:
-                stump.unlink()
+            with suppress(FileNotFoundError):
+                if time.time() - stump.stat().st_mtime > _STUMP_S:
+                    stump.unlink()
 
 
 def _pack(records: Mapping[str, Record]) -> dict[str, NDArray[Any]]:
