@@ -521,6 +521,18 @@ class NothingToCompareError(AnemiaError):
         )
 
 
+class CompilerMissingError(AnemiaError):
+    """A system on which torch can compile nothing."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            "a compiler for features.compile=true",
+            f"what torch says: {found.rstrip('.')}",
+            "Install one (a C++ compiler such as g++; for a GPU also Triton), or set features.compile=false, which "
+            "takes a little more time.",
+        )
+
+
 class EngineUnavailableError(AnemiaError):
     """An engine for predictions whose packages are not installed."""
 

@@ -30,6 +30,8 @@ class FeatureSettings:
     codec: Literal["auto", "uint8"]
     dtype: torch.dtype
     """In which the trunk computes."""
+    compiled: bool
+    """Whether the trunk is compiled."""
     framing: Mapping[str, Any]
     """How photographs become squares of pixels, in plain values."""
     augmentation: Mapping[str, Any]
@@ -70,6 +72,8 @@ def collection_ingredients(
         "maps stored as": settings.codec,
         "computed by": f"torch {torch.__version__}, {_device_words(trunk)}",
     }
+    if settings.compiled:
+        ingredients["compiled"] = "with frozen weights"
     if kind == "pooled":
         ingredients["layer4"] = trunk.top_sha256
     return ingredients

@@ -47,7 +47,7 @@ class FrozenFeatures:
     def __init__(
         self, network: AnemiaNetwork, settings: FeatureSettings, *, device: torch.device, say: Callable[[str], None]
     ) -> None:
-        self._pass = TrunkPass(network, device=device, dtype=settings.dtype)
+        self._pass = TrunkPass(network, device=device, dtype=settings.dtype, compiled=settings.compiled)
         self._backbone = network.backbone_name
         self._settings = settings
         self._say = say

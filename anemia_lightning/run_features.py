@@ -173,6 +173,7 @@ def feature_settings(cfg: DictConfig, *, precision: str, framing: Framing) -> Fe
         keep_fresh=chosen["keep_fresh"],
         codec=chosen["dtype"],
         dtype=dtype_of(precision),
+        compiled=chosen["compile"],
         framing=framing.to_dict(),
         augmentation=wiring.build_augmentation(cfg).to_dict() if "data" in cfg else {},
         size=framing.size,

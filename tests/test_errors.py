@@ -7,6 +7,7 @@ import pytest
 from anemia_lightning import errors
 from anemia_lightning.errors import (
     AnemiaError,
+    CompilerMissingError,
     ConfigError,
     EngineUnavailableError,
     Fault,
@@ -33,6 +34,7 @@ EXAMPLES = [
     UnknownNameError("a backbone", "resnet5", ["resnet50", "resnet18"]),
     TooManyPartsError(8, photos=5, batch_size=32),
     WorkerError("an empty file"),
+    CompilerMissingError("no g++"),
     EngineUnavailableError("onnxruntime", ["onnx"], "onnx"),
 ]
 

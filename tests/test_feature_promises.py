@@ -151,6 +151,7 @@ def test_choices_that_cannot_be_are_refused(choice: str, sentence: str) -> None:
         pytest.param(("trainer.precision=32-true", "features.views=fresh"), marks=pytest.mark.slow),
         pytest.param(("trainer.precision=bf16-mixed",), marks=pytest.mark.slow),
         pytest.param(("trainer.precision=bf16-mixed", "features.dtype=uint8"), marks=pytest.mark.slow),
+        pytest.param(("trainer.precision=bf16-mixed", "features.compile=true"), marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -231,6 +232,7 @@ def filled(tiny_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) 
         ("data.image_size=48", 32 + 8),
         ("trainer.precision=bf16-mixed", 32 + 8),
         ("features.dtype=uint8", 32 + 8),
+        pytest.param("features.compile=true", 32 + 8, marks=pytest.mark.slow),
         ("model.backbone=resnet34", 32 + 8),
     ],
 )

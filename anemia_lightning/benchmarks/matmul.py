@@ -95,15 +95,16 @@ def _product(shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -
 def _seconds(work: Callable[[], object], device: torch.device) -> float:
     """Returns the mean time of one of as many runs as fill the least span."""
     runs = 0
-    _wait(device)
+    wait_for(device)
     started = time.perf_counter()
     while (spent := time.perf_counter() - started) < _LEAST_S or not runs:
         work()
         runs += 1
-        _wait(device)
+        wait_for(device)
     return spent / runs
 
 
-def _wait(device: torch.device) -> None:
+def wait_for(device: torch.device) -> None:
+    """Waits until a GPU has done all that it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -13,14 +13,19 @@ from anemia_lightning.model.weights import load_weights
 
 def rate_trunk(cfg: DictConfig) -> TrunkRate:
     """Times the trunk pass of a run's network, precision and batch size in turns with matrix products."""
-    device = torch.device(device_of(cfg))
-    dtype = torch.bfloat16 if wiring.resolve_precision(cfg) == "bf16-mixed" else torch.float32
     network = AnemiaNetwork(backbone=cfg.model.backbone)
     load_weights(network, cfg.model.weights)
-    trunk_pass = TrunkPass(network, device=device, dtype=dtype)
+    trunk_pass = pass_of(cfg, network)
     size = cfg.data.image_size
-    images = torch.randn(cfg.data.batch_size, 3, size, size, device=device)
-    return measure_trunk(trunk_pass.trunk, images, macs_per_image=trunk_macs(network, size), dtype=dtype)
+    images = torch.randn(cfg.data.batch_size, 3, size, size, device=trunk_pass.device)
+    macs = trunk_macs(network, size)
+    return measure_trunk(trunk_pass.trunk, images, macs_per_image=macs, dtype=trunk_pass.dtype)
+
+
+def pass_of(cfg: DictConfig, network: AnemiaNetwork, *, compiled: bool = False) -> TrunkPass:
+    """Returns the trunk pass of a network, where and in which precision a run would make it."""
+    dtype = torch.bfloat16 if wiring.resolve_precision(cfg) == "bf16-mixed" else torch.float32
+    return TrunkPass(network, device=torch.device(device_of(cfg)), dtype=dtype, compiled=compiled)
 
 
 def trunk_macs(network: AnemiaNetwork, size: int) -> int:

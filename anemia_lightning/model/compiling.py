@@ -1,7 +1,11 @@
-"""The network's own step compiled: fewer and larger kernels, or on a GPU one CUDA graph for hundreds of calls."""
+"""What computes compiled: the network's own step, and the pass through its frozen stages."""
+
+from collections.abc import Callable
 
 import torch
+from torch import Tensor, nn
 
+from anemia_lightning.errors import CompilerMissingError
 from anemia_lightning.model.backbone import AnemiaNetwork
 
 MODES = ("default", "reduce-overhead", "max-autotune")
@@ -23,3 +27,36 @@ def compile_network(network: AnemiaNetwork, mode: str) -> None:
     torch._dynamo.config.suppress_errors = True  # noqa: SLF001  torch has no public way
     # Batches have few shapes: a whole one, the last of an epoch, those of validation.
     network.compile(mode=mode, dynamic=False)
+
+
+class CompiledStages:
+    """Stages whose weights never change again, compiled at their first batch; all batches have one shape.
+
+    Args:
+        stages: Their weights become constants of the compiled code.
+    """
+
+    def __init__(self, stages: nn.Module) -> None:
+        self._stages = stages
+        self._compute: Callable[[Tensor], Tensor] | None = None
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        """Returns what the stages make of a batch, computed without gradients.
+
+        Raises:
+            CompilerMissingError: If this system cannot compile them.
+        """
+        if self._compute is None:
+            return self._compile(batch)
+        return self._compute(batch)
+
+    def _compile(self, batch: Tensor) -> Tensor:
+        compute = torch.compile(self._stages, dynamic=False, options={"freezing": True})
+        try:
+            # What is kept says that it was computed by compiled code.
+            with torch._dynamo.config.patch(suppress_errors=False):  # noqa: SLF001  as above
+                values: Tensor = compute(batch)
+        except torch._dynamo.exc.TorchDynamoException as error:  # noqa: SLF001  its public module names none
+            raise CompilerMissingError(str(error).strip().partition("\n")[0]) from error
+        self._compute = compute
+        return values

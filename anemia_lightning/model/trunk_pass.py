@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from anemia_lightning.model.backbone import AnemiaNetwork
+from anemia_lightning.model.compiling import CompiledStages
 from anemia_lightning.model.folding import fold_batchnorm
 from anemia_lightning.model.weights import tensors_sha256
 
@@ -28,10 +29,17 @@ class TrunkPass:
         device: Where to compute.
         dtype: In which precision.
         batch_size: Images per pass; None for what suits the device.
+        compiled: Whether stem to layer3 are compiled, at their first batch.
     """
 
     def __init__(
-        self, network: AnemiaNetwork, *, device: torch.device, dtype: torch.dtype, batch_size: int | None = None
+        self,
+        network: AnemiaNetwork,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        batch_size: int | None = None,
+        compiled: bool = False,
     ) -> None:
         folded = fold_batchnorm(network.backbone)
         stem = [folded.conv1, folded.relu, folded.maxpool]
@@ -39,14 +47,19 @@ class TrunkPass:
         self._top = nn.Sequential(folded.layer4, folded.avgpool, nn.Flatten())
         for stages in (self._trunk, self._top):
             stages.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
+        self._compute_trunk = CompiledStages(self._trunk) if compiled else self._trunk
         self.device = device
         self.dtype = dtype
         self.batch_size = batch_size or _BATCH_SIZES.get(device.type, 32)
         self.trunk_sha256, self.top_sha256 = frozen_sha256(network)
 
     def trunk(self, images: Tensor) -> Tensor:
-        """Returns layer3's output, [B, C, h, w], for images, float [B, 3, S, S]."""
-        return self._in_passes(self._trunk, images)
+        """Returns layer3's output, [B, C, h, w], for images, float [B, 3, S, S].
+
+        Raises:
+            CompilerMissingError: If it is to be compiled and cannot be.
+        """
+        return self._in_passes(self._compute_trunk, images)
 
     def pool(self, maps: Tensor) -> Tensor:
         """Returns the pooled vector, [B, features], for layer3's output."""

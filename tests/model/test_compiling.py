@@ -1,12 +1,16 @@
-"""A compiled network is the same network, and one that cannot be compiled runs all the same."""
+"""What is compiled computes the same, and a network that cannot be compiled runs all the same."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
+from anemia_lightning.errors import CompilerMissingError
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.compiling import MODES, compile_network
+from anemia_lightning.model.trunk_pass import TrunkPass
 from anemia_lightning.settings_check import _MODEL_CHOICES
 
 
@@ -65,3 +69,50 @@ def test_without_a_compiler_it_runs_as_it_is(
     compile_network(compiled, "default")
     for name, value in step(plain, 2).items():
         assert torch.equal(step(compiled, 2)[name], value), name
+
+
+def passes(seed: int, *, dtype: torch.dtype = torch.float32) -> tuple[TrunkPass, TrunkPass]:
+    """Returns a pass through the frozen stages of one network, plain and compiled."""
+    torch.manual_seed(seed)
+    network = AnemiaNetwork(backbone="resnet18", hidden=8)
+    cpu = torch.device("cpu")
+    return TrunkPass(network, device=cpu, dtype=dtype), TrunkPass(network, device=cpu, dtype=dtype, compiled=True)
+
+
+def images() -> Tensor:
+    return torch.linspace(-1, 1, 3 * 3 * 32 * 32).sin().reshape(3, 3, 32, 32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_compiled_pass_gives_what_the_plain_one_gives(dtype: torch.dtype) -> None:
+    plain, compiled = passes(0, dtype=dtype)
+    expected, found = plain.trunk(images()), compiled.trunk(images())
+    assert found.dtype == dtype
+    tolerance = 1e-4 if dtype == torch.float32 else 0.02
+    torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance * float(expected.abs().max()))
+    assert compiled.shapes(32) == plain.shapes(32)
+
+
+@pytest.mark.slow
+def test_every_network_of_a_process_is_compiled_and_keeps_its_own_weights() -> None:
+    # Of one piece of code torch compiles eight versions.
+    pairs = [passes(seed) for seed in range(10)]
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True, suppress_errors=False):
+        first = [compiled.trunk(images()) for _, compiled in pairs]
+        for (plain, compiled), maps in zip(pairs, first, strict=True):
+            torch.testing.assert_close(maps, plain.trunk(images()), rtol=1e-4, atol=1e-4)
+            assert torch.equal(compiled.trunk(images()), maps)
+
+
+def test_a_pass_that_cannot_be_compiled_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What was compiled before would be found in memory and in this folder.
+    torch.compiler.reset()
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    _, compiled = passes(0)
+    # Errors are suppressed as `model.compile` leaves it for the whole process.
+    suppressed = torch._dynamo.config.patch(suppress_errors=True)
+    with suppressed, torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",)}):
+        sentence = "Looked for a compiler for features.compile=true; found what torch says: .*no-such-compiler"
+        with pytest.raises(CompilerMissingError, match=sentence):
+            compiled.trunk(images())

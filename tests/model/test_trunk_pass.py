@@ -45,9 +45,14 @@ def test_synchronised_batchnorm_is_folded_too(network: AnemiaNetwork) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("size", [32, 48, 64])
-def test_an_image_does_not_depend_on_its_company(network: AnemiaNetwork, dtype: torch.dtype, size: int) -> None:
-    frozen = TrunkPass(network, device=CPU, dtype=dtype)
+@pytest.mark.parametrize(
+    ("size", "compiled"),
+    [(32, False), (48, False), (64, False), pytest.param(48, True, marks=pytest.mark.slow)],
+)
+def test_an_image_does_not_depend_on_its_company(
+    network: AnemiaNetwork, dtype: torch.dtype, size: int, compiled: bool
+) -> None:
+    frozen = TrunkPass(network, device=CPU, dtype=dtype, compiled=compiled)
     values = images(20, size)
     maps = frozen.trunk(values)
     pooled = frozen.pool(maps)
