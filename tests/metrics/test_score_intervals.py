@@ -1,5 +1,6 @@
 """Every score with its interval against a plain loop over scikit-learn, and what is said where there is none."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -166,8 +167,12 @@ def test_resamples_do_not_depend_on_how_many_fit_into_memory(monkeypatch: pytest
 def test_ten_thousand_photos_are_no_burden() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 10_000)
+    tracemalloc.start()
     found = score_intervals(labels, rng.normal(labels * 1.0), rng.integers(0, 4000, 10_000), threshold=0.5)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
     assert {each.resamples for each in found.values()} == {2000}
+    assert peak_bytes < 20e6, "not all 2,000 resamples, nor hundreds of them, at once"
 
 
 def test_what_is_no_set_of_predictions_is_refused() -> None:
