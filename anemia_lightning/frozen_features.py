@@ -196,15 +196,19 @@ class FrozenFeatures:
             "bytes_written": sum(tally.written_bytes for tally in self._tallies.values()),
         }
 
-    def close(self) -> None:
-        """Writes what still waits in memory, and leaves the store to others."""
+    def flush(self) -> None:
+        """Writes what still waits in memory."""
         for collection in self._opened.values():
             try:
                 collection.flush()
             except (DiskFullError, StoreUnwritableError) as error:
                 self._fail(error)
-            finally:
-                collection.close()
+
+    def close(self) -> None:
+        """Writes what still waits in memory, and leaves the store to others."""
+        self.flush()
+        for collection in self._opened.values():
+            collection.close()
         self._opened.clear()
 
     def missing(self, photos: PhotoDataset, facts: pd.DataFrame, *, kind: str, augmented: bool, view: int) -> int:

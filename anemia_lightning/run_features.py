@@ -54,6 +54,8 @@ class FitFeatures:
         """Returns what the phase of `epoch` reads; None for the photographs, anew in every epoch."""
         entry = self._entry(epoch)
         features = self._begin()
+        # The phase before may have been the last to touch some of it.
+        features.flush()
         if entry == "image" and not (self._makes_images and features.keeps_pixels):
             return None
         photos = self._datamodule.photo_dataset(stage, epoch)

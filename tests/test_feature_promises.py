@@ -19,6 +19,7 @@ from anemia_lightning.data.dataset import PhotoDataset
 from anemia_lightning.data.reading import Photograph
 from anemia_lightning.errors import ConfigError, DiskFullError, PhotoChangedError
 from anemia_lightning.features import shard_collection
+from anemia_lightning.features.store import FeatureStore
 from anemia_lightning.finishing import Fit
 from anemia_lightning.model.trunk_pass import TrunkPass
 from anemia_lightning.photos import prepare_photos
@@ -190,6 +191,23 @@ def test_a_resumed_run_reads_on(run: Run, trunk_images: list[int], tmp_path: Pat
     assert resumed["predictions_test.csv"] == whole["predictions_test.csv"]
     assert resumed["losses"] == whole["losses"][-len(resumed["losses"]) :]
     assert sum(trunk_images) == computed
+
+
+def test_what_a_phase_has_computed_is_on_the_disk_when_the_next_begins(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = wiring.build_callbacks
+    kept: dict[int, int] = {}
+
+    class Count(L.Callback):
+        def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+            store = FeatureStore(tmp_path / "cache" / "features")
+            kept[trainer.current_epoch] = sum(each.photos for each in store.collections())
+
+    monkeypatch.setattr(wiring, "build_callbacks", lambda cfg: [*build(cfg), Count()])
+    run("phases")
+    # Pixels, maps and pooled vectors; of 32 training photos maps and vectors in two views, of 8 others in one.
+    assert kept[2] == 32 * (1 + 2 + 2) + 8 * 3
 
 
 # --- what shares it, and what does not ---
