@@ -5,7 +5,6 @@ from fnmatch import filter as matching
 
 import numpy as np
 import pandas as pd
-from joblib import parallel_config
 from numpy.typing import NDArray
 from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
@@ -137,9 +136,7 @@ def _fit_predict(
     seen, asked = [
         pd.concat([_numbers(rows, names), _texts(rows, baseline.texts)], axis="columns") for rows in (train, test)
     ]
-    # A forest's trees are grown side by side and asked one after the other, since the order of a sum shows in its bits.
-    with parallel_config(backend="threading", n_jobs=-1):
-        model = _pipeline(baseline, names, seed).fit(seen, labels)
+    model = _pipeline(baseline, names, seed).fit(seen, labels)
     probabilities: NDArray[np.float64] = model.predict_proba(asked)[:, 1]
     return probabilities
 

@@ -6,8 +6,9 @@ from types import MappingProxyType
 
 from sklearn.base import ClassifierMixin
 from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+
+from anemia_lightning.baselines.forest import ForestInParts
 
 _CANVAS = ("width", "height", "aspect", "tissue_share")
 
@@ -22,7 +23,7 @@ def _logistic(seed: int) -> ClassifierMixin:
 
 def _forest(seed: int) -> ClassifierMixin:
     # Leaves of one photo: copies of a photograph on both sides of a split then show in the score at full size.
-    return RandomForestClassifier(n_estimators=300, class_weight="balanced", random_state=seed)
+    return ForestInParts(trees=300, seed=seed)
 
 
 @dataclass(frozen=True)
