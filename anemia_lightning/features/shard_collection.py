@@ -56,7 +56,8 @@ class Collection:
         self._ingredients = dict(ingredients)
         self._layout = dict(layout)
         self._rows_per_shard = max(1, shard_bytes // self.row_bytes)
-        self._waiting: dict[str, dict[str, Tensor]] = {}
+        self._waiting: dict[str, int] = {}
+        self._buffer: dict[str, Tensor] = {}
         self._index: dict[bytes, tuple[Shard, int]] = {}
         self._known: set[Path] = set()
         self._lock = threading.RLock()
@@ -86,7 +87,7 @@ class Collection:
         with self._lock:
             for place, key in enumerate(keys):
                 if key in self._waiting:
-                    for name, row in self._waiting[key].items():
+                    for name, row in self._waiting_row(key).items():
                         out[name][place] = row
                 elif found := self._index.get(_short(key)):
                     wanted.setdefault(found[0], []).append(Pick(found[1], key, place))
@@ -107,8 +108,7 @@ class Collection:
 
         Args:
             keys: SHA-256 in hexadecimal.
-            rows: For each name a tensor [keys, *shape], on any device. They are kept as they are: the caller does not
-                change them any more.
+            rows: For each name a tensor [keys, *shape], on any device; they are copied.
 
         Raises:
             DiskFullError: If there is no room for them.
@@ -117,15 +117,11 @@ class Collection:
         for name, (shape, dtype) in self._layout.items():
             if rows[name].shape != (len(keys), *shape) or rows[name].dtype != dtype:
                 raise ValueError(f"{name} is {rows[name].dtype} {tuple(rows[name].shape)}, not {dtype} {shape} per key")
-        rows = {name: rows[name].detach().contiguous().cpu() for name in self._layout}
+        rows = {name: rows[name].detach().cpu() for name in self._layout}
         with self._lock:
-            news = set(self.missing(keys))
-            for row, key in enumerate(keys):
-                if key in news:
-                    # Not a copy: to take new memory for each row costs more than to write it.
-                    self._waiting[key] = {name: tensor[row] for name, tensor in rows.items()}
-                    if len(self._waiting) >= self._rows_per_shard:
-                        self.flush()
+            row_of = {key: row for row, key in enumerate(keys)}
+            for key in self.missing(keys):
+                self._let_wait(key, {name: tensor[row_of[key]] for name, tensor in rows.items()})
 
     def flush(self) -> None:
         """Writes the rows that are waiting in memory, but for those that other processes have written meanwhile.
@@ -144,7 +140,7 @@ class Collection:
             except OSError as error:
                 raise StoreUnwritableError(self.folder, error) from error
             finally:
-                self._waiting = {}
+                self._waiting, self._buffer = {}, {}
             if path is not None:
                 self._index_shard(path)
 
@@ -167,13 +163,30 @@ class Collection:
             self._lease.release()
             self._lease = None
 
+    def _let_wait(self, key: str, row: Mapping[str, Tensor]) -> None:
+        if not self._waiting:
+            # In one piece: rows that each stay where they were computed leave a heap in pieces, which grows with them.
+            self._buffer = {
+                name: torch.empty((self._rows_per_shard, *shape), dtype=dtype)
+                for name, (shape, dtype) in self._layout.items()
+            }
+        place = len(self._waiting)
+        for name, values in row.items():
+            self._buffer[name][place] = values
+        self._waiting[key] = place
+        if len(self._waiting) >= self._rows_per_shard:
+            self.flush()
+
+    def _waiting_row(self, key: str) -> dict[str, Tensor]:
+        return {name: rows[self._waiting[key]] for name, rows in self._buffer.items()}
+
     def _write(self, keys: Sequence[str]) -> Path:
         if self._lease is None or not self.folder.is_dir():
             self._lease = shard_folder.make_folder(self.folder)
         if not (self.folder / ABOUT).exists():
             self._write_about()
         path = shard_folder.new_shard(self.folder)
-        write_shard(path, self.folder.name, {key: self._waiting[key] for key in keys})
+        write_shard(path, self.folder.name, {key: self._waiting_row(key) for key in keys})
         return path
 
     def _write_about(self) -> None:
