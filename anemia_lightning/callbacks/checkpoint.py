@@ -64,11 +64,12 @@ class BestAndLastCheckpoint(Checkpoint):
             self.best_score = score
         trainer.save_checkpoint(self.last, storage_options=self._take)
         is_due = time.monotonic() - self._written_at >= self._every_s
+        if is_best:
+            # The best before makes room first: each takes as much memory as the network and its optimizer.
+            self._waiting_best = self._waiting_last
         if is_best and not is_due:
             # The best may wait for long, and what Lightning gathered changes with the next step.
-            self._waiting_last = copy.deepcopy(self._waiting_last)
-        if is_best:
-            self._waiting_best = self._waiting_last
+            self._waiting_best = self._waiting_last = copy.deepcopy(self._waiting_last)
         if is_due:
             self._write(trainer)
 

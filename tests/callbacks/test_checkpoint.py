@@ -1,12 +1,15 @@
 """The best and the last model of a run, on the disk."""
 
+import copy
 import io
 import math
 import os
 import pickle
 import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import lightning as L
@@ -110,6 +113,42 @@ def test_quick_epochs_wait_in_memory_and_are_written_at_the_end(fit_script: FitS
         one, other = (read_checkpoint(tmp_path / folder / name) for folder in ("often", "seldom"))
         assert_same_weights(one, other)
         assert one["loops"] == other["loops"]
+
+
+def watch_copies(monkeypatch: pytest.MonkeyPatch, watch: Callable[[int], None]) -> list[Any]:
+    """Calls back with the number of each copy of a checkpoint before it is made; returns references to its weights."""
+    copies: list[Any] = []
+
+    def watched(checkpoint: dict[str, Any]) -> dict[str, Any]:
+        watch(len(copies))
+        copied = copy.deepcopy(checkpoint)
+        copies.append(weakref.ref(next(iter(copied["state_dict"].values()))))
+        return copied
+
+    monkeypatch.setattr("anemia_lightning.callbacks.checkpoint.copy", SimpleNamespace(deepcopy=watched))
+    return copies
+
+
+def test_of_two_best_epochs_that_wait_the_first_makes_room(
+    fit_script: FitScript, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = []
+    copies = watch_copies(monkeypatch, lambda _: held.append([each() for each in copies if each() is not None]))
+    fit_script([4.0, 3.0, 2.0, 1.0], keep(tmp_path, every_s=3600))
+    assert held == [[], [], []]
+
+
+def test_an_interruption_of_the_copy_loses_no_best_epoch(
+    fit_script: FitScript, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(number: int) -> None:
+        if number == 1:
+            raise KeyboardInterrupt
+
+    watch_copies(monkeypatch, interrupt)
+    with pytest.raises(SystemExit):
+        fit_script([4.0, 3.0, 2.0, 1.0], keep(tmp_path, every_s=3600))
+    assert (epoch_of(tmp_path / "best.ckpt"), epoch_of(tmp_path / "last.ckpt")) == (2, 2)
 
 
 @pytest.mark.parametrize("how", [RuntimeError("a fault"), KeyboardInterrupt()], ids=["fault", "interrupt"])
