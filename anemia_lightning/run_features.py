@@ -14,6 +14,7 @@ from anemia_lightning.data.framing import Framing
 from anemia_lightning.feature_identity import FeatureSettings
 from anemia_lightning.features.dataset import FeatureDataset
 from anemia_lightning.features.store import FeatureStore
+from anemia_lightning.freed_memory import give_back_memory
 from anemia_lightning.frozen_features import FrozenFeatures
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.randomness import view_of_epoch
@@ -54,8 +55,9 @@ class FitFeatures:
         """Returns what the phase of `epoch` reads; None for the photographs, anew in every epoch."""
         entry = self._entry(epoch)
         features = self._begin()
-        # The phase before may have been the last to touch some of it.
+        # The phase before may have been the last to touch some of it, and the next needs memory of another kind.
         features.flush()
+        give_back_memory()
         if entry == "image" and not (self._makes_images and features.keeps_pixels):
             return None
         photos = self._datamodule.photo_dataset(stage, epoch)
@@ -99,6 +101,7 @@ class FitFeatures:
         """Writes what still waits in memory."""
         if self._features:
             self._features.close()
+        give_back_memory()
 
     def _entry(self, epoch: int) -> Entry:
         if self._cfg.model.frozen_batchnorm == "train":
