@@ -17,6 +17,7 @@ from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.contracts import Stage
 from anemia_lightning.data.datamodule import AnemiaDataModule
 from anemia_lightning.deciding import carry_decision, choose_decision, decision_lines, write_decision
+from anemia_lightning.freed_memory import give_back_memory
 from anemia_lightning.judging import Judge, Judgement
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.classifier import AnemiaClassifier
@@ -65,6 +66,8 @@ def finish_run(fit: Fit) -> Scores:
     logits["test"] = predict_split(fit, scorer, "test")
     predictions = write_predictions(fit, logits, decision)
     scores = write_scores(fit, predictions)
+    # Of two checkpoints that were opened whole.
+    give_back_memory()
     judgement = judge_test(fit, predictions["test"], decision)
     card.finish(best_epoch=best_epoch, images_per_s=images_per_second(card, fit.datamodule))
     drawings = {"curves": draw_curves(fit, best_epoch), **judgement.drawings}

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from anemia_lightning import wiring
 from anemia_lightning.assessing import assess_predictions, baseline_predictions, write_assessment
 from anemia_lightning.data.framing import Framing
+from anemia_lightning.freed_memory import give_back_memory
 from anemia_lightning.looking.look import Looks, Subject, look
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.classifier import AnemiaClassifier
@@ -78,6 +79,7 @@ class Judge:
             seed=self.seed,
         )
         drawings = write_assessment(folder, assessment)
+        give_back_memory()
         looks = self._look(classifier, decision, predictions, test)
         if looks:
             write_json(folder.path / "looks.json", looks.values)
