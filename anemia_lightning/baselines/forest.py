@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 
-_TREES_AT_ONCE = 30
+_TREES_AT_ONCE = 100
 
 
 class ForestInParts(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -16,7 +16,7 @@ class ForestInParts(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
     of one whole forest, and so are the probabilities but for the last bit. Being asked takes the time of growing.
 
     Args:
-        trees: How many, a multiple of 30.
+        trees: How many, a multiple of 100.
         seed: Of their draws.
     """
 

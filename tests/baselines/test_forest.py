@@ -14,15 +14,15 @@ def test_it_says_what_a_whole_forest_says(seed: int) -> None:
     values, labels = rng.normal(size=(80, 4)), rng.integers(0, 2, 80)
     values[:, 0] += labels
     asked = rng.normal(size=(30, 4))
-    whole = RandomForestClassifier(n_estimators=90, class_weight="balanced", random_state=seed).fit(values, labels)
-    found = ForestInParts(trees=90, seed=seed).fit(values, labels).predict_proba(asked)
+    whole = RandomForestClassifier(n_estimators=200, class_weight="balanced", random_state=seed).fit(values, labels)
+    found = ForestInParts(trees=200, seed=seed).fit(values, labels).predict_proba(asked)
     np.testing.assert_allclose(found, whole.predict_proba(asked), rtol=0, atol=1e-12)
 
 
 def test_asked_again_it_says_the_same_to_the_last_bit() -> None:
     rng = np.random.default_rng(0)
     values, labels = rng.normal(size=(60, 3)), rng.integers(0, 2, 60)
-    forest = ForestInParts(trees=60, seed=3).fit(values, labels)
+    forest = ForestInParts(trees=200, seed=3).fit(values, labels)
     assert np.array_equal(forest.predict_proba(values), forest.predict_proba(values))
     assert np.array_equal(clone(forest).fit(values, labels).predict_proba(values), forest.predict_proba(values))
     assert forest.classes_.tolist() == [0, 1]
