@@ -12,7 +12,7 @@ _TREES_AT_ONCE = 100
 class ForestInParts(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """scikit-learn's random forest, of which each part is grown, asked and let go.
 
-    Leaves of one photo make trees as large as the data: of 14,000 photos, 300 of them took 130 MB. The trees are those
+    Leaves of one photo make trees as large as the data: of 14,000 photos, 300 of them took 95 MB. The trees are those
     of one whole forest, and so are the probabilities but for the last bit. Being asked takes the time of growing.
 
     Args:
