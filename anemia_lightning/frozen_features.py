@@ -206,10 +206,12 @@ class FrozenFeatures:
 
     def close(self) -> None:
         """Writes what still waits in memory, and leaves the store to others."""
-        self.flush()
-        for collection in self._opened.values():
-            collection.close()
-        self._opened.clear()
+        try:
+            self.flush()
+        finally:
+            for collection in self._opened.values():
+                collection.close()
+            self._opened.clear()
 
     def missing(self, photos: PhotoDataset, facts: pd.DataFrame, *, kind: str, augmented: bool, view: int) -> int:
         """Returns how many rows of a kind are not kept yet."""

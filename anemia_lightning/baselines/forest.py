@@ -30,7 +30,12 @@ class ForestInParts(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
         Args:
             values: float [N, numbers].
             labels: int [N].
+
+        Raises:
+            ValueError: If the trees do not come to whole parts.
         """
+        if self.trees < _TREES_AT_ONCE or self.trees % _TREES_AT_ONCE:
+            raise ValueError(f"{self.trees} trees are no multiple of {_TREES_AT_ONCE}")
         self.values_, self.labels_ = np.asarray(values), np.asarray(labels)
         self.classes_ = np.unique(self.labels_)
         return self
