@@ -173,7 +173,7 @@ class AnemiaNetwork(nn.Module):
         if stage == "stem":
             result = net.maxpool(net.relu(net.bn1(net.conv1(values))))
         elif stage == "layer4":
-            result = net.avgpool(net.layer4(values)).flatten(1)
+            result = _pool(net.layer4(values))
         else:
             result = net.get_submodule(stage)(values)
         assert isinstance(result, Tensor)
@@ -189,6 +189,15 @@ class AnemiaNetwork(nn.Module):
 
     def _stage_parameters(self, stage: str) -> list[nn.Parameter]:
         return [param for part in self._stage_parts(stage) for param in part.parameters()]
+
+
+def _pool(maps: Tensor) -> Tensor:
+    """Returns the mean over pixels, [B, C], of maps in channels_last, [B, C, h, w]: what `backbone.avgpool` computes.
+
+    Its gradient stays in channels_last. That of torch's pooling does not, and is put in order by the operations below:
+    9 ms more in a step of 380 ms.
+    """
+    return maps.permute(0, 2, 3, 1).flatten(1, 2).mean(1)
 
 
 class _Head(nn.Module):

@@ -75,6 +75,23 @@ def test_the_backbone_agrees_with_a_plain_torchvision_forward() -> None:
         torch.testing.assert_close(network.embed(images()), plain.eval()(images()), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_its_pooling_is_torchs_and_the_gradient_stays_in_channels_last(dtype: torch.dtype) -> None:
+    network = tiny()
+    network.release("layer4")
+    maps = torch.rand(4, 256, 4, 6, generator=torch.Generator().manual_seed(2))
+    seen: dict[str, Tensor] = {}
+    network.backbone.layer4.register_forward_hook(lambda module, inputs, output: seen.update(maps=output))
+    with torch.autocast("cpu", dtype, enabled=dtype == torch.bfloat16):
+        pooled = network.embed(maps, "layer3")
+    seen["maps"].register_hook(lambda gradient: seen.update(gradient=gradient))  # type: ignore[no-untyped-call]
+    pooled.sum().backward()  # type: ignore[no-untyped-call]
+    assert pooled.dtype == dtype
+    assert torch.equal(pooled, network.backbone.avgpool(seen["maps"]).flatten(1))
+    assert seen["gradient"].is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(seen["gradient"], torch.full_like(seen["maps"], 1 / 6))
+
+
 def test_the_head_is_linear_relu_dropout_linear() -> None:
     network = tiny(dropout=0.25)
     pooled = torch.rand(4, 512)
