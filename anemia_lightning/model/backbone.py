@@ -10,6 +10,7 @@ from torchvision import models
 from anemia_lightning.contracts import Entry
 from anemia_lightning.errors import ConfigError, UnknownNameError
 from anemia_lightning.model.pointwise import make_pointwise
+from anemia_lightning.model.tapwise import make_tapwise
 from anemia_lightning.randomness import stream
 
 STAGES = ("stem", "layer1", "layer2", "layer3", "layer4", "head")
@@ -233,6 +234,7 @@ def _build_backbone(name: str, seed: int) -> tuple[models.ResNet, int]:
     features = backbone.fc.in_features
     backbone.fc = nn.Identity()
     make_pointwise(backbone)
+    make_tapwise(backbone.layer4)
     return backbone, features
 
 
