@@ -81,7 +81,7 @@ def collection_ingredients(
 
 def _device_words(trunk: TrunkPass) -> str:
     """Returns what the rounding of a pass depends on."""
-    shape = f"{trunk.batch_size} images a pass"
+    shape = f"{trunk.batch_size} images a pass" + (", fused" if trunk.is_fused else "")
     if trunk.device.type == "cuda":
         kernels = f"TF32 {torch.backends.cudnn.allow_tf32}, benchmark {torch.backends.cudnn.benchmark}"
         matmul = torch.get_float32_matmul_precision()

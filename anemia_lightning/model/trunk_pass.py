@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.compiling import CompiledStages
 from anemia_lightning.model.folding import fold_batchnorm
+from anemia_lightning.model.fused import can_fuse, fuse
 from anemia_lightning.model.weights import tensors_sha256
 
 _BATCH_SIZES = {"cpu": 8, "cuda": 64}
@@ -47,7 +48,11 @@ class TrunkPass:
         self._top = nn.Sequential(folded.layer4, folded.avgpool, nn.Flatten())
         for stages in (self._trunk, self._top):
             stages.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
-        self._compute_trunk = CompiledStages(self._trunk) if compiled else self._trunk
+        self.is_fused = can_fuse(device, dtype)
+        """Whether sums and ReLU are part of convolutions, where nothing is compiled; it changes last bits in bf16."""
+        fused = fuse if self.is_fused else nn.Sequential
+        self._compute_trunk = CompiledStages(self._trunk) if compiled else fused(self._trunk)
+        self._compute_top = fused(self._top)
         self.device = device
         self.dtype = dtype
         self.batch_size = batch_size or _BATCH_SIZES.get(device.type, 32)
@@ -63,7 +68,7 @@ class TrunkPass:
 
     def pool(self, maps: Tensor) -> Tensor:
         """Returns the pooled vector, [B, features], for layer3's output."""
-        return self._in_passes(self._top, maps)
+        return self._in_passes(self._compute_top, maps)
 
     def shapes(self, size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Returns the shapes of a photo's layer3 map and pooled vector, for images with a side of `size` pixels."""

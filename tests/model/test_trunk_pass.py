@@ -68,7 +68,8 @@ def test_an_image_does_not_depend_on_its_company(
 def test_every_pass_has_one_shape(network: AnemiaNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
     frozen = TrunkPass(network, device=CPU, dtype=torch.float32, batch_size=4)
     shapes = []
-    frozen._trunk.register_forward_hook(lambda module, inputs, output: shapes.append(tuple(inputs[0].shape)))
+    assert isinstance(frozen._compute_trunk, nn.Module)
+    frozen._compute_trunk.register_forward_hook(lambda module, inputs, output: shapes.append(tuple(inputs[0].shape)))
     assert len(frozen.trunk(images(10, 32))) == 10
     assert shapes == [(4, 3, 32, 32)] * 3
 
