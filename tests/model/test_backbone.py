@@ -1,6 +1,7 @@
 """Stages, freezing and entries of the network."""
 
 from collections.abc import Iterator
+from itertools import compress
 from pathlib import Path
 from typing import get_args
 
@@ -90,6 +91,23 @@ def test_its_pooling_is_torchs_and_the_gradient_stays_in_channels_last(dtype: to
     assert torch.equal(pooled, network.backbone.avgpool(seen["maps"]).flatten(1))
     assert seen["gradient"].is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(seen["gradient"], torch.full_like(seen["maps"], 1 / 6))
+
+
+@pytest.mark.parametrize("train_from", ["layer4", "stem"])
+@pytest.mark.parametrize("side", [32, 224])
+def test_gradients_lie_in_memory_as_their_weights_do(side: int, train_from: str) -> None:
+    """Torch's fused Adam takes that for granted on a CPU, and else mixes the elements up without a word."""
+    network = tiny()
+    network.release(train_from)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = network(images(2, side))
+    logits.sum().backward()
+    trained = [param for param in network.parameters() if param.requires_grad]
+    assert trained
+    for param in trained:
+        assert param.grad is not None
+        wide = [side > 1 for side in param.shape]
+        assert list(compress(param.grad.stride(), wide)) == list(compress(param.stride(), wide))
 
 
 def test_the_head_is_linear_relu_dropout_linear() -> None:
