@@ -528,8 +528,8 @@ class CompilerMissingError(AnemiaError):
         super().__init__(
             "a compiler for features.compile=true",
             f"what torch says: {found.rstrip('.')}",
-            "Install one (a C++ compiler such as g++; for a GPU also Triton), or set features.compile=false, which "
-            "takes a little more time.",
+            "Install one (a C++ compiler such as g++; for a GPU also Triton), or leave features.compile=false, "
+            "as by default.",
         )
 
 
