@@ -45,38 +45,35 @@ class _FusedConv2d(nn.Module):
 
     def __init__(self, conv: nn.Conv2d, *, relu: bool = True) -> None:
         super().__init__()
-        self.conv = conv
         self._activation = "relu" if relu else "none"
-        self._packed: Tensor | None = None
+        self._geometry = (conv.padding, conv.stride, conv.dilation, conv.groups)
+        self._bias = None if conv.bias is None else conv.bias.detach()
+        self._weight = conv.weight.detach()
         self._packed_for: torch.Size | None = None
 
     def forward(self, values: Tensor) -> Tensor:
-        conv = self.conv
+        self._pack(values.shape)
         result: Tensor = torch.ops.mkldnn._convolution_pointwise(  # noqa: SLF001  see `can_fuse`
-            values, self._weight(values.shape), conv.bias, *self._geometry(), self._activation, [], ""
+            values, self._weight, self._bias, *self._geometry, self._activation, [], ""
         )
         return result
 
     def add_to(self, shortcut: Tensor, values: Tensor) -> Tensor:
         """Returns ReLU of the sum, written over `shortcut`: another piece of memory would take 6 % more time."""
-        conv = self.conv
+        self._pack(values.shape)
         result: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
-            shortcut, values, self._weight(values.shape), conv.bias, *self._geometry(), "add", 1.0, "relu", [], ""
+            shortcut, values, self._weight, self._bias, *self._geometry, "add", 1.0, "relu", [], ""
         )
         return result
 
-    def _geometry(self) -> tuple[object, ...]:
-        conv = self.conv
-        return conv.padding, conv.stride, conv.dilation, conv.groups
-
-    def _weight(self, shape: torch.Size) -> Tensor:
+    def _pack(self, shape: torch.Size) -> None:
         # In which order weights are read best depends on the shape of the batch, and all batches have one.
-        if self._packed is None or self._packed_for != shape:
-            weight = self.conv.weight.detach().to_mkldnn()
-            reorder = torch.ops.aten.mkldnn_reorder_conv2d_weight
-            self._packed = reorder(weight, *self._geometry(), list(shape))
-            self._packed_for = shape
-        return self._packed
+        if self._packed_for == shape:
+            return
+        weight = self._weight.to_dense() if self._weight.is_mkldnn else self._weight
+        reorder = torch.ops.aten.mkldnn_reorder_conv2d_weight
+        self._weight = reorder(weight.to_mkldnn(), *self._geometry, list(shape))
+        self._packed_for = shape
 
 
 class _FusedBlock(nn.Module):

@@ -44,15 +44,16 @@ class TrunkPass:
     ) -> None:
         folded = fold_batchnorm(network.backbone)
         stem = [folded.conv1, folded.relu, folded.maxpool]
-        self._trunk = nn.Sequential(*stem, folded.layer1, folded.layer2, folded.layer3)
-        self._top = nn.Sequential(folded.layer4, folded.avgpool, nn.Flatten())
-        for stages in (self._trunk, self._top):
+        trunk = nn.Sequential(*stem, folded.layer1, folded.layer2, folded.layer3)
+        top = nn.Sequential(folded.layer4, folded.avgpool, nn.Flatten())
+        for stages in (trunk, top):
             stages.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
+        self._without_weights = [copy.deepcopy(stages).to("meta") for stages in (trunk, top)]
         self.is_fused = can_fuse(device, dtype)
         """Whether sums and ReLU are part of convolutions, where nothing is compiled; it changes last bits in bf16."""
         fused = fuse if self.is_fused else nn.Sequential
-        self._compute_trunk = CompiledStages(self._trunk) if compiled else fused(self._trunk)
-        self._compute_top = fused(self._top)
+        self._compute_trunk = CompiledStages(trunk) if compiled else fused(trunk)
+        self._compute_top = fused(top)
         self.device = device
         self.dtype = dtype
         self.batch_size = batch_size or _BATCH_SIZES.get(device.type, 32)
@@ -72,7 +73,7 @@ class TrunkPass:
 
     def shapes(self, size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Returns the shapes of a photo's layer3 map and pooled vector, for images with a side of `size` pixels."""
-        trunk, top = (copy.deepcopy(stages).to("meta") for stages in (self._trunk, self._top))
+        trunk, top = self._without_weights
         maps = trunk(torch.empty(1, 3, size, size, dtype=self.dtype, device="meta"))
         return tuple(maps.shape[1:]), tuple(top(maps).shape[1:])
 
