@@ -50,7 +50,8 @@ class TapwiseConv2d(nn.Conv2d):
 
     def _fits(self, values: Tensor) -> bool:
         rows, columns = self.stride
-        return (values.shape[2] // rows) * (values.shape[3] // columns) <= _MOST_PIXELS
+        # Rounded up, as a 3x3 filter with a padding of one does.
+        return -(-values.shape[2] // rows) * -(-values.shape[3] // columns) <= _MOST_PIXELS
 
 
 def can_be_tapwise(conv: nn.Conv2d) -> bool:

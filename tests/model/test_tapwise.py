@@ -71,6 +71,7 @@ def test_taps_are_taken_where_bf16_trains_on_small_maps_and_nowhere_else() -> No
     assert count_products(conv, maps(0, 7, 7)) == 9
     assert count_products(TapwiseConv2d(make_conv(stride=2)), maps(0, 14, 14)) == 9
     assert count_products(conv, maps(0, 7, 8)) == 0
+    assert count_products(TapwiseConv2d(make_conv(stride=2)), maps(0, 14, 15)) == 0
     with torch.no_grad():
         assert count_products(conv, maps(0, 7, 7)) == 0
     assert count_products(copy.deepcopy(conv).float(), maps(0, 7, 7, dtype=torch.float32)) == 0
