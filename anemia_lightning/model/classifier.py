@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 import lightning as L
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn import functional
@@ -164,6 +165,21 @@ class AnemiaClassifier(L.LightningModule):
             "OptimizerLRSchedulerConfig",
             {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "monitor": self.hparams["monitor"]}},
         )
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Optimizer | LightningOptimizer,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """Steps, and frees the gradients at once.
+
+        Lightning frees them amid the next step, between its forward and its backward pass. The heap then never comes
+        to rest: on a CPU it grew by half a megabyte with every step of layer4 while no more of it was in use.
+        """
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        optimizer.zero_grad()
 
     def lr_scheduler_step(self, scheduler: object, metric: object) -> None:
         """Does nothing: Lightning steps after the epoch's checkpoint, and a resumed run would lose that step."""

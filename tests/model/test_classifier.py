@@ -131,6 +131,26 @@ def test_accumulated_parts_give_the_step_of_the_whole(
     assert len({tuple(torch.bincount(part.label, minlength=2).tolist()) for part in cut(steps[0], parts)}) > 1
 
 
+class Held(L.Callback):
+    """Notes after each batch whether any gradient is still held."""
+
+    def __init__(self) -> None:
+        self.notes: list[bool] = []
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object) -> None:
+        self.notes.append(any(p.grad is not None for p in pl_module.parameters()))
+
+
+@pytest.mark.parametrize(("accumulate", "expected"), [(1, [False] * 4), (2, [True, False] * 2)])
+def test_gradients_are_held_until_their_step_and_no_longer(
+    accumulate: int, expected: list[bool], classifier_settings: dict[str, Any], draw_batch: DrawBatch
+) -> None:
+    batches, held = [draw_batch(seed=seed) for seed in range(4)], Held()
+    classifier = AnemiaClassifier(**classifier_settings)
+    trainer(callbacks=[held], accumulate_grad_batches=accumulate).fit(classifier, loader(batches), loader(batches))
+    assert held.notes == expected
+
+
 class Probabilities(L.Callback):
     """Keeps what the curves are computed from."""
 
