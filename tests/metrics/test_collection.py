@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from torchmetrics.classification import BinaryAUROC
 
 from anemia_lightning.metrics import score
 from anemia_lightning.metrics.collection import WeightedLoss, epoch_metrics
@@ -55,6 +56,17 @@ def test_batches_change_no_bit() -> None:
     whole = _epoch(labels, logits, [53])
     for sizes in ([32, 21], [1] * 53, [50, 3], [20, 0, 33]):
         assert _epoch(labels, logits, sizes) == whole
+
+
+def test_an_epoch_of_many_batches_leaves_one_tensor_per_state() -> None:
+    metrics, loss = epoch_metrics("train/", 0.5), WeightedLoss()
+    for _ in range(20):
+        metrics.update(torch.tensor([0.9, 0.1]), torch.tensor([0, 1]))
+        loss.update(torch.ones(2), torch.ones(2))
+    auroc = metrics["auroc"]
+    assert isinstance(auroc, BinaryAUROC)
+    states = [loss.losses, loss.weights, auroc.preds, auroc.target]
+    assert [[len(values) for values in state] for state in states] == [[40]] * 4
 
 
 def test_a_second_epoch_starts_from_nothing() -> None:
