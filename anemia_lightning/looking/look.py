@@ -42,7 +42,7 @@ from anemia_lightning.plots.looks import draw_robustness, heat_beside
 from anemia_lightning.terminal import progress_bar
 
 _QUALITY = 80
-_MAPS_AT_ONCE = 64
+_MAPS_AT_ONCE = 16
 _PHOTOS_AT_ONCE = 8
 _LABELS = ("not anaemic", "anaemic")
 
@@ -85,7 +85,9 @@ class Eyes:
     def maps(self, images: Sequence[Pixels]) -> Tensor:
         """Returns layer3's output for images, each uint8 [S, S, 3]."""
         pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
-        return self._pass.trunk(normalise(pixels.to(self._pass.device)))
+        # Pass by pass, since normalised images take four times the memory.
+        parts = torch.split(pixels.to(self._pass.device), self._pass.batch_size)
+        return torch.cat([self._pass.trunk(normalise(part)) for part in parts])
 
     def logits(self, maps: Tensor) -> NDArray[np.float64]:
         """Returns the logit of each photo, float64 [N], for layer3's output."""
