@@ -52,21 +52,16 @@ class Fit:
 def finish_run(fit: Fit) -> Scores:
     """Scores the best model of a fit and completes the run folder.
 
-    Validation photos come first: they alone choose how the model decides, and only then are test photos predicted. A
-    run that was stopped in between does it all again, to the same result.
+    A run that was stopped on the way does it all again, to the same result.
 
     Returns:
         The scores of the validation and test splits.
     """
     cfg, folder, card = fit.cfg, fit.folder, fit.card
     best_epoch = load_best(folder, fit.classifier)
-    scorer = Scorer(cfg, fit.classifier, precision=wiring.resolve_precision(cfg))
-    logits: dict[Stage, pd.Series[float]] = {"val": predict_split(fit, scorer, "val")}
-    decision = decide(fit, logits["val"])
-    logits["test"] = predict_split(fit, scorer, "test")
-    predictions = write_predictions(fit, logits, decision)
+    decision, predictions = predict_and_decide(fit)
     scores = write_scores(fit, predictions)
-    # Of two checkpoints that were opened whole.
+    # Of two checkpoints that were opened whole, and of what predicted.
     give_back_memory()
     judgement = judge_test(fit, predictions["test"], decision)
     card.finish(best_epoch=best_epoch, images_per_s=images_per_second(card, fit.datamodule))
@@ -101,6 +96,18 @@ def load_best(folder: RunFolder, classifier: AnemiaClassifier) -> int | None:
     checkpoint = read_checkpoint(folder.best)
     classifier.load_state_dict(checkpoint["state_dict"])
     return int(checkpoint["epoch"])
+
+
+def predict_and_decide(fit: Fit) -> tuple[Decision, dict[Stage, pd.DataFrame]]:
+    """Predicts validation and test photos, and writes the tables; validation photos alone choose how it decides.
+
+    They come first: only when the decision is made are test photos predicted.
+    """
+    scorer = Scorer(fit.cfg, fit.classifier, precision=wiring.resolve_precision(fit.cfg))
+    logits: dict[Stage, pd.Series[float]] = {"val": predict_split(fit, scorer, "val")}
+    decision = decide(fit, logits["val"])
+    logits["test"] = predict_split(fit, scorer, "test")
+    return decision, write_predictions(fit, logits, decision)
 
 
 def predict_split(fit: Fit, scorer: Scorer, split: Stage) -> "pd.Series[float]":

@@ -84,6 +84,8 @@ def train_run(cfg: DictConfig, *, prepared: Prepared | None = None) -> TrainResu
         _fit(trainer, classifier, datamodule, checkpoint, cfg)
     finally:
         features.close()
+    for optimizer in trainer.optimizers:
+        optimizer.state.clear()  # the moments of layer4 take more memory than its weights, and nothing steps any more
     if not is_first_process():
         return TrainResult(folder.path, {}, None)
 

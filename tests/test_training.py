@@ -15,6 +15,7 @@ import torch
 from anemia_lightning.contracts import PREDICTION_COLUMNS, SPLIT_COLUMNS
 from anemia_lightning.errors import MemoryExhaustedError, WeightsUnavailableError
 from anemia_lightning.evaluation import evaluate_run
+from anemia_lightning.finishing import Fit
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.report.checklists import checklist_items
 from anemia_lightning.settings import compose
@@ -206,6 +207,23 @@ def test_tensorboard_holds_curves_charts_and_final_values(run: Path) -> None:
     assert {"final/roc", "final/precision_recall", "final/confusion", "train/photos"} <= set(events.Tags()["images"])
     names = {metadata.plugin_data.plugin_name for metadata in events.summary_metadata.values()}
     assert {"hparams", "custom_scalars"} <= names
+
+
+def test_the_moments_of_training_are_gone_before_anything_is_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits: list[Fit] = []
+
+    def keep(fit: Fit) -> dict[str, dict[str, Any]]:
+        fits.append(fit)
+        return {}
+
+    monkeypatch.setattr("anemia_lightning.finishing.finish_run", keep)
+    overrides = [*SMALL, "model.weights=null", f"paths.root={tmp_path}"]
+    train_run(compose("train", overrides, run_dir=tmp_path / "run"))
+    trainer = fits[0].trainer
+    assert trainer.global_step
+    assert [len(optimizer.state) for optimizer in trainer.optimizers] == [0]
 
 
 def test_photographs_can_be_kept_out(tmp_path: Path) -> None:
