@@ -85,9 +85,7 @@ class Eyes:
     def maps(self, images: Sequence[Pixels]) -> Tensor:
         """Returns layer3's output for images, each uint8 [S, S, 3]."""
         pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
-        # Pass by pass, since normalised images take four times the memory.
-        parts = torch.split(pixels.to(self._pass.device), self._pass.batch_size)
-        return torch.cat([self._pass.trunk(normalise(part)) for part in parts])
+        return self._pass.trunk(normalise(pixels.to(self._pass.device)))
 
     def logits(self, maps: Tensor) -> NDArray[np.float64]:
         """Returns the logit of each photo, float64 [N], for layer3's output."""
@@ -96,6 +94,12 @@ class Eyes:
             both = self._network(pooled, entry="pooled")
         found: NDArray[np.float64] = (both[:, 1] - both[:, 0]).double().cpu().numpy()
         return found
+
+    def logits_of(self, images: Sequence[Pixels]) -> NDArray[np.float64]:
+        """Returns the logit of each image, float64 [N], without keeping the maps of more than one pass."""
+        size = self._pass.batch_size
+        parts = [images[start : start + size] for start in range(0, len(images), size)]
+        return np.concatenate([self.logits(self.maps(part)) for part in parts])
 
     def heat(self, maps: Tensor, called: NDArray[np.int64], size: int) -> NDArray[np.float32]:
         """Returns heat maps, float32 [N, size, size], of what speaks for each decision."""
@@ -269,7 +273,7 @@ def _change_logits(
     # Together, so that few passes of the trunk are padded.
     for start in range(0, len(work), _PHOTOS_AT_ONCE):
         part = list(islice(versions, _PHOTOS_AT_ONCE))
-        found = eyes.logits(eyes.maps(list(chain.from_iterable(changed.values() for changed in part))))
+        found = eyes.logits_of(list(chain.from_iterable(changed.values() for changed in part)))
         whose = [(place, change) for place, changed in enumerate(part, start) for change in changed]
         for (place, change), logit in zip(whose, found.tolist(), strict=True):
             logits.setdefault(change, {})[place] = logit
