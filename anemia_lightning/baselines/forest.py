@@ -6,17 +6,18 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 
-_TREES_AT_ONCE = 100
+_TREES_AT_ONCE = 50
 
 
 class ForestInParts(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """scikit-learn's random forest, of which each part is grown, asked and let go.
 
-    Leaves of one photo make trees as large as the data: of 14,000 photos, 300 of them took 95 MB. The trees are those
-    of one whole forest, and so are the probabilities but for the last bit. Being asked takes the time of growing.
+    Leaves of one photo make trees as large as the data: of 14,000 photos, 300 of them took 95 MB, and what the threads
+    that grow them let go stays in their heaps. The trees are those of one whole forest, and so are the probabilities
+    but for the last bit. Being asked takes the time of growing.
 
     Args:
-        trees: How many, a multiple of 100.
+        trees: How many, a multiple of 50.
         seed: Of their draws.
     """
 
