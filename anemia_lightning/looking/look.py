@@ -20,6 +20,7 @@ from anemia_lightning.data.cut_outs import CutOut, Pixels, cut_out
 from anemia_lightning.data.dataset import PhotoDataset, PhotoRows
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.transforms import normalise
+from anemia_lightning.freed_memory import give_back_memory
 from anemia_lightning.looking.changes import Change, changes_of, choose_partners
 from anemia_lightning.looking.sample import choose_photos
 from anemia_lightning.looking.values import (
@@ -42,7 +43,7 @@ from anemia_lightning.plots.looks import draw_robustness, heat_beside
 from anemia_lightning.terminal import progress_bar
 
 _QUALITY = 80
-_MAPS_AT_ONCE = 16
+_MAPS_AT_ONCE = 8
 _PHOTOS_AT_ONCE = 8
 _LABELS = ("not anaemic", "anaemic")
 
@@ -170,6 +171,7 @@ def look(
             mine = [_within(rows, first, end) for rows in (sample.drawn, sample.errors)]
             if any(mine):
                 eyes = Eyes(subject.network(), device=device, dtype=dtype)
+                give_back_memory()  # of the network's weights, which were copied in full precision first
                 show = partial(_add, progress, done, len(sample.drawn))
                 parts.append(_see(eyes, subject, *mine, framing=framing, pool=pool, progress=show))
     drawn, errors = join([part.drawn for part in parts]), join([part.errors for part in parts])
@@ -215,6 +217,7 @@ def _see(
     dataset = PhotoDataset(PhotoRows.of(subject.rows.iloc[chosen], subject.facts), framing, None)
     cut_outs = list(pool.map(lambda index: cut_out(dataset.photograph(index).rgba, framing), range(len(chosen))))
     looked = _look_at(eyes, subject.table.iloc[chosen], cut_outs, subject.decision)
+    give_back_memory()  # of heat maps, which need gradients
     sampled, wrong = (looked.at([chosen.index(row) for row in rows]) for rows in (drawn, errors))
     logits = _change_logits(eyes, sampled, pool, progress) if drawn else {}
     return _Seen(sampled, wrong, {change: _outcomes(found, subject.decision) for change, found in logits.items()})
