@@ -61,7 +61,7 @@ def finish_run(fit: Fit) -> Scores:
     best_epoch = load_best(folder, fit.classifier)
     decision, predictions = predict_and_decide(fit)
     scores = write_scores(fit, predictions)
-    # Of two checkpoints that were opened whole, and of what predicted.
+    # Of what predicted.
     give_back_memory()
     judgement = judge_test(fit, predictions["test"], decision)
     card.finish(best_epoch=best_epoch, images_per_s=images_per_second(card, fit.datamodule))
@@ -106,6 +106,8 @@ def predict_and_decide(fit: Fit) -> tuple[Decision, dict[Stage, pd.DataFrame]]:
     scorer = Scorer(fit.cfg, fit.classifier, precision=wiring.resolve_precision(fit.cfg))
     logits: dict[Stage, pd.Series[float]] = {"val": predict_split(fit, scorer, "val")}
     decision = decide(fit, logits["val"])
+    # Of two checkpoints that were opened whole.
+    give_back_memory()
     logits["test"] = predict_split(fit, scorer, "test")
     return decision, write_predictions(fit, logits, decision)
 
