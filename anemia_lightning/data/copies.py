@@ -12,6 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from anemia_lightning.contracts import GROUP_COLUMNS
 from anemia_lightning.data.fingerprints import THUMBNAIL_PX, Fingerprint, orientations
+from anemia_lightning.data.kept_fingerprints import Picked
 from anemia_lightning.data.record_store import RecordStore
 from anemia_lightning.data.recuts import SAME_PHOTO_SCORE, compare_cuts
 from anemia_lightning.data.spool import Spool
@@ -73,10 +74,10 @@ def find_copies(
     by_bytes = join_groups(alone, _equal(file_hashes))
     by_pixels = join_groups(by_bytes, _equal([each.pixels for each in prints]))
     kept = _pick_one_each(by_pixels, prints)
-    turned = _name_rows(_find_turned([prints[index] for index in kept]), kept)
+    turned = _name_rows(_find_turned(Picked(prints, kept)), kept)
     by_turned = join_groups(by_pixels, turned[["first", "second"]].to_numpy())
     kept = _pick_one_each(by_turned, prints)
-    compared = [prints[index] for index in kept] if seek_recuts else []
+    compared = Picked(prints, kept if seek_recuts else [])
     cuts = compare_cuts(compared, processes=processes, spool=spool, store=store, progress=progress)
     recut = _name_rows(cuts.assign(grain="recut"), kept)
     by_recut = join_groups(by_turned, recut.loc[recut["score"] >= SAME_PHOTO_SCORE, ["first", "second"]].to_numpy())

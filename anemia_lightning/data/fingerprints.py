@@ -2,14 +2,13 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from anemia_lightning.data.spool import Spool
 from anemia_lightning.data.texture import NO_FEATURES, Tissue, local_features
 
 THUMBNAIL_PX = 24
@@ -57,11 +56,6 @@ class Fingerprint:
     """[K, 4]: x, y and diameter in pixels of the working size, angle in degrees."""
     descriptors: NDArray[np.uint8]
     """[K, 128]: of unit length when divided by 255."""
-
-    def kept_in(self, spool: Spool) -> "Fingerprint":
-        """Returns the same with its arrays in a spool."""
-        held: dict[str, Any] = {name: spool.keep(getattr(self, name)) for name in _ARRAYS}
-        return replace(self, **held)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Returns all but the hashes as arrays."""

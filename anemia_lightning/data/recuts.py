@@ -19,7 +19,6 @@ from anemia_lightning.data.one_thread import one_thread_each
 from anemia_lightning.data.record_store import RecordStore
 from anemia_lightning.data.shortlist import shortlist
 from anemia_lightning.data.spool import Spool
-from anemia_lightning.data.texture import Features
 
 SAME_PHOTO_SCORE = 18.5
 """From this score on, two cut-outs are of one photograph.
@@ -65,9 +64,8 @@ def compare_cuts(
         `first`, `second` (indices into `prints`, the smaller first) and `score` of all pairs that were compared
         and lie on one another somewhere, in rising order of indices.
     """
-    features = [Features(each.keypoints, each.descriptors) for each in prints]
     seeking = partial(progress, "seeking photographs alike") if progress else None
-    pairs = shortlist(features, longest=COMPARED, spool=spool, threads=processes, progress=seeking)
+    pairs = shortlist(prints, longest=COMPARED, spool=spool, threads=processes, progress=seeking)
     scores = np.empty(len(pairs))
     done = 0
     with closing(_score_all(prints, pairs, processes, store or RecordStore(None, ""))) as scored:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from anemia_lightning.data.spool import Spool
-from anemia_lightning.data.texture import Features, mirror_features
+from anemia_lightning.data.texture import HasFeatures, mirror_features
 from anemia_lightning.made_ahead import made_ahead
 from anemia_lightning.randomness import stream
 
@@ -24,7 +24,7 @@ _UNIT = np.float32(1 / 255)
 
 
 def shortlist(
-    features: Sequence[Features],
+    photos: Sequence[HasFeatures],
     *,
     longest: int,
     spool: Spool | None = None,
@@ -39,7 +39,7 @@ def shortlist(
     the features, so that the work grows with their power of 1.5.
 
     Args:
-        features: One per photo.
+        photos: With their local features; each is asked for several times.
         longest: How many photos each photo is compared with, at most; others may name it besides.
         spool: Where the features lie while they are sorted into cells; None for one of its own.
         threads: That look up; they change nothing but the time it takes.
@@ -48,13 +48,13 @@ def shortlist(
     Returns:
         [P, 2]: pairs of photos, the smaller index first, each once, in rising order.
     """
-    counts = np.array([len(each.descriptors) for each in features], np.int64)
+    counts = np.array([len(each.descriptors) for each in photos], np.int64)
     if not counts.sum():
         return np.zeros((0, 2), np.int64)
-    cells = _Cells([each.descriptors for each in features], np.repeat(np.arange(len(counts)), counts), spool or Spool())
+    cells = _Cells([each.descriptors for each in photos], np.repeat(np.arange(len(counts)), counts), spool or Spool())
 
     def name_likest(start: int) -> _Indices:
-        block = features[start : start + _PHOTOS_AT_ONCE]
+        block = list(photos[start : start + _PHOTOS_AT_ONCE])
         voter = np.repeat(np.arange(start, start + len(block)), [len(each.descriptors) for each in block])
         votes = [
             _cast_votes(*cells.look_up(np.concatenate([each.descriptors for each in hand]), voter), voter)
@@ -63,12 +63,12 @@ def shortlist(
         return _name_most_voted(pd.concat(votes), longest)
 
     named = []
-    starts = range(0, len(features), _PHOTOS_AT_ONCE)
+    starts = range(0, len(photos), _PHOTOS_AT_ONCE)
     with ThreadPoolExecutor(threads) as pool, closing(made_ahead(pool, name_likest, starts, ahead=threads)) as made:
         for start, pairs in zip(starts, made, strict=True):
             named.append(pairs)
             if progress is not None:
-                progress(min(start + _PHOTOS_AT_ONCE, len(features)), len(features))
+                progress(min(start + _PHOTOS_AT_ONCE, len(photos)), len(photos))
     return np.unique(np.sort(np.concatenate(named), axis=1), axis=0)
 
 

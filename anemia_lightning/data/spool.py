@@ -41,13 +41,6 @@ class Spool:
         self._used += -(-size // _ALIGNED_TO) * _ALIGNED_TO
         return array
 
-    def keep(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Returns a copy of an array, to be read."""
-        kept = self.empty(array.shape, array.dtype)
-        kept[...] = array
-        kept.flags.writeable = False
-        return kept
-
     def _find_room(self, size: int) -> mmap.mmap | None:
         """Returns a block that has room for so many bytes behind those used, or None."""
         if self._block is not None and self._used + size <= len(self._block):

@@ -1,7 +1,7 @@
 """The survey: one pass over all photographs, each decoded once, that everything else draws on."""
 
 import hashlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ import pandas as pd
 from anemia_lightning.data.copies import Copies, find_copies
 from anemia_lightning.data.decoders import decoder_versions
 from anemia_lightning.data.fingerprints import Fingerprint
+from anemia_lightning.data.kept_fingerprints import KeptFingerprints, Picked
 from anemia_lightning.data.one_thread import one_thread_each
 from anemia_lightning.data.photo_file import file_state
 from anemia_lightning.data.reading import Unreadable
@@ -130,19 +131,21 @@ def _collect(
     surveyed: Iterator[tuple[int, SurveyedPhoto | PhotoUnreadable]],
     spool: Spool,
     progress: StepProgress | None,
-) -> tuple[pd.DataFrame, list[Fingerprint], list[Unreadable]]:
+) -> tuple[pd.DataFrame, Sequence[Fingerprint], list[Unreadable]]:
     """Puts into the order of the manifest what comes in any order."""
     photos, paths = manifest["photo"].tolist(), manifest["path"].tolist()
     facts: list[dict[str, Any]] = []
     tables: list[pd.DataFrame] = []
-    prints: dict[int, Fingerprint] = {}
+    prints = KeptFingerprints(spool)
+    rows: list[int] = []
     unreadable: list[Unreadable] = []
     for done, (row, found) in enumerate(surveyed, start=1):
         if isinstance(found, PhotoUnreadable):
             unreadable.append(Unreadable(photos[row], paths[row], found.code, found.reason))
         else:
             facts.append({"photo": photos[row], **found.facts})
-            prints[row] = found.fingerprint.kept_in(spool)
+            prints.add(found.fingerprint)
+            rows.append(row)
         if len(facts) == _ROWS_AT_ONCE:
             tables.append(pd.DataFrame(facts))
             facts.clear()
@@ -152,5 +155,6 @@ def _collect(
         tables.append(pd.DataFrame(facts))
     if not tables:
         return pd.DataFrame(columns=["photo"]), [], unreadable
-    table = pd.concat(tables, ignore_index=True).iloc[np.argsort(list(prints))]
-    return table.reset_index(drop=True), [prints[row] for row in sorted(prints)], unreadable
+    order = np.argsort(rows)
+    table = pd.concat(tables, ignore_index=True).iloc[order].reset_index(drop=True)
+    return table, Picked(prints, order), unreadable

@@ -1,6 +1,6 @@
 """The texture of tissue: what light, camera and outline leave unchanged, and its local features."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -41,6 +41,18 @@ class Features(NamedTuple):
     """[K, 4]: x, y and diameter in pixels, angle in degrees."""
     descriptors: NDArray[np.uint8]
     """[K, 128], of unit length when divided by 255."""
+
+
+class HasFeatures(Protocol):
+    """What has local features, alone or among other things."""
+
+    @property
+    def keypoints(self) -> NDArray[np.float32]:
+        """As those of `Features`."""
+
+    @property
+    def descriptors(self) -> NDArray[np.uint8]:
+        """As those of `Features`."""
 
 
 NO_FEATURES = Features(np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8))
@@ -101,7 +113,7 @@ _PLACES = np.arange(128).reshape(4, 4, 8)
 _MIRRORED_PLACES = _PLACES[::-1, :, (-np.arange(8)) % 8].ravel()
 
 
-def mirror_features(features: Features) -> Features:
+def mirror_features(features: HasFeatures) -> Features:
     """Returns the features that the picture has when it is turned upside down about y = 0."""
     upside_down = np.array([1, -1, 1, -1], np.float32)
     return Features(features.keypoints * upside_down, features.descriptors[:, _MIRRORED_PLACES])
