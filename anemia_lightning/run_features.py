@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from anemia_lightning import wiring
 from anemia_lightning.contracts import Entry, Stage
+from anemia_lightning.data.dataset import CONTENTS
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.feature_identity import FeatureSettings
 from anemia_lightning.features.dataset import FeatureDataset
@@ -153,9 +154,9 @@ class FitFeatures:
 
 
 def facts_of(datamodule: "AnemiaDataModule", rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns what the survey found out about some photos, in their order."""
+    """Returns which contents the survey found some photos to have, in their order: photo and `CONTENTS`."""
     assert datamodule.prepared is not None, "the datamodule has been set up"
-    return datamodule.prepared.facts.set_index("photo").loc[rows["photo"]].reset_index()
+    return datamodule.prepared.facts.set_index("photo").loc[rows["photo"], list(CONTENTS)].reset_index()
 
 
 def dtype_of(precision: str) -> torch.dtype:

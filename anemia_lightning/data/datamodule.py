@@ -107,7 +107,9 @@ class AnemiaDataModule(L.LightningDataModule):
         is_used = splits.isin(SPLITS)
         unused = prepared.manifest[~is_used].assign(reason="excluded by split.file")
         excluded = pd.concat([prepared.excluded, unused], ignore_index=True)
-        self.manifest = prepared.manifest[is_used].assign(split=splits[is_used]).reset_index(drop=True)
+        # A table shares its columns with what it was made of until some rows are left out.
+        used = prepared.manifest if is_used.all() else prepared.manifest[is_used].reset_index(drop=True)
+        self.manifest = used.assign(split=splits[is_used].to_numpy())
         self.excluded = excluded.assign(split="excluded")
         self.prepared = prepared
 

@@ -17,6 +17,9 @@ from anemia_lightning.data.reading import Photograph, open_photo
 from anemia_lightning.data.transforms import Augmentation, augment, draw_views, normalise
 from anemia_lightning.errors import AnemiaError, PhotoChangedError, WorkerError
 
+CONTENTS = ("file_sha256", "pixels_sha256")
+"""What the survey found that says which file a photograph was, and what it showed."""
+
 
 @dataclass(frozen=True)
 class PhotoRows:
@@ -39,7 +42,7 @@ class PhotoRows:
             manifest: The photos.
             facts: What the survey found out about them, in any order, with more photos if need be.
         """
-        known = None if facts is None else facts.set_index("photo").loc[manifest["photo"]]
+        known = None if facts is None else facts.set_index("photo").loc[manifest["photo"], list(CONTENTS)]
         return cls(
             photo=tuple(manifest["photo"]),
             path=tuple(manifest["path"]),
