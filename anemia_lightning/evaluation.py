@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from anemia_lightning.contracts import Stage
 from anemia_lightning.data.manifest import require_both_classes
 from anemia_lightning.data.overlap import find_overlap
 from anemia_lightning.data.preparation import Prepared
+from anemia_lightning.data.split_file import split_table
 from anemia_lightning.deciding import at_threshold, choose_decision, decision_lines, write_decision
 from anemia_lightning.errors import DataChangedError, OverlapError, RunNotFoundError
 from anemia_lightning.judging import Judge
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.classifier import AnemiaClassifier
-from anemia_lightning.photos import prepare_photos, restore_datamodule
+from anemia_lightning.photos import photo_lines, prepare_photos, restore_datamodule
 from anemia_lightning.report.documents import write_documents
 from anemia_lightning.run_documents import evaluation_report, places
 from anemia_lightning.run_features import facts_of
@@ -29,6 +30,8 @@ from anemia_lightning.run_folder import RunFolder, find_run, write_json, write_t
 from anemia_lightning.scoring import NOTE, baseline_lines, predict_photos, prediction_table, score_table, warning_lines
 from anemia_lightning.settings import CONF
 from anemia_lightning.terminal import quiet, say
+
+_MET = "met before: it trained or chose the model"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class _Scored:
     """Manifest and survey joined, of these photos."""
     train: pd.DataFrame | None
     """The same of the photos that trained the model, where they are at hand."""
+    splits: pd.DataFrame
+    """As in splits.csv: what became of all photos that were found."""
     facts: dict[str, Any]
     """What its run.json holds."""
     settings: dict[str, Any]
@@ -92,6 +97,7 @@ def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
         prediction_table(*predict("test"), decision),
         test=datamodule.facts("test"),
         train=datamodule.facts("train"),
+        splits=datamodule.split_table(),
         facts=card,
         settings=wiring.plain(trained),
         warnings=warnings,
@@ -104,19 +110,20 @@ def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     """Scores a checkpoint on all photos of another data set, read the way the model was trained to."""
     quiet()
     classifier = load_classifier(Path(cfg.ckpt))
-    prepared = prepare_photos(cfg)
-    rows, notes = _unmet_photos(cfg, prepared)
-    facts = prepared.facts.set_index("photo").loc[rows["photo"]].reset_index()
+    prepared, notes = _unmet_photos(cfg, prepare_photos(cfg))
+    say(*photo_lines(cfg, prepared))
+    rows = prepared.manifest
     precision = wiring.resolve_precision(cfg)
-    logits = predict_photos(cfg, classifier, rows, facts, precision=precision)
+    logits = predict_photos(cfg, classifier, rows, prepared.facts, precision=precision)
     cautions = [cfg.data.caution] if cfg.data.caution else []
     decision = at_threshold(classifier.decision, cfg.evaluation.threshold)
     scored = _Scored(
         classifier,
         decision,
         prediction_table(rows, logits, decision),
-        test=rows.merge(facts, on="photo", validate="one_to_one"),
+        test=rows.merge(prepared.facts, on="photo", validate="one_to_one"),
         train=None,
+        splits=split_table(rows.assign(split="test"), prepared.excluded),
         facts={"weights": {"source": "evaluated", "file": Path(cfg.ckpt).name}, "precision": precision},
         settings=wiring.plain(cfg),
         warnings=[*cautions, *notes],
@@ -152,27 +159,39 @@ def _refitted(decision: Decision, carried: Decision) -> str:
     )
 
 
-def _unmet_photos(cfg: DictConfig, prepared: Prepared) -> tuple[pd.DataFrame, list[str]]:
-    """Returns the photos to score, and what to say of those that the model has met before.
+def _unmet_photos(cfg: DictConfig, prepared: Prepared) -> tuple[Prepared, list[str]]:
+    """Returns the photos to score, the others being excluded, and what to say of those that the model has met before.
 
     Raises:
         OverlapError: If there are any, and that is to stop the evaluation.
         ManifestError: If those that it has not met are of one class.
     """
-    rows = prepared.manifest
     hashes = read_checkpoint(Path(cfg.ckpt)).get("AnemiaDataModule", {}).get("photo_hashes")
     if hashes is None:
-        return rows, ["The checkpoint does not say which photographs trained it: some of these may have."]
+        return prepared, ["The checkpoint does not say which photographs trained it: some of these may have."]
     met = find_overlap(prepared.facts, hashes)
     if not met:
-        return rows, []
+        return prepared, []
+    found = len(prepared.manifest)
     if cfg.evaluation.on_overlap == "stop":
-        raise OverlapError(met, len(rows))
+        raise OverlapError(met, found)
     if cfg.evaluation.on_overlap == "report":
-        return rows, [f"{len(met)} of these {len(rows)} photos trained or chose the model: the scores are too good."]
-    rows = rows[~rows["photo"].isin(met)].reset_index(drop=True)
-    require_both_classes(rows)
-    return rows, [f"{len(met)} photos that trained or chose the model were left out."]
+        return prepared, [f"{len(met)} of these {found} photos trained or chose the model: the scores are too good."]
+    unmet = _without(met, prepared)
+    require_both_classes(unmet.manifest)
+    return unmet, [f"{len(met)} photos that trained or chose the model were left out."]
+
+
+def _without(met: Sequence[str], prepared: Prepared) -> Prepared:
+    """Returns the photos with those that the model has met among the excluded."""
+    is_met = prepared.manifest["photo"].isin(met)
+    excluded = prepared.manifest[is_met].assign(reason=_MET)
+    return replace(
+        prepared,
+        manifest=prepared.manifest[~is_met].reset_index(drop=True),
+        excluded=pd.concat([prepared.excluded, excluded], ignore_index=True),
+        facts=prepared.facts[~prepared.facts["photo"].isin(met)].reset_index(drop=True),
+    )
 
 
 def load_classifier(path: Path) -> AnemiaClassifier:
@@ -207,6 +226,7 @@ def _write(cfg: DictConfig, scored: _Scored, judge: Judge) -> dict[str, Any]:
     decision, table = scored.decision, scored.predictions
     scores = {"test": score_table(table, class_weights=scored.classifier.hparams["class_weights"])}
     folder = RunFolder(cfg.paths.run_dir)
+    write_table(folder.splits, scored.splits)
     write_table(folder.predictions("test"), table)
     write_decision(folder.decision, decision)
     write_json(folder.metrics_json, scores)
@@ -219,6 +239,7 @@ def _write(cfg: DictConfig, scored: _Scored, judge: Judge) -> dict[str, Any]:
         folder=folder,
         facts=scored.facts,
         photos=scored.test,
+        splits=scored.splits,
         warnings=scored.warnings,
         decision=decision,
         judgement=judgement,

@@ -46,7 +46,9 @@ def photo_lines(cfg: DictConfig, prepared: "Prepared") -> list[str]:
     lines = [f"{len(manifest)} photos of {manifest['patient'].nunique()} patients from {cfg.data.name}"]
     groups = manifest["photo_group"].nunique()
     if groups < len(manifest) and cfg.data.photo_groups in GRAINS:
-        lines.append(f"They show {groups} different photographs; copies stay on one side of every split.")
+        # An evaluation on other data splits nothing.
+        together = "; copies stay on one side of every split" if "split" in cfg else ""
+        lines.append(f"They show {groups} different photographs{together}.")
     reasons = Counter(str(reason).split(":")[0] for reason in prepared.excluded.get("reason", ()))
     if reasons:
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())

@@ -79,6 +79,7 @@ def evaluation_report(
     folder: RunFolder,
     facts: Mapping[str, Any],
     photos: pd.DataFrame,
+    splits: pd.DataFrame,
     warnings: Sequence[str],
     decision: Decision,
     judgement: Judgement,
@@ -90,11 +91,11 @@ def evaluation_report(
         folder: Its folder, with all figures.
         facts: What the model's run.json holds; of a checkpoint alone what is known of it.
         photos: Manifest and survey joined, of the photos that were scored.
+        splits: As in splits.csv, of all photos that were found.
         warnings: What must be said beside the scores.
         decision: How the model decides.
         judgement: Of these photos.
     """
-    scored = photos.assign(split="scored", reason="")
     return RunReport(
         title=f"Evaluation {folder.path.name}",
         facts=facts,
@@ -105,8 +106,8 @@ def evaluation_report(
         figures=figures(folder),
         looks=_values(judgement.looks),
         albums=albums(judgement.looks),
-        flow=participant_flow(scored, order=("scored",)),
-        people=describe_people(scored, order=("scored",)),
+        flow=participant_flow(splits),
+        people=describe_people(photos.assign(split="test"), order=("test",)),
     )
 
 

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from anemia_lightning.callbacks.checkpoint import DurableCheckpointIO
 from anemia_lightning.checkpoint_file import read_checkpoint
-from anemia_lightning.contracts import PREDICTION_COLUMNS
+from anemia_lightning.contracts import PREDICTION_COLUMNS, SPLIT_COLUMNS
 from anemia_lightning.errors import DataChangedError, NoConformalSetsError, OverlapError, RunNotFoundError
 from anemia_lightning.evaluation import evaluate_checkpoint, evaluate_run
 from anemia_lightning.metrics.conformal import ABSTAIN
@@ -63,9 +63,8 @@ def test_a_run_scores_exactly_what_training_wrote(
     scores = evaluate(run, tmp_path / "again")
     assert scores["test"] == json.loads((run / "metrics.json").read_text())["test"]
     assert "starts from random weights" in capsys.readouterr().out
-    again = (tmp_path / "again" / "predictions_test.csv").read_text()
-    assert again == (run / "predictions_test.csv").read_text()
-    assert (tmp_path / "again" / "decision.json").read_text() == (run / "decision.json").read_text()
+    for name in ("predictions_test.csv", "decision.json", "splits.csv", "flow.md"):
+        assert (tmp_path / "again" / name).read_text() == (run / name).read_text(), name
     assert decision_of(run).scaling.slope != 1, "what was chosen is not what there would be without a choice"
 
 
@@ -166,6 +165,41 @@ def test_a_checkpoint_scores_other_data_with_its_own_framing_and_decision(run: P
     assert table["probability"].to_numpy() == pytest.approx(decision.probability(table["logit"]), rel=1e-6)
     assert (table["prediction"] == decision.decide(table["probability"])).all()
     assert decision_of(tmp_path / "other") == decision
+
+
+def test_whoever_is_left_out_of_other_data_is_told_and_counted(
+    run: Path, tmp_path: Path, drawn_photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    splits = pd.read_csv(run / "splits.csv")
+    unmet, met = splits[splits["split"] == "test"], splits[splits["split"] == "train"].iloc[:2]
+    drawn, classes = next(drawn_photos.rglob("photos")), [tmp_path / "photos" / name for name in ("Healthy", "Anemic")]
+    for folder in classes:
+        folder.mkdir(parents=True)
+    for photo, label in pd.concat([unmet, met])[["photo", "label"]].itertuples(index=False):
+        shutil.copy(drawn / Path(photo).name, classes[label])
+    shutil.copy(drawn / Path(unmet["photo"].iloc[0]).name, classes[1 - unmet["label"].iloc[0]] / "copy.png")
+    (classes[0] / "empty.png").touch()
+    overrides = [f"ckpt={run}/checkpoints/best.ckpt", "data=folder", f"data.root={tmp_path}/photos"]
+    overrides += ["data.positive_class=Anemic", "data.photo_groups=bytes", "data.on_unreadable=skip"]
+    overrides += ["evaluation.on_overlap=drop", "trainer.accelerator=cpu"]
+    scores = evaluate_checkpoint(compose("evaluate", overrides, run_dir=tmp_path / "other"))
+    assert scores["test"]["n"] == len(unmet) - 1
+    table = pd.read_csv(tmp_path / "other" / "splits.csv", keep_default_na=False)
+    assert tuple(table) == SPLIT_COLUMNS
+    assert set(table["photo"][table["split"] == "test"]) == set(predictions_of(tmp_path / "other")["photo"])
+    counted = {
+        "label conflict: copies of one photograph with both labels": 2,
+        "met before: it trained or chose the model": 2,
+        "IMG_EMPTY: an empty file": 1,
+    }
+    assert table["reason"][table["split"] == "excluded"].value_counts().to_dict() == counted
+    flow = (tmp_path / "other" / "flow.md").read_text()
+    assert f"photos found: {len(unmet) + 4} photos of" in flow
+    assert all(f"- left out: {reason}: {count} photo" in flow for reason, count in counted.items())
+    assert f"photos used: {len(unmet) - 1} photos of" in flow
+    said = capsys.readouterr().out
+    assert f"{len(unmet) - 1} photos of {len(unmet) - 1} patients from folder\nLeft out: 2 label conflict, " in said
+    assert "2 met before, 1 IMG_EMPTY; splits.csv says which." in said
 
 
 def predict_all(run: Path, folder: Path, *overrides: str, ckpt: Path | None = None) -> pd.DataFrame:

@@ -12,12 +12,13 @@ import pandas as pd
 from sklearn.utils.class_weight import compute_class_weight
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from anemia_lightning.contracts import SPLIT_COLUMNS, Batch, BatchRequest, Stage
+from anemia_lightning.contracts import Batch, BatchRequest, Stage
 from anemia_lightning.data.dataset import PhotoDataset, PhotoRows, as_it_is
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.overlap import photo_hashes
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.data.sampler import EvaluationSampler, TrainingSampler
+from anemia_lightning.data.split_file import split_table
 from anemia_lightning.data.splits import SPLITS, assign_splits, check_separate
 from anemia_lightning.data.transforms import Augmentation
 from anemia_lightning.randomness import epoch_order
@@ -106,11 +107,10 @@ class AnemiaDataModule(L.LightningDataModule):
         )
         is_used = splits.isin(SPLITS)
         unused = prepared.manifest[~is_used].assign(reason="excluded by split.file")
-        excluded = pd.concat([prepared.excluded, unused], ignore_index=True)
         # A table shares its columns with what it was made of until some rows are left out.
         used = prepared.manifest if is_used.all() else prepared.manifest[is_used].reset_index(drop=True)
         self.manifest = used.assign(split=splits[is_used].to_numpy())
-        self.excluded = excluded.assign(split="excluded")
+        self.excluded = pd.concat([prepared.excluded, unused], ignore_index=True)
         self.prepared = prepared
 
     def state_dict(self) -> dict[str, Any]:
@@ -130,8 +130,7 @@ class AnemiaDataModule(L.LightningDataModule):
 
     def split_table(self) -> pd.DataFrame:
         """Returns what splits.csv holds: every photo of the source, its split, and why it is excluded."""
-        rows = pd.concat([self.manifest.assign(reason=""), self.excluded])
-        return rows.sort_values("photo")[list(SPLIT_COLUMNS)]
+        return split_table(self.manifest, self.excluded)
 
     def fingerprint(self) -> str:
         """Returns the SHA-256 of what the run is about: ids, labels, patients, splits and contents of the photos."""

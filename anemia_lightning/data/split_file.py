@@ -1,10 +1,11 @@
-"""Splits from a file, such as another run's splits.csv: every photo must be placed, and nothing is trusted."""
+"""Splits as a table: splits.csv of a run, and any that is read: every photo must be placed, and nothing is trusted."""
 
 import hashlib
 from pathlib import Path
 
 import pandas as pd
 
+from anemia_lightning.contracts import SPLIT_COLUMNS
 from anemia_lightning.data.sheet import read_sheet, require_columns
 from anemia_lightning.errors import Fault, SplitFileError
 
@@ -45,6 +46,17 @@ def read_splits(file: Path, photos: "pd.Series[str]") -> "pd.Series[str]":
     if any(faults.values()):
         raise SplitFileError(file, [Fault(what, which) for what, which in faults.items() if which])
     return photos.map(places.set_index("photo")["split"])
+
+
+def split_table(used: pd.DataFrame, excluded: pd.DataFrame) -> pd.DataFrame:
+    """Returns what splits.csv holds: every photo of a source, its split, and why it is excluded.
+
+    Args:
+        used: Rows of a manifest, with their split.
+        excluded: The photos that are not used, likewise, with the `reason`.
+    """
+    rows = pd.concat([used.assign(reason=""), excluded.assign(split=EXCLUDED)])
+    return rows.sort_values("photo")[list(SPLIT_COLUMNS)]
 
 
 def split_hash(photos: "pd.Series[str]", splits: "pd.Series[str]") -> str:
