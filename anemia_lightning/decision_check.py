@@ -7,6 +7,7 @@ from omegaconf import DictConfig, ListConfig
 from anemia_lightning.errors import ConfigError
 
 CALIBRATIONS = ("temperature", "platt", "none")
+POOLINGS = ("mean", "median", "max")
 
 
 def decision_problems(cfg: DictConfig) -> Iterator[str]:
@@ -24,14 +25,17 @@ def decision_problems(cfg: DictConfig) -> Iterator[str]:
     elif "evaluation" in cfg:
         yield from _fitted(cfg.evaluation)
     if "evaluation" in cfg:
-        yield from _asked(cfg.evaluation)
+        yield from _asked(cfg.evaluation, left_open=(None,) if cfg.verb == "evaluate" else ())
 
 
-def _asked(evaluation: DictConfig) -> Iterator[str]:
+def _asked(evaluation: DictConfig, *, left_open: tuple[None, ...]) -> Iterator[str]:
+    """Checks what is asked of scores, or left open by what `left_open` holds, for the run that is evaluated to say."""
     for key, least in {"resamples": 100, "probe_photos": 0}.items():
         if evaluation[key] < least:
             yield f"evaluation.{key} must be at least {least}, not {evaluation[key]}."
-    if not isinstance(evaluation.subgroups, ListConfig):
+    if evaluation.pooling not in (*POOLINGS, *left_open):
+        yield f"evaluation.pooling is one of {', '.join(POOLINGS)}, not {evaluation.pooling}."
+    if not isinstance(evaluation.subgroups, ListConfig) and evaluation.subgroups not in left_open:
         yield f"evaluation.subgroups is a list of columns such as [sex, site], not {evaluation.subgroups}."
 
 

@@ -1,7 +1,7 @@
 """What `evaluate` does: the run's own test photos again, or photos that the model has never met."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,9 @@ from anemia_lightning.scoring import NOTE, baseline_lines, predict_photos, predi
 from anemia_lightning.settings import CONF
 from anemia_lightning.terminal import quiet, say
 
+_OF_THE_RUN = ("subgroups", "pooling")
+"""What `evaluation` leaves to the run unless it says otherwise."""
+
 _MET = "met before: it trained or chose the model"
 
 
@@ -58,6 +61,7 @@ class _Scored:
 def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
     """Scores a run's best model on its own test split, exactly as training did.
 
+    Patients are pooled and groups looked at as in training, unless `evaluation` says otherwise.
     With `evaluation.refit` threshold, calibration and conformal sets are chosen anew, on the run's validation photos.
 
     Raises:
@@ -73,6 +77,9 @@ def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
     # Where features are kept is for now to say; what they are, for the run.
     where = {key: cfg.features[key] for key in ("store", "dir", "max_bytes")}
     trained.features = {**cfg.features, **trained.get("features", {}), **where}
+    _settle(cfg.evaluation, trained.get("evaluation", {}))
+    # The report shows the run's settings, and is to show what was asked now.
+    trained.evaluation = {**trained.get("evaluation", {}), **{key: cfg.evaluation[key] for key in _OF_THE_RUN}}
     datamodule = restore_datamodule(trained, prepare_photos(trained), run)
     if datamodule.fingerprint() != card["data"]["sha256"]:
         raise DataChangedError(run.path, str(trained.data.get("root")))
@@ -109,6 +116,7 @@ def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
 def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     """Scores a checkpoint on all photos of another data set, read the way the model was trained to."""
     quiet()
+    _settle(cfg.evaluation, {})
     classifier = load_classifier(Path(cfg.ckpt))
     prepared, notes = _unmet_photos(cfg, prepare_photos(cfg))
     say(*photo_lines(cfg, prepared))
@@ -140,6 +148,21 @@ def _judge(cfg: DictConfig, precision: str, *, seed: int, show_photos: bool) -> 
         seed=seed,
         show_photos=show_photos,
     )
+
+
+def _settle(evaluation: DictConfig, trained: Mapping[str, Any]) -> None:
+    """Fills in what an evaluation leaves to the run.
+
+    Args:
+        evaluation: The settings of that name.
+        trained: Those of the run; empty where there is a checkpoint alone, and then the defaults hold.
+    """
+    # A run of an earlier version knows less.
+    known = OmegaConf.merge(OmegaConf.load(CONF / "evaluation" / "_shared.yaml"), trained)
+    assert isinstance(known, DictConfig)
+    for key in _OF_THE_RUN:
+        if evaluation[key] is None:
+            evaluation[key] = known[key]
 
 
 def _rules(cfg: DictConfig, trained: DictConfig) -> DictConfig:
@@ -232,7 +255,7 @@ def _write(cfg: DictConfig, scored: _Scored, judge: Judge) -> dict[str, Any]:
     write_json(folder.metrics_json, scores)
     # `run=` may have said latest, which names another run by and by.
     card = {"status": "finished", "evaluated": str(scored.run), "warnings": list(scored.warnings), "sessions": []}
-    write_json(folder.run_json, card)
+    write_json(folder.run_json, {**card, "evaluation": wiring.plain(cfg.evaluation)})
     judgement = judge.judge(folder, scored.classifier, decision, table, test=scored.test, train=scored.train)
     report = evaluation_report(
         settings=scored.settings,

@@ -26,7 +26,6 @@ _DATA_CHOICES = {
     "data.photo_groups": ("none", *GRAINS),
     "data.on_label_conflict": ("drop", "majority", "stop"),
     "evaluation.on_overlap": ("stop", "drop", "report"),
-    "evaluation.pooling": ("mean", "median", "max"),
     "features.dtype": ("auto", "uint8"),
     "engine": ("auto", "torch", "compiled", "onnxruntime", "openvino"),
 }

@@ -25,6 +25,8 @@ KNOWN = "it must be one of youden, sensitivity:0.9, specificity:0.9, cost:5 or f
             "evaluation.coverage is a share between 0 and 1, or null for no sets, not 90. Did you mean 0.9?",
         ),
         ("evaluation.pooling=min", "evaluation.pooling is one of mean, median, max, not min."),
+        ("evaluation.pooling=null", "evaluation.pooling is one of mean, median, max, not None."),
+        ("evaluation.subgroups=null", "evaluation.subgroups is a list of columns such as [sex, site], not None."),
         ("evaluation.coverage=0", "evaluation.coverage is a share between 0 and 1, or null for no sets, not 0."),
         ("evaluation.coverage=high", "evaluation.coverage must be a number, not 'high'."),
     ],
@@ -70,6 +72,11 @@ def test_rules_that_can_be_followed_pass(overrides: list[str]) -> None:
             "to what the checkpoint carries.",
         ),
         (["run=x", "evaluation.refit=true", "evaluation.threshold=best"], f"evaluation.threshold is 'best'; {KNOWN}"),
+        (["run=x", "evaluation.pooling=min"], "evaluation.pooling is one of mean, median, max, not min."),
+        (
+            ["run=x", "evaluation.subgroups=sex"],
+            "evaluation.subgroups is a list of columns such as [sex, site], not sex.",
+        ),
         (["run=x", "evaluation.refit=maybe"], "evaluation.refit must be a true or false, not 'maybe'."),
     ],
 )
@@ -86,6 +93,7 @@ def test_evaluation_uses_what_is_carried_unless_a_run_has_photos_to_choose_on(
     [
         ["run=x"],
         ["ckpt=x", "data=synthetic", "evaluation.threshold=fixed:0.4"],
+        ["run=x", "evaluation.pooling=max", "evaluation.subgroups=[]"],
         ["run=x", "evaluation.refit=true"],
         ["run=x", "evaluation.refit=true", "evaluation.threshold=youden"],
     ],

@@ -11,6 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 from scipy.special import expit
 
+from anemia_lightning.assessment.options import SUBGROUPS
 from anemia_lightning.callbacks.checkpoint import DurableCheckpointIO
 from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.contracts import PREDICTION_COLUMNS, SPLIT_COLUMNS
@@ -27,12 +28,15 @@ from anemia_lightning.training import train_run
 SMALL = ("experiment=quick", "data.image_size=32", "data.patients=24", "data.photos=48", "trainer.accelerator=cpu")
 
 
-# Enough validation photos to calibrate and to choose sets; in full precision, so that only the order of sums differs.
+# Enough validation photos to calibrate and to choose sets; in full precision, so that only the order of sums differs;
+# of what is asked of the scores none is the default.
 DECIDED = (
     "split.fractions={train: 0.5, val: 0.3, test: 0.2}",
     "evaluation.threshold=sensitivity:0.8",
     "evaluation.calibration=platt",
     "evaluation.coverage=0.6",
+    "evaluation.pooling=max",
+    "evaluation.subgroups=[site, ward]",
     "trainer.precision=32-true",
 )
 
@@ -63,7 +67,7 @@ def test_a_run_scores_exactly_what_training_wrote(
     scores = evaluate(run, tmp_path / "again")
     assert scores["test"] == json.loads((run / "metrics.json").read_text())["test"]
     assert "starts from random weights" in capsys.readouterr().out
-    for name in ("predictions_test.csv", "decision.json", "splits.csv", "flow.md"):
+    for name in ("predictions_test.csv", "decision.json", "assessment.json", "splits.csv", "flow.md"):
         assert (tmp_path / "again" / name).read_text() == (run / name).read_text(), name
     assert decision_of(run).scaling.slope != 1, "what was chosen is not what there would be without a choice"
 
@@ -77,6 +81,26 @@ def test_a_threshold_of_the_user_changes_decisions_and_no_probability(run: Path,
     assert 0 < before["prediction"].sum() != after["prediction"].sum() <= 1
     assert scores["test"]["tp"] + scores["test"]["fp"] == after["prediction"].sum()
     assert decision_of(tmp_path) == carried.at(highest)
+
+
+def asked_of(folder: Path) -> tuple[str, set[str]]:
+    """Returns how patients were pooled and which groups were looked at, as all records of it have it."""
+    found = json.loads((folder / "assessment.json").read_text())
+    pooling, groups = found["settings"]["pooling"], found["subgroups"]
+    columns = {*(each["name"] for each in groups["columns"]), *groups["absent"]}
+    recorded = json.loads((folder / "run.json").read_text())["evaluation"]
+    assert (recorded["pooling"], set(recorded["subgroups"])) == (pooling, columns)
+    assert f'<th scope="row">evaluation.pooling</th><td>{pooling}</td>' in (folder / "report.html").read_text()
+    return pooling, columns
+
+
+def test_patients_are_pooled_and_groups_looked_at_as_in_training_unless_the_user_says_otherwise(
+    run: Path, tmp_path: Path
+) -> None:
+    evaluate(run, tmp_path / "again")
+    assert asked_of(tmp_path / "again") == ("max", {"site", "ward"})
+    evaluate(run, tmp_path / "other", "evaluation.pooling=median", "evaluation.subgroups=[]")
+    assert asked_of(tmp_path / "other") == ("median", set())
 
 
 def test_choosing_anew_by_the_rules_of_the_run_gives_what_training_chose(
@@ -165,6 +189,7 @@ def test_a_checkpoint_scores_other_data_with_its_own_framing_and_decision(run: P
     assert table["probability"].to_numpy() == pytest.approx(decision.probability(table["logit"]), rel=1e-6)
     assert (table["prediction"] == decision.decide(table["probability"])).all()
     assert decision_of(tmp_path / "other") == decision
+    assert asked_of(tmp_path / "other") == ("mean", set(SUBGROUPS))
 
 
 def test_whoever_is_left_out_of_other_data_is_told_and_counted(

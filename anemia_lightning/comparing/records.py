@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
 from anemia_lightning.comparing.files import RunFiles, how_far, open_run, warnings_of
@@ -69,11 +70,14 @@ def _read(folder: Path) -> RunRecord:
     is_pooled = run.verb == "crossval"
     table = _table(folder / ("predictions.csv" if is_pooled else "predictions_test.csv"))
     predictions = _one_row_per_photo(table)
+    # What an evaluation left to its run stands in its record alone.
+    judged = OmegaConf.merge(run.cfg, {"evaluation": run.card.get("evaluation", {})})
+    assert isinstance(judged, DictConfig)
     trained = run.trained.cfg if run.verb == "evaluate" and run.trained else None
     return RunRecord(
         folder=folder,
         kind=_KINDS[run.verb],
-        settings=comparable_settings(run.cfg, trained, weights=run.weights),
+        settings=comparable_settings(judged, trained, weights=run.weights),
         repetition=repetition_of(run.cfg if trained is None else trained),
         weights=run.weights,
         predictions=predictions,

@@ -353,6 +353,19 @@ def test_an_evaluation_is_another_recipe_than_its_training(tmp_path: Path, write
     assert [run["settings"] for run in found["runs"]] == [{}, {}]
 
 
+def test_what_an_evaluation_left_open_is_read_from_its_record(tmp_path: Path, write_run: WriteRun) -> None:
+    trained = write_run(tmp_path / "a", {"evaluation": {"pooling": "max"}})
+    evaluation = {"verb": "evaluate", "ckpt": f"{trained}/checkpoints/best.ckpt", "evaluation": {"pooling": None}}
+    judged = []
+    for name in ("mean", "max"):
+        folder = write_run(tmp_path / name, evaluation)
+        card = {"evaluated": str(trained), "sessions": [], "evaluation": {"pooling": name, "threshold": None}}
+        (folder / "run.json").write_text(json.dumps(card))
+        judged.append(folder)
+    found = compared(tmp_path, *judged)
+    assert [run["settings"] for run in found["runs"]] == [{"evaluation.pooling": name} for name in ("mean", "max")]
+
+
 def test_what_an_evaluation_of_drawn_photos_says(tmp_path: Path, write_run: WriteRun) -> None:
     trained = write_run(tmp_path / "a", {"data": {"name": "synthetic"}})
     judged = write_run(tmp_path / "b", {"verb": "evaluate", "run": str(trained), "data": None})
