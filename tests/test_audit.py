@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image, ImageOps
@@ -134,6 +135,37 @@ def test_too_few_photos_of_a_class_are_unsound(audit: Audit, planted: Path, tmp_
         audit(root=few)
     record = json.loads((tmp_path / "run" / "audit.json").read_text())
     assert codes(record)["AUDIT_SPLIT_IMPOSSIBLE"]["severity"] == "stop"
+
+
+def test_too_few_photos_for_the_probes_are_audited_without_them(audit: Audit, planted: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    shutil.copytree(planted / "Healthy", few / "Healthy")
+    (few / "Anemic").mkdir()
+    for number in (3, 4, 5, 6):
+        shutil.copy(planted / "Anemic" / f"{number}.png", few / "Anemic")
+    record = audit("probes=true", root=few)
+    assert record["grouping"] == []
+    assert "AUDIT_SHORTCUT" not in codes(record)
+    assert (tmp_path / "run" / "audit.html").is_file()
+    (few / "Anemic" / "6.png").unlink()
+    (few / "Anemic" / "5.png").unlink()
+    with pytest.raises(UnsoundDataError, match="both classes in each of train, val and test"):
+        audit("probes=true", root=few)
+
+
+def test_what_random_folds_give_away_is_no_shortcut_with_copies_kept_together(audit: Audit, tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    for name, patients, side in (("Anemic", 3, 40), ("Healthy", 10, 44)):
+        (root / name).mkdir(parents=True)
+        for number in range(30):
+            # The size tells the classes apart, on both sides of any fold.
+            pixels = np.random.default_rng(side + number).integers(0, 255, (side, side, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{name[0]}{number % patients}_{number}.png")
+    record = audit("probes=true", "data.patient_pattern='^([^_]+)_'", root=root)
+    (row,) = record["grouping"]
+    assert row["grain"] == "random"
+    assert row["auroc"]["size"]["low"] > 0.9
+    assert "AUDIT_SHORTCUT" not in codes(record), "no row keeps copies together"
 
 
 def test_contradicting_copies_are_looked_at_even_where_training_would_stop(audit: Audit) -> None:
