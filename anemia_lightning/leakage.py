@@ -53,7 +53,7 @@ def compare_grains(
     Returns:
         One row per grain and baseline: grain, photos, groups (that the folds kept whole), dropped (photos with
         contradicting copies), baseline, auroc, low, high. A baseline that lacks its columns has no row, nor has a
-        grain at which there are too few groups for the folds.
+        grain at which there are too few groups for the folds, or none that copies do not contradict.
     """
     tables = list(_regroup(described))
     known: dict[tuple[int, ...], pd.DataFrame] = {}
@@ -79,7 +79,9 @@ def _regroup(described: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, int]]
         yield PATIENT, described.assign(photo_group=alone), 0
     for grain in GRAINS:
         resolved = resolve_conflicts(described.assign(photo_group=described[f"group_{grain}"]), rule="drop")
-        yield grain, resolved.manifest, len(resolved.dropped)
+        # Where copies contradict one another throughout, nothing is left to deal.
+        if len(resolved.manifest):
+            yield grain, resolved.manifest, len(resolved.dropped)
 
 
 def _score(table: pd.DataFrame, *, folds: int, repeats: int, seed: int) -> pd.DataFrame:

@@ -168,6 +168,15 @@ def test_what_random_folds_give_away_is_no_shortcut_with_copies_kept_together(au
     assert "AUDIT_SHORTCUT" not in codes(record), "no row keeps copies together"
 
 
+def test_photos_that_all_contradict_their_copies_are_unsound(audit: Audit, planted: Path, tmp_path: Path) -> None:
+    for name in ("Anemic", "Healthy"):
+        shutil.copytree(planted / "Anemic", tmp_path / "twice" / name)
+    with pytest.raises(UnsoundDataError, match="both classes in each of train, val and test"):
+        audit("probes=true", root=tmp_path / "twice")
+    record = json.loads((tmp_path / "run" / "audit.json").read_text())
+    assert [row["grain"] for row in record["grouping"]] == ["random"]
+
+
 def test_contradicting_copies_are_looked_at_even_where_training_would_stop(audit: Audit) -> None:
     with pytest.raises(UnsoundDataError, match=r"Correct the labels, or set data\.on_label_conflict=drop or majority"):
         audit("data.on_label_conflict=stop")
