@@ -146,7 +146,8 @@ def test_too_few_photos_for_the_probes_are_audited_without_them(audit: Audit, pl
     record = audit("probes=true", root=few)
     assert record["grouping"] == []
     assert "AUDIT_SHORTCUT" not in codes(record)
-    assert (tmp_path / "run" / "audit.html").is_file()
+    text = (tmp_path / "run" / "audit.html").read_text()
+    assert "Too few groups for 5 folds, and so no row: none: each photo alone; same file;" in text
     (few / "Anemic" / "6.png").unlink()
     (few / "Anemic" / "5.png").unlink()
     with pytest.raises(UnsoundDataError, match="both classes in each of train, val and test"):

@@ -67,18 +67,29 @@ def grouping_table(audit: Mapping[str, Any]) -> Table | None:
 
 
 def _grouping(audit: Mapping[str, Any]) -> Iterator[Section]:
-    table = grouping_table(audit)
-    if table:
-        yield Section(
-            "What keeping copies together is worth",
-            [
-                "The same models, cross-validated: first with the photos dealt at random, then with ever wider copies "
-                "kept on one side. What falls from the first row to the last was recognition rather than skill; a "
-                "little of it is that fewer different photographs are left to learn from. Left out are photos whose "
-                "copies contradict them.",
-            ],
-            [table],
+    if audit["grouping"] is None:
+        return
+    says, tables = _without_row(audit), []
+    if table := grouping_table(audit):
+        compared = (
+            "The same models, cross-validated: first with the photos dealt at random, then with ever wider copies "
+            "kept on one side. What falls from the first row to the last was recognition rather than skill; a "
+            "little of it is that fewer different photographs are left to learn from. Left out are photos whose "
+            "copies contradict them."
         )
+        says, tables = [compared, *says], [table]
+    yield Section("What keeping copies together is worth", says, tables)
+
+
+def _without_row(audit: Mapping[str, Any]) -> list[str]:
+    """Returns which grains have no row, and why; nothing where all have one."""
+    shown = {row["grain"] for row in audit["grouping"]}
+    # Patients of one photo each have no row of their own.
+    absent = [words for grain, words in GRAIN_WORDS.items() if grain not in {*shown, "patient"}]
+    if not absent:
+        return []
+    folds = audit["settings"]["folds"]
+    return [f"Too few groups for {folds} folds, and so no row: {'; '.join(absent)}. Fewer (folds=) may do."]
 
 
 def _copies(audit: Mapping[str, Any]) -> Iterator[Section]:

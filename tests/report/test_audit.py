@@ -84,6 +84,7 @@ def record(**changes: Any) -> dict[str, Any]:
         "missing": [{"column": "sex", "missing": 3, "share": 0.1}],
         "excluded": {"codes": {"IMG_EMPTY": 1}, "photos": [{"photo": "s/3.png", "reason": "IMG_EMPTY: an empty file"}]},
         "near": [],
+        "settings": {"probes": True, "folds": 5, "repeats": 1, "seed": 0},
     }
     return content | changes
 
@@ -138,6 +139,17 @@ def test_the_page_says_in_words_what_the_data_are_and_what_is_wrong(tmp_path: Pa
     assert "none: each photo alone|30|30|0|0.59 [0.51, 0.67]|also cut out anew|28|24|2|-" in text
     assert "By site (Cramér's V with the class 0.19)" in text
     assert "width|79|100|228|400|5,130|1" in text
+
+
+def test_what_could_not_be_dealt_to_folds_is_said_to_have_no_row(tmp_path: Path) -> None:
+    row = record()["grouping"][0]
+    whole = [row | {"grain": grain} for grain in ("random", *GRAINS)]
+    assert "no row" not in text_of(page(tmp_path, grouping=whole))
+    says = "Too few groups for 5 folds, and so no row: also mirrored, turned, re-encoded; also cut out anew. Fewer"
+    assert says in text_of(page(tmp_path, grouping=whole[:-2]))
+    assert says in markdown(tmp_path, grouping=whole[:-2])
+    assert "so no row: none: each photo alone; same file; same pixels;" in text_of(page(tmp_path, grouping=[]))
+    assert "keeping copies together" not in text_of(page(tmp_path, grouping=None))
 
 
 def test_data_without_copies_are_said_to_have_none(tmp_path: Path) -> None:
