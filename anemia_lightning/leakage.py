@@ -41,7 +41,8 @@ def compare_grains(
 
     At each grain, photos whose copies of that grain have the other label are left out, since a fold can hold no such
     group fairly. Fitted on all photos outside of the test fold; of several repeats the mean probability counts. The
-    intervals are bootstrapped over the widest groups in each row, so that rows differ by the split alone.
+    intervals are bootstrapped over the widest groups in each row, patients and all copies together, so that rows differ
+    by the split alone.
 
     Args:
         described: Manifest and survey joined, with GROUP_COLUMNS.
@@ -56,6 +57,8 @@ def compare_grains(
         grain at which there are too few groups for the folds, or none that copies do not contradict.
     """
     tables = list(_regroup(described))
+    widest = independent_groups(described, by=("patient", f"group_{GRAINS[-1]}"))
+    clusters = pd.Series(widest, index=described.index)
     known: dict[tuple[int, ...], pd.DataFrame] = {}
     scored = []
     for position, (grain, table, dropped) in enumerate(tables):
@@ -63,7 +66,7 @@ def compare_grains(
         key = (*groups.tolist(), *table.index.tolist())
         # Where a wider grain joins nothing more, the same folds would be fitted again.
         if key not in known:
-            known[key] = _score(table, folds=folds, repeats=repeats, seed=seed)
+            known[key] = _score(table, clusters[table.index], folds=folds, repeats=repeats, seed=seed)
         scored.append(known[key].assign(grain=grain, photos=len(table), groups=len(np.unique(groups)), dropped=dropped))
         if progress is not None:
             progress(position + 1, len(tables))
@@ -84,9 +87,8 @@ def _regroup(described: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, int]]
             yield grain, resolved.manifest, len(resolved.dropped)
 
 
-def _score(table: pd.DataFrame, *, folds: int, repeats: int, seed: int) -> pd.DataFrame:
+def _score(table: pd.DataFrame, clusters: "pd.Series[int]", *, folds: int, repeats: int, seed: int) -> pd.DataFrame:
     probabilities = _predict(table, folds=folds, repeats=repeats, seed=seed)
-    clusters = independent_groups(table.assign(photo_group=table[f"group_{GRAINS[-1]}"]))
     rows = []
     for name in probabilities:
         interval = auroc_interval(table["label"], probabilities[name], clusters, seed=seed)

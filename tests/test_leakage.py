@@ -85,6 +85,15 @@ def test_intervals_count_photographs_and_not_copies(draw: Draw, compared: pd.Dat
     assert once.groupby("baseline")["auroc"].nunique().tolist() == [1] * len(set(once["baseline"]))
 
 
+def test_intervals_of_random_folds_count_patients_too(draw: Draw, compared: pd.DataFrame) -> None:
+    table = draw()
+    # The same photos belong together, by their patient and not as copies.
+    table = table.assign(patient=table["group_recut"], group_recut=table["photo"])
+    found = compare_grains(table, folds=3, repeats=1, seed=0)
+    found, known = (each[each["grain"] == "random"].reset_index(drop=True) for each in (found, compared))
+    pd.testing.assert_frame_equal(found, known)
+
+
 def test_groups_with_both_labels_are_left_out_at_their_grain(draw: Draw) -> None:
     table = draw()
     table["label"] = np.where(table.index == 0, 1 - table["label"], table["label"])
