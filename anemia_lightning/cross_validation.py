@@ -88,7 +88,7 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
         looks=looks,
     )
     write_documents(folder.path, report)
-    notes = [f"Note: {note}" for note in fold_notes(decisions)]
+    notes = [f"Note: {note}" for note in (*fold_notes(decisions), assessment["baselines_note"]) if note]
     say("", *fold_lines(scores), "", *end_lines(assessment), *notes, *warning_lines(warnings), *places(folder), NOTE)
     return CrossvalResult(folder.path, predictions, scores)
 

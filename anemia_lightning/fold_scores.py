@@ -37,14 +37,12 @@ def read_predictions(folder: RunFolder, split: str) -> pd.DataFrame:
 def pool_baselines(folds: Sequence[Fold], prepared: Prepared, *, seed: int) -> pd.DataFrame:
     """Returns what the baselines say of the same photos, each fitted on the training photos of the same fold."""
     rows = prepared.manifest.merge(prepared.facts, on="photo", validate="one_to_one")
-    # Constant within a fold but not between folds, the prevalence pools to an AUROC that means nothing.
-    names = [name for name in COMPARED if name != "prevalence"]
     tables = []
     for fold in folds:
         split = fold.splits.to_numpy()
         train, test = rows[split == "train"], rows[split == "test"]
         known = test[["photo", "label"]].assign(repeat=fold.repeat, fold=fold.name)
-        tables.append(known.join(predict_baselines(train, test, names=names, seed=seed)))
+        tables.append(known.join(predict_baselines(train, test, names=COMPARED, seed=seed)))
     # What could not be fitted in one fold could not be judged on all photos.
     pooled: pd.DataFrame = pd.concat(tables, ignore_index=True).dropna(axis="columns")
     return pooled

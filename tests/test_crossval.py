@@ -113,6 +113,8 @@ def test_baselines_judge_the_same_photos(finished: CrossvalResult) -> None:
     assert finished.scores["pooled"]["prevalence"] == finished.predictions["label"].mean()
     forest = found["colour statistics, forest"]
     assert forest["auroc"] == pytest.approx(roc_auc_score(table["label"], table["colour statistics, forest"]))
+    assert "prevalence" not in found, "which pooled tells folds apart and not people"
+    assert "are left out" in (finished.folder / "report.html").read_text()
     low, high = forest["network_minus_this_interval"]
     assert low <= forest["network_minus_this"] <= high
 
@@ -201,6 +203,8 @@ def test_sites_are_left_out_one_by_one(compose_crossval: Compose, tmp_path: Path
     assert all(name.startswith("site-") for name in fold_names(result))
     for _, rows in result.predictions.groupby("fold"):
         assert rows["site"].nunique() == 1
+    assert "site" not in result.scores["baselines"]
+    assert "not people: prevalence, site." in (result.folder / "report.html").read_text()
 
 
 @pytest.mark.slow

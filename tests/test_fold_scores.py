@@ -1,14 +1,18 @@
 """Predictions of several folds and repeats, joined photo by photo."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from anemia_lightning.data.folds import Fold
+from anemia_lightning.assessment.baselines import alike_within_folds
+from anemia_lightning.data.folds import Fold, draw_folds, leave_one_out
+from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.deciding import write_decision
-from anemia_lightning.fold_scores import fold_decisions, fold_notes, join_repeats
+from anemia_lightning.fold_scores import fold_decisions, fold_notes, join_repeats, pool_baselines
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.run_folder import RunFolder
 
@@ -36,6 +40,23 @@ def test_of_one_repeat_predictions_stay() -> None:
     table = pd.DataFrame({"photo": [f"p{n:02}" for n in range(30)], "label": rng.integers(0, 2, 30)})
     table = table.assign(logit=rng.normal(size=30), probability=rng.random(30), prediction=rng.integers(0, 2, 30))
     pd.testing.assert_frame_equal(join_repeats(table.sample(frac=1, random_state=0)), table)
+
+
+def test_where_sites_are_left_out_the_site_tells_no_photo_from_another() -> None:
+    rng = np.random.default_rng(0)
+    photos = [f"p{number:02}" for number in range(90)]
+    site = np.repeat(["A", "B", "C"], 30)
+    # As many are anaemic at each site as make the site tell something.
+    label = rng.random(90) < np.repeat([0.2, 0.5, 0.8], 30)
+    manifest = pd.DataFrame({"photo": photos, "patient": photos, "photo_group": photos, "site": site})
+    facts = pd.DataFrame({"photo": photos, "colour_a": rng.normal(size=90)})
+    prepared = cast("Prepared", SimpleNamespace(manifest=manifest.assign(label=label.astype(int)), facts=facts))
+    folds = leave_one_out(prepared.manifest, "site", seed=0, val_share=0.2).folds
+    pooled = pool_baselines(folds, prepared, seed=0)
+    assert {"site", "colour statistics, linear"} <= set(pooled)
+    assert alike_within_folds(pooled) == ["prevalence", "site"]
+    dealt = draw_folds(prepared.manifest, folds=3, repeats=2, seed=0, val_share=0.2)
+    assert alike_within_folds(pool_baselines(dealt, prepared, seed=0)) == ["prevalence"]
 
 
 def test_notes_name_their_fold_and_folds_without_a_decision_are_silent(tmp_path: Path) -> None:

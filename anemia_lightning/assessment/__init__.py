@@ -45,6 +45,7 @@ the interval came about; `resamples` is 0 where a formula gave it. No number is 
                    site's AUROC may lie), tau, note; null without several sites
     baselines      a list: name, kind (colour, shortcut, chance or oracle), auroc, difference (the network's less this
                    one's), p, p_holm, delong (difference, low, high, z, p, note), sentence
+    baselines_note which of a cross-validation's are left out, and why; else empty
     colour         name (of the better of those that see colour alone), beaten (true, false, or null where that is not
                    known), sentence
     uncertainty

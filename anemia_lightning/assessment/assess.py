@@ -5,7 +5,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from anemia_lightning.assessment.baselines import baseline_scores, baseline_section, colour_section, kind_of
+from anemia_lightning.assessment.baselines import (
+    baseline_scores,
+    baseline_section,
+    colour_section,
+    kind_of,
+    left_out_note,
+)
 from anemia_lightning.assessment.judged import Decisions, decide_rows, judge_patients, judge_photos
 from anemia_lightning.assessment.options import Options, Progress, Steps
 from anemia_lightning.assessment.probabilities import (
@@ -45,6 +51,7 @@ def assess(
         clusters: What joins patients and photo groups, by photo id.
         facts: photo, and the columns of the subgroups, "" or NaN where unknown; None where nothing is known.
         baselines: photo and one column of P(anaemic) for each baseline; several rows of a photo count as their mean.
+            With a column `fold`, those that say the same of all photos of each fold are left out.
         options: Intervals, subgroups and such.
         progress: Called with (done, in all).
 
@@ -86,6 +93,7 @@ def assess(
         ),
         "subgroups": subgroup_section(photos, facts, threshold["value"], chosen, steps.next()),
         "baselines": baseline_section(photos, rivals, chosen.how, steps.next()),
+        "baselines_note": left_out_note(baselines),
         "uncertainty": uncertainty_section(decided, photos, clusters, decisions, chosen.how),
     }
     found["populations"] = population_section(headline(found)["scores"], unit)

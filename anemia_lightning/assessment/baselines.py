@@ -16,6 +16,10 @@ from anemia_lightning.metrics.rivals import Rival, compare_rivals
 Kind = Literal["colour", "shortcut", "chance", "oracle"]
 Floats = NDArray[np.float64]
 
+_KEYS = ("photo", "label", "repeat", "fold")
+_ROUNDING = 1e-9
+"""Probabilities that differ by less are equal: models add up in an order of their own."""
+
 
 def kind_of(name: str) -> Kind:
     """Returns what kind of baseline a name stands for: colour is a look at the tissue, a shortcut is none."""
@@ -27,18 +31,49 @@ def kind_of(name: str) -> Kind:
 
 
 def baseline_scores(photos: Judged, baselines: pd.DataFrame | None) -> dict[str, Floats]:
-    """Returns the baselines' scores of these photos by name, the mean over repeats; those that lack a photo are left.
+    """Returns the baselines' scores of these photos by name, the mean over repeats.
+
+    Those that lack a photo are left out, and those of `alike_within_folds`.
 
     Args:
         photos: The photos.
-        baselines: photo and one column for each baseline; label, repeat and fold are passed over.
+        baselines: photo and one column for each baseline, and fold where each fold fitted its own; label and repeat
+            are passed over.
     """
     if baselines is None:
         return {}
-    names = [name for name in baselines if name not in ("photo", "label", "repeat", "fold")]
+    left_out = alike_within_folds(baselines)
+    names = [name for name in _names(baselines) if name not in left_out]
     table = baselines.groupby("photo")[names].mean().reindex(photos.ids)
-    known = {str(name): table[name].to_numpy(dtype=np.float64) for name in names}
+    known = {name: table[name].to_numpy(dtype=np.float64) for name in names}
     return {name: values for name, values in known.items() if np.isfinite(values).all()}
+
+
+def alike_within_folds(baselines: pd.DataFrame) -> list[str]:
+    """Returns the baselines that say the same of all photos of a fold, in every fold; none where there are no folds.
+
+    Pooled, their AUROC would tell folds apart and not people. The prevalence is always so, and the site where sites are
+    left out: no training photo has the site that the fold tests.
+
+    Args:
+        baselines: As `baseline_scores` takes them.
+    """
+    if "fold" not in baselines:
+        return []
+    of_fold = baselines.groupby("fold")[_names(baselines)]
+    spread = (of_fold.max() - of_fold.min()).max()
+    return [str(name) for name in spread.index[spread < _ROUNDING]]
+
+
+def left_out_note(baselines: pd.DataFrame | None) -> str:
+    """Returns in a sentence which baselines are not compared and why; empty where all are."""
+    names = [] if baselines is None else alike_within_folds(baselines)
+    if not names:
+        return ""
+    return (
+        "Baselines that say the same of all photos of a fold are left out, since pooled they would tell folds apart "
+        f"and not people: {', '.join(names)}."
+    )
 
 
 def baseline_section(
@@ -72,6 +107,10 @@ def colour_section(baselines: list[dict[str, Any]]) -> dict[str, Any]:
         "beaten": None if low is None else low > 0,
         "sentence": best["sentence"].replace(best["name"], f"colour alone ({best['name']})", 1),
     }
+
+
+def _names(baselines: pd.DataFrame) -> list[str]:
+    return [str(name) for name in baselines if name not in _KEYS]
 
 
 def _plain_rival(rival: Rival) -> dict[str, Any]:

@@ -60,6 +60,7 @@ def against_baselines(assessment: Mapping[str, Any]) -> Section | None:
         "network's AUROC less the baseline's, on the same photos; p is from its bootstrap, and Holm's is made stricter "
         "for there being several. DeLong's p takes photos as independent: where patients or copies repeat it is too "
         "small.",
+        *filter(None, [assessment["baselines_note"]]),
     ]
     rows = [
         [

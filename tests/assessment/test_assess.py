@@ -208,6 +208,25 @@ def test_without_sets_facts_and_baselines_the_rest_stands(draw: Draw) -> None:
     assert found["subgroups"]["across_sites"] is None
 
 
+def test_what_says_the_same_of_all_photos_of_a_fold_is_no_rival(draw: Draw) -> None:
+    study = draw(per_patient=2)
+    without = study.assess()
+    assert without["baselines_note"] == ""
+    fold = pd.Series(np.arange(160) // 40)
+    # As of a site that no training photo has: the fewer others are anaemic, the more of this fold's photos are.
+    level = 1 - study.predictions.groupby(fold)["label"].transform("mean")
+    study.baselines = study.baselines.assign(fold=fold.astype(str), site=level)
+    found = study.assess()
+    assert "site" not in found["usefulness"]["curve"]["net_benefit"]
+    assert found["baselines"] == [each for each in without["baselines"] if each["name"] != "prevalence"]
+    assert found["baselines_note"] == (
+        "Baselines that say the same of all photos of a fold are left out, since pooled they would tell folds apart "
+        "and not people: prevalence, site."
+    )
+    study.baselines.loc[0, "site"] += 0.1
+    assert "site" in {each["name"] for each in study.assess()["baselines"]}, "of one fold it tells photos apart"
+
+
 def test_sites_stand_together_with_where_a_further_one_may_lie(draw: Draw) -> None:
     study = draw(photos=400)
     across = study.assess()["subgroups"]["across_sites"]

@@ -152,6 +152,7 @@ def example_assessment(**changes: Any) -> Values:
                 "sentence": "",
             },
         ],
+        "baselines_note": "",
         "colour": {"name": "colour statistics, linear", "beaten": False, "sentence": "It is not shown to beat colour."},
         "uncertainty": {
             "conformal": {

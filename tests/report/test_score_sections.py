@@ -82,6 +82,8 @@ def test_baselines_stand_with_what_they_see_and_the_difference(assessment: Examp
     assert row(table, "colour statistics, linear") == colour
     assert row(table, "prevalence") == ["chance", "0.500", "0.310 [0.260, 0.360]", "< 0.001", "-", "0.020"]
     assert score_sections.against_baselines(assessment(baselines=[])) is None
+    left_out = known(score_sections.against_baselines(assessment(baselines_note="The site is left out.")))
+    assert left_out.says == [*section.says, "The site is left out."]
 
 
 def test_calibration_stands_before_and_after_scaling(assessment: Example) -> None:
