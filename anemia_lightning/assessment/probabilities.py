@@ -1,6 +1,7 @@
 """The sections on probabilities: whether they mean what they say, and what decisions by them are good for."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,22 @@ def list_decisions(decisions: Decisions) -> list[Decision]:
     return [decisions] if isinstance(decisions, Decision) else list(decisions.values())
 
 
+def join_notes(notes: Sequence[str]) -> str:
+    """Returns what one decision or that of each fold notes, in sentences; equal ones once, with how many folds say so.
+
+    Args:
+        notes: One for each decision; empty where there is nothing to say.
+
+    Example:
+        >>> join_notes(["none reaches it", "", "none reaches it"]), join_notes(["none reaches it"])
+        ('In 2 of 3 folds: none reaches it.', 'None reaches it.')
+    """
+    counts = Counter(f"{note.rstrip('.')}." for note in notes if note)
+    if len(notes) > 1:
+        return " ".join(f"In {count} of {len(notes)} folds: {note}" for note, count in counts.items())
+    return "".join(f"{note[:1].upper()}{note[1:]}" for note in counts)
+
+
 def base_rate(decisions: Decisions) -> float | None:
     """Returns the share of anaemic photos among those that the decisions were chosen on, None where there were none."""
     each = list_decisions(decisions)
@@ -44,14 +61,15 @@ def threshold_section(decisions: Decisions) -> dict[str, Any]:
     """Returns the threshold, how it was chosen and on what."""
     each = list_decisions(decisions)
     values = [one.threshold.value for one in each]
-    notes = dict.fromkeys(one.threshold.note for one in each if one.threshold.note)
+    failed = sum(not one.threshold.reached for one in each)
     return {
         "value": float(np.mean(values)),
         "values": values,
         "varies": len(each) > 1,
         "rule": each[0].threshold.rule,
-        "reached": all(one.threshold.reached for one in each),
-        "note": " ".join(notes),
+        "reached": not failed,
+        "failed": failed,
+        "note": join_notes([one.threshold.note for one in each]),
         "photos": round(np.mean([one.photos for one in each])),
         "anaemic": round(np.mean([one.anaemic for one in each])),
     }

@@ -32,7 +32,10 @@ def warn(assessment: Mapping[str, Any]) -> list[str]:
         )
     threshold = assessment["threshold"]
     if not threshold["reached"]:
-        warnings.append(f"The rule of the threshold, {threshold['rule']}, could not be followed: {threshold['note']}.")
+        where = f" in {threshold['failed']} of {len(threshold['values'])} folds" if threshold["varies"] else ""
+        warnings.append(
+            f"The rule of the threshold, {threshold['rule']}, could not be followed{where}. {threshold['note']}"
+        )
     if missing := [each for each in assessment["baselines"] if _is_better(each)]:
         names = ", ".join(each["name"] for each in missing)
         warnings.append(f"Simpler models are better on these photos: {names}.")

@@ -209,8 +209,9 @@ def threshold_says(threshold: Mapping[str, Any]) -> list[str]:
     value = f"{threshold['value']:.3f}" + (" on average over the folds" if threshold["varies"] else "")
     says = f"A photo is called anaemic from a probability of {value}, by the rule {rule}"
     says += f" ({words}){chosen}." if words else f"{chosen}."
-    missed = "" if threshold["reached"] else "What the rule asks for was not reached on the validation photos."
-    return [says, *filter(None, [missed, threshold["note"]])]
+    where = f" of {threshold['failed']} of {len(threshold['values'])} folds" if threshold["varies"] else ""
+    missed = f"What the rule asks for was not reached on the validation photos{where}."
+    return [says, *filter(None, ["" if threshold["reached"] else missed, threshold["note"]])]
 
 
 def size_says(assessment: Mapping[str, Any]) -> list[str]:

@@ -74,6 +74,7 @@ def example_assessment(**changes: Any) -> Values:
             "varies": False,
             "rule": "youden",
             "reached": True,
+            "failed": 0,
             "note": "",
             "photos": 36,
             "anaemic": 14,

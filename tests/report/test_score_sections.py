@@ -57,8 +57,12 @@ def test_what_becomes_of_several_photos_is_said(assessment: Example, pooling: st
             "from a probability of 0.412, by the rule youden (the highest sum of sensitivity and specificity), chosen",
         ),
         (
-            {"rule": "sensitivity>=0.9", "reached": False},
+            {"rule": "sensitivity>=0.9", "reached": False, "failed": 1},
             "What the rule asks for was not reached on the validation photos.",
+        ),
+        (
+            {"rule": "sensitivity>=0.9", "reached": False, "failed": 2, "varies": True, "values": [0.4] * 5},
+            "What the rule asks for was not reached on the validation photos of 2 of 5 folds.",
         ),
         (
             {"rule": "sensitivity>=0.9"},
