@@ -88,7 +88,7 @@ def calibration_section(photos: Judged, decisions: Decisions, how: Resampling, p
             "slope": slope,
             "intercept": float(np.mean([each.intercept for each in scalings])),
             "temperature": 1 / slope,
-            "note": " ".join(dict.fromkeys(each.note for each in scalings if each.note)),
+            "note": join_notes([each.note for each in scalings]),
             "varies": len(scalings) > 1,
         },
         "before": _agreement(photos, photos.logits, how, halves[0]),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from anemia_lightning.assessment.judged import Decisions, Judged
 from anemia_lightning.assessment.plain import plain
-from anemia_lightning.assessment.probabilities import list_decisions
+from anemia_lightning.assessment.probabilities import join_notes, list_decisions
 from anemia_lightning.metrics.conformal import ABSTAIN, count_sets, risk_coverage
 from anemia_lightning.metrics.curves import thin
 from anemia_lightning.metrics.estimates import Resampling, estimate_share
@@ -66,7 +66,7 @@ def _conformal(
     return {
         "alpha": fitted[0].alpha,
         "answers": len(decided),
-        "note": " ".join(dict.fromkeys(each.note for each in fitted if each.note)),
+        "note": join_notes([each.note for each in fitted]),
         "coverage": plain(coverage),
         "sets": plain(counts.sets),
         "mean_size": float(size.mean()) if len(size) else None,

@@ -17,7 +17,7 @@ import anemia_lightning.assessment
 from anemia_lightning.assessment.assess import assess
 from anemia_lightning.assessment.options import Options
 from anemia_lightning.metrics.conformal import ABSTAIN
-from anemia_lightning.metrics.decision import Decision
+from anemia_lightning.metrics.decision import Decision, fit_decision
 from anemia_lightning.metrics.estimates import Resampling
 from anemia_lightning.metrics.intervals import Interval
 from anemia_lightning.metrics.populations import at_prevalences
@@ -206,6 +206,19 @@ def test_without_sets_facts_and_baselines_the_rest_stands(draw: Draw) -> None:
     assert found["subgroups"]["columns"] == []
     assert found["subgroups"]["absent"] == ["sex", "age_band", "site", "severity", "device", "background"]
     assert found["subgroups"]["across_sites"] is None
+
+
+def test_what_scaling_and_sets_of_some_folds_lack_is_said_of_these(draw: Draw) -> None:
+    study = draw()
+    few = fit_decision([0, 1], [-1.0, 1.0])
+    study.predictions["fold"] = np.where(np.arange(160) < 100, "a", "b")
+    study.decision = {"a": study.decision, "b": few}
+    found = study.assess()
+    assert found["calibration"]["scaling"]["note"] == f"In 1 of 2 folds: {few.scaling.note}"
+    assert few.conformal is not None
+    assert found["uncertainty"]["conformal"]["note"] == f"In 1 of 2 folds: {few.conformal.note}"
+    study.decision = few
+    assert study.assess()["calibration"]["scaling"]["note"] == few.scaling.note
 
 
 def test_what_says_the_same_of_all_photos_of_a_fold_is_no_rival(draw: Draw) -> None:
