@@ -39,8 +39,8 @@ the interval came about; `resamples` is 0 where a formula gave it. No number is 
       rows         prevalence, ppv, npv, referred, found, missed, needlessly_referred (estimates)
     subgroups      threshold, absent (columns that were asked for and are not there)
       columns      name, title, events_only (it follows from the label and tells of sensitivity alone), note
-        groups     name, n, events, clusters, small (why it is too small to judge; else empty), auroc, sensitivity,
-                   specificity, observed_expected (estimates)
+        groups     name, n, events, clusters, small (which clusters are too few to judge it; else empty), auroc,
+                   sensitivity, specificity, observed_expected (estimates)
       worst        by score: column, group, estimate; or null
       across_sites column, left_out (whether each was kept from training), sites, estimate, prediction (where a further
                    site's AUROC may lie), tau, note; null without several sites

@@ -12,7 +12,8 @@ from anemia_lightning.metrics.intervals import Interval, numbered
 from anemia_lightning.metrics.scores import checked
 
 FEWEST, FEWEST_EVENTS = 20, 10
-"""Groups with fewer photos, or fewer of either class, are marked: their scores say next to nothing."""
+"""Groups with fewer clusters, or fewer that hold photos of either class, are marked: their scores say next to nothing.
+Clusters and not photos, since ten photos of one patient tell of one patient."""
 MOST_GROUPS = 20
 """A column with more groups shows the largest; the others stand together."""
 UNKNOWN, OTHERS = "(unknown)", "(others)"
@@ -184,7 +185,7 @@ def _group(photos: _Photos, name: str, rows: NDArray[np.bool_], *, is_events_onl
         n=n,
         events=events,
         clusters=len(np.unique(cluster)),
-        small=_small(n, events, is_events_only=is_events_only),
+        small=_small(labels, cluster, is_events_only=is_events_only),
         auroc=auroc,
         sensitivity=sensitivity,
         specificity=specificity,
@@ -192,13 +193,14 @@ def _group(photos: _Photos, name: str, rows: NDArray[np.bool_], *, is_events_onl
     )
 
 
-def _small(n: int, events: int, *, is_events_only: bool) -> str:
-    if n < FEWEST:
-        return f"fewer than {FEWEST} photos"
-    if events < FEWEST_EVENTS:
-        return f"fewer than {FEWEST_EVENTS} anaemic photos"
-    if n - events < FEWEST_EVENTS and not is_events_only:
-        return f"fewer than {FEWEST_EVENTS} non-anaemic photos"
+def _small(labels: NDArray[np.int64], cluster: NDArray[np.int64], *, is_events_only: bool) -> str:
+    if len(np.unique(cluster)) < FEWEST:
+        return f"fewer than {FEWEST} independent sets of photos"
+    classes = {1: "anaemic"} if is_events_only else {1: "anaemic", 0: "non-anaemic"}
+    for label, name in classes.items():
+        # A set may hold photos of both classes, so the one count is not the rest of the other.
+        if len(np.unique(cluster[labels == label])) < FEWEST_EVENTS:
+            return f"fewer than {FEWEST_EVENTS} independent sets of {name} photos"
     return ""
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from anemia_lightning.metrics.subgroups import FEWEST, FEWEST_EVENTS
 from anemia_lightning.report.estimates import estimate_text, number_text, percent, percent_estimate, score_words
 from anemia_lightning.report.sections import Section, Table
 
@@ -21,7 +22,11 @@ def subgroups(assessment: Mapping[str, Any]) -> Section | None:
     found = assessment["subgroups"]
     if not (found["columns"] or found["absent"]):
         return None
-    says = ["All groups are judged at the same threshold. No p-values: with many groups, some differ by chance."]
+    says = [
+        "All groups are judged at the same threshold. No p-values: with many groups, some differ by chance.",
+        f"A group is large enough to judge from {FEWEST} independent sets of photos on, {FEWEST_EVENTS} of either "
+        "class. The photos of one patient are one set, with those of all who share a copy with that patient.",
+    ]
     says += [
         f"The lowest {score_words(score)} of a group that is large enough to judge: {each['column'].replace('_', ' ')} "
         f"{each['group']}, {estimate_text(each['estimate'])}."

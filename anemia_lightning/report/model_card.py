@@ -118,7 +118,8 @@ def _limits(assessment: Mapping[str, Any]) -> Iterator[str]:
     for score, worst in assessment["subgroups"]["worst"].items():
         if worst:
             group = f"{worst['column'].replace('_', ' ')} {worst['group']}"
-            yield f"The lowest {score_words(score)} of a group: {group}, {estimate_text(worst['estimate'])}."
+            lowest = f"The lowest {score_words(score)} of a group that is large enough to judge"
+            yield f"{lowest}: {group}, {estimate_text(worst['estimate'])}."
     if absent := assessment["subgroups"]["absent"]:
         yield f"How it does by {', '.join(absent)} is not known: the data do not tell."
 

@@ -74,21 +74,48 @@ def test_each_group_has_the_scores_of_its_photos_alone(copies: int) -> None:
     ("anaemic", "others", "small"),
     [
         (10, 10, ""),
-        (10, 9, "fewer than 20 photos"),
-        (9, 40, "fewer than 10 anaemic photos"),
-        (40, 9, "fewer than 10 non-anaemic photos"),
+        (10, 9, "fewer than 20 independent sets of photos"),
+        (9, 40, "fewer than 10 independent sets of anaemic photos"),
+        (40, 9, "fewer than 10 independent sets of non-anaemic photos"),
     ],
 )
-def test_groups_too_small_to_judge_are_marked(anaemic: int, others: int, small: str) -> None:
-    labels = np.repeat([1, 0], [anaemic, others])
+@pytest.mark.parametrize("copies", [1, 3])
+def test_groups_too_small_to_judge_are_marked(anaemic: int, others: int, small: str, copies: int) -> None:
+    labels = np.repeat([1, 0], [copies * anaemic, copies * others])
     rng = np.random.default_rng(0)
     logits = rng.normal(labels)
-    groups = _groups(
-        compare_groups(
-            labels, logits, {"sex": ["female"] * len(labels)}, range(len(labels)), called=logits > 0, scaled=logits
-        )
-    )
+    cluster = np.repeat(np.arange(anaemic + others), copies)
+    sex = {"sex": ["female"] * len(labels)}
+    groups = _groups(compare_groups(labels, logits, sex, cluster, called=logits > 0, scaled=logits))
     assert groups["female"].small == small
+
+
+def test_patients_of_both_classes_count_for_either() -> None:
+    labels, cluster = np.tile([0, 1], 20), np.repeat(np.arange(20), 2)
+    logits = np.random.default_rng(0).normal(labels)
+    for last, small in ((20, ""), (19, "fewer than 20 independent sets of photos")):
+        rows = cluster < last
+        sex = {"sex": np.full(rows.sum(), "female", dtype=object)}
+        found = compare_groups(
+            labels[rows], logits[rows], sex, cluster[rows], called=logits[rows] > 0, scaled=logits[rows]
+        )
+        assert _groups(found)["female"].small == small
+
+
+def test_many_photos_of_two_patients_are_no_worst_group() -> None:
+    labels = np.append(np.repeat([0, 1], 10), np.tile([0, 1], 40))
+    ward = np.repeat(["X", "Y", "Z"], [20, 40, 40]).astype(object)
+    cluster = np.append(np.repeat([0, 1], 10), np.arange(2, 82))
+    rng = np.random.default_rng(0)
+    # Both patients of X stand on the wrong side.
+    logits = np.where(ward == "X", 1 - 2 * labels, 2 * labels - 1 + rng.normal(size=100))
+    found = compare_groups(labels, logits, {"ward": ward}, cluster, called=logits > 0, scaled=logits)
+    groups = _groups(found)
+    assert (groups["X"].n, groups["X"].clusters, groups["X"].auroc.value) == (20, 2, 0.0)
+    assert groups["X"].small == "fewer than 20 independent sets of photos"
+    for worst in found.worst.values():
+        assert worst is not None
+        assert worst.group in ("Y", "Z")
 
 
 def test_severity_tells_of_the_anaemic_alone() -> None:

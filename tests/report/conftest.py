@@ -116,7 +116,10 @@ def example_assessment(**changes: Any) -> Values:
                     "title": "age",
                     "note": "Of the years given.",
                     "events_only": False,
-                    "groups": [group("6-23 months", 30), group("24-59 months", 10, "fewer than 20 photos")],
+                    "groups": [
+                        group("6-23 months", 30),
+                        group("24-59 months", 10, "fewer than 20 independent sets of photos"),
+                    ],
                 }
             ],
             "absent": ["device"],

@@ -122,11 +122,12 @@ def test_groups_stand_with_the_worst_and_the_small_ones_marked(assessment: Examp
     assert (
         "The lowest AUROC of a group that is large enough to judge: age band 6-23 months, 0.700 [0.650, 0.750]." in says
     )
+    assert "A group is large enough to judge from 20 independent sets of photos on, 10 of either class." in says
     assert "Asked for, but not in the data: device." in says
     assert "at a further one it may lie anywhere in [0.500, 1.100]" in says
     assert "Age: Of the years given." in says
     (table,) = section.tables
-    assert row(table, "24-59 months (fewer than 20 photos: too few to judge)")[:2] == ["10", "5"]
+    assert row(table, "24-59 months (fewer than 20 independent sets of photos: too few to judge)")[:2] == ["10", "5"]
     assert row(table, "6-23 months")[4] == "undefined"
 
 
