@@ -185,6 +185,9 @@ def verdict(difference: ScoreDifference, first: str, second: str) -> str:
     subject = first[:1].upper() + first[1:]
     if value is None or low is None or high is None:
         return f"{subject} cannot be compared with {second}: {difference.interval.note}."
+    if difference.first == difference.second == 1:
+        # Every resample finds no difference, which shows neither that there is one nor that there is none.
+        return f"{subject} is not shown to differ from {second}: both put every pair in order, AUROC 1.000."
     kind = "is better than" if low > 0 else "is worse than" if high < 0 else "is not shown to differ from"
     against = f"AUROC {difference.first:.3f} against {difference.second:.3f}"
     return f"{subject} {kind} {second}: {against}, by {value:.3f} [{low:.3f}, {high:.3f}]."

@@ -8,7 +8,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from anemia_lightning.metrics.delong import AurocDifference, delong_interval, delong_test
 from anemia_lightning.metrics.differences import ScoreDifference, holm, two_sided_p, verdict
-from anemia_lightning.metrics.estimates import BOOTSTRAP, DELONG, Estimate, Resampling, is_independent
+from anemia_lightning.metrics.estimates import (
+    BOOTSTRAP,
+    DELONG,
+    Estimate,
+    Resampling,
+    is_independent,
+    widen_perfect_auroc,
+)
 from anemia_lightning.metrics.intervals import draw_clusters, numbered, percentile_interval
 from anemia_lightning.metrics.resampled_scores import Ranking, Values, auroc_of
 from anemia_lightning.metrics.scores import auroc, checked
@@ -125,10 +132,14 @@ def _estimate(
     *,
     level: float,
 ) -> Estimate:
+    """Returns the AUROC as `estimate_auroc` does, from resamples that are drawn already."""
     if is_independent(cluster):
-        return Estimate.of(delong_interval(labels, scores, level=level), DELONG)
-    area = auroc(labels, scores)
-    return Estimate.of(percentile_interval(np.nan if area is None else area, areas, faults, level=level), BOOTSTRAP)
+        found = Estimate.of(delong_interval(labels, scores, level=level), DELONG)
+    else:
+        area = auroc(labels, scores)
+        interval = percentile_interval(np.nan if area is None else area, areas, faults, level=level)
+        found = Estimate.of(interval, BOOTSTRAP)
+    return widen_perfect_auroc(found, labels, cluster, level=level)
 
 
 def _difference(

@@ -169,6 +169,14 @@ def test_the_verdict_follows_the_interval(low: float, high: float, says: str) ->
     )
 
 
+def test_the_verdict_on_two_perfect_models_says_so_and_gives_no_interval() -> None:
+    labels = np.repeat([0, 1], 10)
+    found = score_differences(labels, labels, 3 * labels, clusters=range(20), resamples=50)["auroc"]
+    assert verdict(found, "the network", "colour alone") == (
+        "The network is not shown to differ from colour alone: both put every pair in order, AUROC 1.000."
+    )
+
+
 def test_the_verdict_on_one_class_says_why_there_is_none() -> None:
     found = score_differences([1, 1], [0.0, 1.0], [1.0, 0.0], clusters=[0, 1])["auroc"]
     assert verdict(found, "the network", "colour alone") == (

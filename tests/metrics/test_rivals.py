@@ -9,7 +9,7 @@ from statsmodels.stats.multitest import multipletests
 
 from anemia_lightning.metrics.delong import delong_interval, delong_test
 from anemia_lightning.metrics.differences import score_differences
-from anemia_lightning.metrics.estimates import BOOTSTRAP, DELONG, Resampling
+from anemia_lightning.metrics.estimates import BOOTSTRAP, DELONG, WILSON_OVER_PAIRS, Resampling, estimate_auroc
 from anemia_lightning.metrics.intervals import auroc_interval
 from anemia_lightning.metrics.rivals import compare_rivals
 
@@ -89,6 +89,19 @@ def test_one_class_is_undefined_and_says_why(labels: list[int]) -> None:
     (found,) = compare_rivals(labels, [0.1, 0.2, 0.3], {"other": [0.3, 0.2, 0.1]}, [0, 1, 2], how=HOW)
     assert (found.auroc.value, found.difference.value, found.p, found.p_holm) == (None, None, None, None)
     assert found.sentence.startswith("The network cannot be compared with other: no ")
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_a_perfect_rival_is_no_surer_than_a_perfect_network(copies: int) -> None:
+    labels, cluster = np.repeat([0, 1], 10 * copies), np.repeat(np.arange(20), copies)
+    (found,) = compare_rivals(labels, labels, {"colour": 2 * labels}, cluster, how=HOW)
+    assert found.auroc == estimate_auroc(labels, labels, cluster, HOW)
+    assert (found.auroc.value, found.auroc.high, found.auroc.method) == (1.0, 1.0, WILSON_OVER_PAIRS)
+    # All of ten pairs, by Wilson's formula: m / (m + 1.96²).
+    assert found.auroc.low == pytest.approx(10 / (10 + 1.959964**2))
+    assert (
+        found.sentence == "The network is not shown to differ from colour: both put every pair in order, AUROC 1.000."
+    )
 
 
 def test_a_rival_that_ranks_all_the_wrong_way_is_zero_not_undefined() -> None:
