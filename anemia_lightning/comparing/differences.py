@@ -38,7 +38,7 @@ def scores_with_intervals(table: pd.DataFrame, *, resamples: int, level: float) 
         scaled=logit_of(table["probability"].to_numpy(dtype=np.float64)),
         how=Resampling(resamples=resamples, level=level),
     )
-    return {name: _plain(found[name].interval) for name in SCORES}
+    return {name: {**_plain(found[name].interval), "method": found[name].method} for name in SCORES}
 
 
 def differences_from(

@@ -27,7 +27,7 @@ def comparison_record(
         records: The runs by name, the reference first.
         leftovers: Folders without scores by name: the folder, and why.
         reference: Name of the run that all others are compared with.
-        resamples: Draws of patients behind each interval.
+        resamples: Draws of patients behind each bootstrap interval.
         level: Of the intervals, in (0, 1).
         progress: Called with (steps done, steps in all).
     """

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from string import ascii_lowercase
 from typing import Any
 
+from anemia_lightning.metrics.estimates import BOOTSTRAP
 from anemia_lightning.report.sections import Section, Table
 
 SCORE_WORDS = {
@@ -104,12 +105,29 @@ def _scores(comparison: Mapping[str, Any]) -> Section:
         for run in comparison["runs"]
     ]
     says = (
-        f"Computed from the predictions of test photos, with {100 * comparison['level']:g} % intervals from "
-        f"{comparison['resamples']} draws of patients, each with all copies of the photographs. They say how far other "
-        "patients would move the score of this one model."
+        f"Computed from the predictions of test photos, with {100 * comparison['level']:g} % intervals. They say how "
+        "far other patients would move the score of this one model."
     )
     beware = " Letters under beware stand for the warnings above." if any(row[2] for row in rows) else ""
-    return Section("Scores", [says + beware], [Table("One row per run", columns, rows)])
+    return Section("Scores", [says + beware, *_methods_say(comparison)], [Table("One row per run", columns, rows)])
+
+
+def _methods_say(comparison: Mapping[str, Any]) -> Iterator[str]:
+    """Yields how the intervals came about, each method with its scores; nothing where there are none."""
+    scores: dict[str, list[str]] = {}
+    for score, words in SCORE_WORDS.items():
+        # One run may hold several photos of a patient, and another not.
+        for method in dict.fromkeys(run["scores"][score]["method"] for run in comparison["runs"]):
+            scores.setdefault(method, []).append(words.partition(" (")[0])
+    scores.pop("", None)
+    if scores:
+        named = (f"{method}: {', '.join(names)}" for method, names in scores.items())
+        yield f"Intervals by {'; '.join(named)}."
+    if BOOTSTRAP in scores:
+        yield (
+            f"The bootstrap is made of {comparison['resamples']} draws of patients, each with all copies of the "
+            "photographs."
+        )
 
 
 def _settings(comparison: Mapping[str, Any]) -> Iterator[Section]:

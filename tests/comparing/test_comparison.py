@@ -72,6 +72,30 @@ def test_scores_are_those_of_scikit_learn(tmp_path: Path, write_run: WriteRun) -
     assert all(found["low"] < found["value"] < found["high"] for found in row["scores"].values())
 
 
+def test_each_interval_is_named_by_how_it_came_about(tmp_path: Path, write_run: WriteRun) -> None:
+    runs = [write_run(tmp_path / name) for name in "ab"]
+    table = predictions(runs[1])
+    table.assign(patient=table["photo"]).to_csv(runs[1] / "predictions_test.csv", index=False)
+    repeated, alone = compared(tmp_path, *runs)["runs"]
+    assert {found["method"] for found in repeated["scores"].values()} == {"bootstrap over clusters"}
+    assert {name: found["method"] for name, found in alone["scores"].items()} == {
+        "auroc": "DeLong",
+        "average_precision": "bootstrap over clusters",
+        **dict.fromkeys(("acc", "sensitivity", "specificity"), "Wilson"),
+        "brier": "bootstrap over clusters",
+    }
+    compared(tmp_path, runs[1])
+    text = (tmp_path / "compared" / "compare.md").read_text()
+    assert (
+        "Intervals by DeLong: AUROC; bootstrap over clusters: average precision, Brier score; "
+        "Wilson: accuracy, sensitivity, specificity." in text
+    )
+    assert "The bootstrap is made of 200 draws of patients, each with all copies of the photographs." in text
+    compared(tmp_path, runs[0])
+    names = "AUROC, average precision, accuracy, sensitivity, specificity, Brier score"
+    assert f"Intervals by bootstrap over clusters: {names}." in (tmp_path / "compared" / "compare.md").read_text()
+
+
 def test_seeds_stand_together_with_the_t_interval_of_scipy(tmp_path: Path, write_run: WriteRun) -> None:
     runs = [write_run(tmp_path / "runs" / f"{seed}", seed=seed) for seed in range(4)]
     (group,) = compared(tmp_path, tmp_path / "runs", level=0.9)["groups"]
