@@ -23,11 +23,17 @@ class Scaling:
     slope: float
     """Above 0, so that the order of photos stays."""
     intercept: float
-    """Of a temperature what takes the class weights back, 0 where both classes weighed the same."""
+    """Of a temperature, and where nothing was fitted, what takes the class weights back, 0 where both classes weighed
+    the same."""
     photos: int
     """How many it was fitted on."""
     note: str
-    """What a reader must know: that the logits are left as they are and why, or that a limit was met; else empty."""
+    """What a reader must know: that nothing was fitted and why, or that a limit was met; else empty."""
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether photos chose it; where none did, the slope is 1, which no fit comes to exactly."""
+        return self.slope != 1
 
     @property
     def temperature(self) -> float:
@@ -37,12 +43,12 @@ class Scaling:
     @property
     def words(self) -> str:
         """What is done to the logits, for people."""
-        if self.method == "none":
-            return "logits as they are"
-        if self.method == "temperature":
-            offset = -self.intercept * self.temperature
-            return f"{f'logits less {offset:.3g}, ' if offset else ''}temperature {self.temperature:.3g}"
-        return f"logits times {self.slope:.3g} plus {self.intercept:.3g}"
+        if self.is_fitted and self.method == "platt":
+            return f"logits times {self.slope:.3g} plus {self.intercept:.3g}"
+        moved = f"logits less {-self.intercept * self.temperature:.3g}" if self.intercept else ""
+        if not self.is_fitted:
+            return moved or "logits as they are"
+        return f"{moved}{', ' if moved else ''}temperature {self.temperature:.3g}"
 
     def apply(self, logits: ArrayLike) -> Floats:
         """Returns the scaled logits, float64 of the same shape."""
@@ -57,11 +63,12 @@ UNSCALED = Scaling("none", 1.0, 0.0, photos=0, note="")
 def fit_scaling(labels: ArrayLike, logits: ArrayLike, *, method: ScalingMethod, offset: float = 0.0) -> Scaling:
     """Returns the scaling of a method: `fit_temperature`, `fit_platt`, or `UNSCALED`, which needs no photos.
 
-    Platt's line finds the offset by itself.
+    Platt's line finds the offset by itself, and takes it from here only where it cannot be fitted.
     """
     if method == "none":
         return UNSCALED
-    return fit_temperature(labels, logits, offset=offset) if method == "temperature" else fit_platt(labels, logits)
+    fit = fit_temperature if method == "temperature" else fit_platt
+    return fit(labels, logits, offset=offset)
 
 
 def fit_temperature(labels: ArrayLike, logits: ArrayLike, *, offset: float = 0.0) -> Scaling:
@@ -71,8 +78,8 @@ def fit_temperature(labels: ArrayLike, logits: ArrayLike, *, offset: float = 0.0
     (Elkan, IJCAI 2001, theorem 2): to a population half anaemic, where the weights are balanced. No temperature takes
     that back.
 
-    The logits are left as they are, with a note, where the photos say nothing of the temperature: fewer than
-    10, one class, one logit for all, or every photo on the right side of the offset, when the sharpest is the best.
+    The offset alone is taken back, with a note, where the photos say nothing of the temperature: fewer than 10, one
+    class, one logit for all, or every photo on the right side of the offset, when the sharpest is the best.
 
     Args:
         labels: int [N], 1 anaemic and 0 not, of photos that the network was not trained on.
@@ -95,7 +102,7 @@ def fit_temperature(labels: ArrayLike, logits: ArrayLike, *, offset: float = 0.0
         side = f"{offset:.3g}" if offset else "0"
         fault = f"every photo is on the right side of {side} already, so that no finite temperature is best"
     if fault:
-        return _as_they_are("temperature", len(truth), fault)
+        return _unfitted("temperature", len(truth), fault, offset)
     # Imported to fit alone: predictions apply what was fitted.
     from scipy.optimize import minimize_scalar
 
@@ -111,17 +118,18 @@ def fit_temperature(labels: ArrayLike, logits: ArrayLike, *, offset: float = 0.0
     return Scaling("temperature", slope, -slope * offset if offset else 0.0, len(truth), note)
 
 
-def fit_platt(labels: ArrayLike, logits: ArrayLike, *, smoothing: bool = True) -> Scaling:
+def fit_platt(labels: ArrayLike, logits: ArrayLike, *, smoothing: bool = True, offset: float = 0.0) -> Scaling:
     """Returns slope and intercept of the logistic regression of the label on the logit (Platt 1999).
 
-    The logits are left as they are, with a note, where there are fewer than 10, one class or one logit for
-    all, and without smoothing where a cut separates the classes.
+    The offset alone is taken back, with a note, where there are fewer than 10 photos, one class or one logit for all,
+    and without smoothing where a cut separates the classes.
 
     Args:
         labels: int [N], 1 anaemic and 0 not, of photos that the network was not trained on.
         logits: float [N].
         smoothing: Whether the targets are Platt's (a + 1) / (a + 2) for the a anaemic and 1 / (b + 2) for the b other
             photos instead of 1 and 0, which keeps the fit finite where the classes do not overlap.
+        offset: What the loss has moved the logits by; what is fitted does not depend on it.
 
     Raises:
         ValueError: If the lengths differ, or a label is not 0 or 1.
@@ -132,7 +140,7 @@ def fit_platt(labels: ArrayLike, logits: ArrayLike, *, smoothing: bool = True) -
     if not fault and not smoothing and is_separated(truth, values):
         fault = "a cut separates the classes, so that no finite slope is best; smoothing would give one"
     if fault:
-        return _as_they_are("platt", len(truth), fault)
+        return _unfitted("platt", len(truth), fault, offset)
     targets = _smoothed(truth) if smoothing else truth
     spread = float(values.std())
     design = np.column_stack([np.ones(len(values)), (values - values.mean()) / spread])
@@ -141,8 +149,12 @@ def fit_platt(labels: ArrayLike, logits: ArrayLike, *, smoothing: bool = True) -
     return Scaling("platt", slope, intercept - slope * float(values.mean()), len(truth), note)
 
 
-def _as_they_are(method: ScalingMethod, photos: int, fault: str) -> Scaling:
-    return Scaling(method, 1.0, 0.0, photos, f"The logits are left as they are: {fault}.")
+def _unfitted(method: ScalingMethod, photos: int, fault: str, offset: float) -> Scaling:
+    """Returns what can be done without photos: they choose the scaling, but the class weights are known."""
+    if not offset:
+        return Scaling(method, 1.0, 0.0, photos, f"The logits are left as they are: {fault}.")
+    moved = "The logits are moved back from where the class weights have put them, and no more"
+    return Scaling(method, 1.0, -offset, photos, f"{moved}: {fault}.")
 
 
 def _smoothed(labels: Floats) -> Floats:

@@ -12,7 +12,15 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_class_weight
 
-from anemia_lightning.metrics.scaling import TEMPERATURES, fit_platt, fit_temperature
+from anemia_lightning.metrics.scaling import (
+    TEMPERATURES,
+    UNSCALED,
+    Scaling,
+    ScalingMethod,
+    fit_platt,
+    fit_scaling,
+    fit_temperature,
+)
 
 Draw = tuple[NDArray[np.int64], NDArray[np.float64]]
 
@@ -135,6 +143,28 @@ def test_where_nothing_can_be_learnt_the_logits_stay_and_it_is_said(
         assert found.note == f"The logits are left as they are: {fault}."
 
 
+@pytest.mark.parametrize("method", ["temperature", "platt"])
+@pytest.mark.parametrize(("labels", "logits"), [([0] * 7 + [1] * 2, LADDER[:9]), ([0] * 12, LADDER), ([], [])])
+def test_where_nothing_can_be_learnt_the_class_weights_are_taken_back(
+    labels: list[int], logits: list[float], method: ScalingMethod
+) -> None:
+    offset = float(np.log(4))
+    found = fit_scaling(labels, logits, method=method, offset=offset)
+    assert not found.is_fitted
+    # An even chance among people half of whom are anaemic is a fifth where a fifth is.
+    assert expit(found.apply(0.0)) == pytest.approx(0.2)
+    assert found.note.startswith("The logits are moved back from where the class weights have put them, and no more: ")
+    assert found.words == "logits less 1.39"
+
+
+def test_what_photos_chose_is_fitted_and_what_an_earlier_version_left_is_not() -> None:
+    assert fit_temperature(*_draw(0), offset=0.3).is_fitted
+    assert fit_platt(*_draw(0)).is_fitted
+    earlier = Scaling("temperature", 1.0, 0.0, 9, "The logits are left as they are: 9 photos are fewer than 10.")
+    assert not earlier.is_fitted
+    assert earlier.words == UNSCALED.words == "logits as they are"
+
+
 @pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
 def test_perfect_photos_give_no_temperature(size: float) -> None:
     labels, logits = [0] * 6 + [1] * 6, np.repeat([-size, size], 6)
@@ -144,7 +174,9 @@ def test_perfect_photos_give_no_temperature(size: float) -> None:
         "The logits are left as they are: every photo is on the right side of 0 already, "
         "so that no finite temperature is best."
     )
-    assert "on the right side of 1.5 already" in fit_temperature(labels, logits + 1.5, offset=1.5).note
+    moved = fit_temperature(labels, logits + 1.5, offset=1.5)
+    assert "on the right side of 1.5 already" in moved.note
+    assert moved.apply(logits + 1.5) == pytest.approx(logits)
 
 
 def test_separated_photos_give_a_line_with_smoothing_only() -> None:
