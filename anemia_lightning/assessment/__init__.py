@@ -23,15 +23,16 @@ the interval came about; `resamples` is 0 where a formula gave it. No number is 
     threshold      value, values, varies (whether each fold has its own; `value` is their mean), rule, reached (whether
                    all could follow it), failed (how many could not), note, photos and anaemic (those that it was
                    chosen on; of several folds the mean)
-    calibration    photos; scaling: method, slope, intercept, temperature, note, varies
+    calibration    photos; scaling: method, slope, intercept, temperature (of several folds the mean), models, fitted
+                   (how many of these models have a scaling that photos chose), note, varies
       before       intercept, slope, observed_expected (estimates), undefined (why these have no value; else empty),
                    ece: value, by_chance, bins (photos, anaemic, probability); or null
                    brier: brier, miscalibration, discrimination, uncertainty; or null
                    reliability: photos, anaemic, probability, observed, low, high, ici, e50, e90, knots, resamples,
                    level, note
                    histogram: edges, anaemic, not_anaemic
-      after        the same of the scaled probabilities; null where nothing is scaled
-    usefulness     note (what was done to the baselines' probabilities)
+      after        the same of the calibrated probabilities; null where all logits stay as they are
+    usefulness     note (what was done to the probabilities of the baselines and of the network)
       curve        photos, anaemic, thresholds, net_benefit, low, high (each by predictor: "the network", "test all",
                    "test none", baselines), resamples, level, note
       at_threshold threshold, net_benefit, tests_avoided (per 1,000 people, against testing all; by predictor)

@@ -15,7 +15,6 @@ from anemia_lightning.assessment.baselines import (
 from anemia_lightning.assessment.judged import Decisions, decide_rows, judge_patients, judge_photos
 from anemia_lightning.assessment.options import Options, Progress, Steps
 from anemia_lightning.assessment.probabilities import (
-    base_rate,
     calibration_section,
     population_section,
     threshold_section,
@@ -89,7 +88,7 @@ def assess(
         "threshold": threshold,
         "calibration": calibration_section(photos, decisions, chosen.how, steps.next()),
         "usefulness": usefulness_section(
-            photos, curves, threshold["value"], rate=base_rate(decisions), how=chosen.how, progress=steps.next()
+            photos, curves, threshold["value"], decisions=decisions, how=chosen.how, progress=steps.next()
         ),
         "subgroups": subgroup_section(photos, facts, threshold["value"], chosen, steps.next()),
         "baselines": baseline_section(photos, rivals, chosen.how, steps.next()),

@@ -50,13 +50,6 @@ def join_notes(notes: Sequence[str]) -> str:
     return "".join(f"{note[:1].upper()}{note[1:]}" for note in counts)
 
 
-def base_rate(decisions: Decisions) -> float | None:
-    """Returns the share of anaemic photos among those that the decisions were chosen on, None where there were none."""
-    each = list_decisions(decisions)
-    photos = sum(one.photos for one in each)
-    return sum(one.anaemic for one in each) / photos if photos else None
-
-
 def threshold_section(decisions: Decisions) -> dict[str, Any]:
     """Returns the threshold, how it was chosen and on what."""
     each = list_decisions(decisions)
@@ -76,7 +69,7 @@ def threshold_section(decisions: Decisions) -> dict[str, Any]:
 
 
 def calibration_section(photos: Judged, decisions: Decisions, how: Resampling, progress: Progress) -> dict[str, Any]:
-    """Returns how well probabilities agree with what happened, before and after scaling."""
+    """Returns how well probabilities agree with what happened, before and after calibration."""
     scalings = [each.scaling for each in list_decisions(decisions)]
     is_scaled = any((each.slope, each.intercept) != (1.0, 0.0) for each in scalings)
     slope = float(np.mean([each.slope for each in scalings]))
@@ -84,10 +77,12 @@ def calibration_section(photos: Judged, decisions: Decisions, how: Resampling, p
     return {
         "photos": len(photos.labels),
         "scaling": {
-            "method": scalings[0].method,
+            "method": next((each.method for each in scalings if each.method != "none"), "none"),
             "slope": slope,
             "intercept": float(np.mean([each.intercept for each in scalings])),
             "temperature": 1 / slope,
+            "models": len(scalings),
+            "fitted": sum(each.is_fitted for each in scalings),
             "note": join_notes([each.note for each in scalings]),
             "varies": len(scalings) > 1,
         },
@@ -101,20 +96,24 @@ def usefulness_section(
     baselines: Mapping[str, Floats],
     threshold: float,
     *,
-    rate: float | None,
+    decisions: Decisions,
     how: Resampling,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Returns the decision curves of the model and of the baselines.
+    """Returns the decision curves of the model and of the baselines, and what was done to the probabilities of either.
+
+    The baselines' are moved to the share of anaemic photos among those that the decisions were chosen on, where that is
+    known.
 
     Args:
         photos: The photos.
         baselines: Probabilities of the same photos by name, of models that weigh the classes alike.
         threshold: The model's own.
-        rate: Share of anaemic photos among those the decision was chosen on; None where that is not known.
+        decisions: What has made the model's probabilities.
         how: Of the bands.
         progress: Called with (resamples done, resamples in all).
     """
+    rate = _known_rate(decisions)
     predictors = {SUBJECT: expit(photos.scaled), **{name: _at_rate(each, rate) for name, each in baselines.items()}}
     curve = decision_curve(
         photos.labels,
@@ -125,7 +124,7 @@ def usefulness_section(
         seed=how.seed,
         progress=progress,
     )
-    return {"curve": plain(curve), "at_threshold": _at_threshold(curve, threshold), "note": _rate_note(rate)}
+    return {"curve": plain(curve), "at_threshold": _at_threshold(curve, threshold), "note": _rate_note(rate, decisions)}
 
 
 def population_section(scores: Mapping[str, Any], unit: str) -> dict[str, Any]:
@@ -177,26 +176,41 @@ def _agreement(photos: Judged, logits: Floats, how: Resampling, progress: Progre
     }
 
 
+def _known_rate(decisions: Decisions) -> float | None:
+    """Returns the share of anaemic photos among those that the decisions were chosen on, None without both classes."""
+    each = list_decisions(decisions)
+    photos, anaemic = sum(one.photos for one in each), sum(one.anaemic for one in each)
+    return anaemic / photos if 0 < anaemic < photos else None
+
+
 def _at_rate(probabilities: Floats, rate: float | None) -> Floats:
     """Returns the probabilities of a model that takes both classes for equally frequent, at their true rate."""
-    if rate is None or not 0 < rate < 1:
+    if rate is None:
         return probabilities
     shifted: Floats = expit(logit_of(probabilities) + logit(rate))
     return shifted
 
 
-def _rate_note(rate: float | None) -> str:
-    own = (
-        "The network's are as its calibration leaves them: moved likewise, unless evaluation.calibration=none left "
-        "them where the weights of the classes have put them."
-    )
-    if rate is None or not 0 < rate < 1:
+def _rate_note(rate: float | None, decisions: Decisions) -> str:
+    """Returns what was done to the probabilities of the baselines, and to those of the network."""
+    network = _network_note(decisions, "moved" if rate is None else "moved likewise")
+    if rate is None:
         alike = "The baselines weigh the classes alike, so their probabilities are those of a population half anaemic."
-        return f"{alike} {own}"
+        return f"{alike} {network}"
     return (
         "The baselines weigh the classes alike; their probabilities are moved to the share of anaemic photos among "
-        f"those that the threshold was chosen on, {rate:.0%}. {own}"
+        f"those that the threshold was chosen on, {rate:.0%}. {network}"
     )
+
+
+def _network_note(decisions: Decisions, moved: str) -> str:
+    scalings = [each.scaling for each in list_decisions(decisions)]
+    left = "where the weights of the classes in its loss have put them, if there are any"
+    count = sum(each.intercept != 0 for each in scalings)
+    if not count:
+        return f"The network's are not moved: they are {left}."
+    but = "" if count == len(scalings) else f" in {count} of {len(scalings)} folds; in the others they are {left}"
+    return f"The network's are {moved} by its calibration{but}."
 
 
 def _at_threshold(curve: DecisionCurve, threshold: float) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def draw_reliability(
         probabilities: float [N], in [0, 1].
         curve: The reliability of these probabilities.
         bins: Groups of photos with neighbouring probabilities, drawn as points.
-        before: The reliability before scaling, drawn as a line.
+        before: The reliability before calibration, drawn as a line.
     """
     truth, values = np.asarray(labels, dtype=np.int64), np.asarray(probabilities, dtype=np.float64)
     counts = [np.histogram(values[truth == label], bins=_EDGES)[0] for label in (1, 0)]
@@ -60,7 +60,7 @@ def draw_reliability_curve(
         curve: The reliability of the probabilities.
         histogram: How many photos have which of them.
         bins: Groups of photos with neighbouring probabilities, drawn as points.
-        before: The reliability before scaling, drawn as a line.
+        before: The reliability before calibration, drawn as a line.
     """
     figure = new_figure(6.8, 5.2)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
@@ -80,10 +80,10 @@ def _draw_curve(axes: Axes, curve: Reliability, bins: Sequence[Bin], before: Rel
     if len(curve.low):
         name = f"{curve.level:.0%} band"
         axes.fill_between(curve.probability, curve.low, curve.high, color=BLUE, alpha=0.2, linewidth=0, label=name)
-    name = f"{'probabilities' if before is None else 'after scaling'}, ICI {shown(curve.ici)}"
+    name = f"{'probabilities' if before is None else 'after calibration'}, ICI {shown(curve.ici)}"
     axes.plot(curve.probability, curve.observed, color=BLUE, label=name)
     if before is not None and before.ici is not None:
-        name = f"before scaling, ICI {shown(before.ici)}"
+        name = f"before calibration, ICI {shown(before.ici)}"
         axes.plot(before.probability, before.observed, color=VERMILION, linestyle="--", label=name)
     if bins:
         places = [each.probability for each in bins], [each.observed for each in bins]

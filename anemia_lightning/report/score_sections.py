@@ -96,9 +96,9 @@ def fold_by_fold(folds: Mapping[str, Mapping[str, Any]]) -> Section | None:
 
 
 def calibration(assessment: Mapping[str, Any]) -> Section:
-    """Returns whether probabilities mean what they say, before and after scaling."""
+    """Returns whether probabilities mean what they say, before and after calibration."""
     found = assessment["calibration"]
-    kinds = {"as the network gives it": found["before"], "after scaling": found["after"]}
+    kinds = {"as the network gives it": found["before"], "after calibration": found["after"]}
     known = {words: each for words, each in kinds.items() if each}
     cells = zip(*map(_calibration_cells, known.values()), strict=True)
     rows = [[words, *row] for words, row in zip(_CALIBRATION, cells, strict=True)]
@@ -231,6 +231,11 @@ def scaling_says(scaling: Mapping[str, Any]) -> str:
     per_fold = ", each fold by its own" if scaling["varies"] else ""
     note = f" {scaling['note']}" if scaling["note"] else ""
     numbers = f"slope {scaling['slope']:.3f}, intercept {scaling['intercept']:.3f}"
+    numbers += ", on average over the folds" if scaling["varies"] else ""
+    if not scaling["fitted"]:
+        return f"No scaling of the logits was fitted ({numbers}).{note}"
+    if left := scaling["models"] - scaling["fitted"]:
+        per_fold += f"; in {left} of {scaling['models']} folds none was fitted"
     return f"Logits are scaled by {scaling['method']} ({numbers}), fitted on validation photos alone{per_fold}.{note}"
 
 

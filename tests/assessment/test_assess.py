@@ -21,6 +21,7 @@ from anemia_lightning.metrics.decision import Decision, fit_decision
 from anemia_lightning.metrics.estimates import Resampling
 from anemia_lightning.metrics.intervals import Interval
 from anemia_lightning.metrics.populations import at_prevalences
+from anemia_lightning.metrics.scaling import UNSCALED, Scaling, fit_temperature
 from anemia_lightning.metrics.usefulness import decision_curve
 
 Draw = Callable[..., Any]
@@ -150,12 +151,66 @@ def test_decision_curves_hold_the_baselines_at_the_rate_of_the_validation_photos
     assert curve["net_benefit"]["the network"] == pytest.approx(known.net_benefit["the network"])
     assert curve["net_benefit"]["colour statistics, linear"] == pytest.approx(known.net_benefit["colour"])
     assert "prevalence" not in curve["net_benefit"]
-    assert "those that the threshold was chosen on, 25%. The network's are as" in found["note"]
+    assert "those that the threshold was chosen on, 25%. The network's are not moved" in found["note"]
     at = found["at_threshold"]["threshold"]
     assert at == pytest.approx(study.decision.threshold.value, abs=0.005 + 1e-9)
     place = curve["thresholds"].index(at)
     assert found["at_threshold"]["net_benefit"]["test all"] == curve["net_benefit"]["test all"][place]
     assert found["at_threshold"]["tests_avoided"]["test all"] == 0
+
+
+LEFT = "where the weights of the classes in its loss have put them, if there are any."
+
+
+@pytest.mark.parametrize(
+    ("scaling", "note"),
+    [
+        (Scaling("temperature", 0.5, -0.7, 200, ""), "The network's are moved likewise by its calibration."),
+        (fit_temperature([0] * 7 + [1] * 2, range(9), offset=1.4), "The network's are moved likewise by its"),
+        (Scaling("temperature", 0.5, 0.0, 200, ""), f"The network's are not moved: they are {LEFT}"),
+        # What an earlier version left as it was, and calibration=none.
+        (Scaling("temperature", 1.0, 0.0, 9, "Few."), f"The network's are not moved: they are {LEFT}"),
+        (UNSCALED, f"The network's are not moved: they are {LEFT}"),
+    ],
+)
+def test_probabilities_are_said_to_be_moved_where_they_are(draw: Draw, scaling: Scaling, note: str) -> None:
+    study = draw()
+    study.decision = replace(study.decision, scaling=scaling)
+    assert f" {note}" in study.assess()["usefulness"]["note"]
+
+
+def test_without_both_classes_the_baselines_are_said_to_be_where_they_are(draw: Draw) -> None:
+    study = draw()
+    study.decision = fit_decision([0] * 12, list(range(12)), offset=1.4)
+    assert study.assess()["usefulness"]["note"] == (
+        "The baselines weigh the classes alike, so their probabilities are those of a population half anaemic. "
+        "The network's are moved by its calibration."
+    )
+
+
+def test_folds_are_counted_where_their_scalings_differ(draw: Draw) -> None:
+    study = draw()
+    few = fit_temperature([0] * 7 + [1] * 2, range(9))
+    scalings = [Scaling("temperature", 0.5, -0.7, 200, ""), few, Decision.fixed(0.5).scaling]
+    study.decision = {f"fold {place}": replace(study.decision, scaling=each) for place, each in enumerate(scalings)}
+    study.predictions["fold"] = [f"fold {place % 3}" for place in range(160)]
+    found = study.assess()
+    scaling = found["calibration"]["scaling"]
+    assert (scaling["method"], scaling["models"], scaling["fitted"]) == ("temperature", 3, 1)
+    assert scaling["note"] == f"In 1 of 3 folds: {few.note}"
+    assert found["usefulness"]["note"].endswith(
+        f"The network's are moved likewise by its calibration in 1 of 3 folds; in the others they are {LEFT}"
+    )
+
+
+def test_class_weights_that_are_taken_back_without_a_fit_are_judged_as_such(draw: Draw) -> None:
+    study = draw(1)
+    study.decision = fit_decision([0] * 7 + [1] * 2, list(range(9)), offset=1.4)
+    found = study.assess()["calibration"]
+    assert (found["scaling"]["slope"], found["scaling"]["intercept"], found["scaling"]["fitted"]) == (1.0, -1.4, 0)
+    expected = expit(study.predictions["logit"] - 1.4)
+    ratio = study.predictions["label"].sum() / expected.sum()
+    assert found["after"]["observed_expected"]["value"] == pytest.approx(ratio)
 
 
 def test_populations_follow_from_the_units_sensitivity_and_specificity(draw: Draw) -> None:

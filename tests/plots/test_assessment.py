@@ -98,10 +98,10 @@ def test_the_forest_shows_each_group_and_the_further_site() -> None:
     assert "severity" in groups
 
 
-def test_reliability_stands_before_and_after_scaling() -> None:
+def test_reliability_stands_before_and_after_calibration() -> None:
     axes = _all_axes(draw_assessment(_file())["reliability"])[0]
     names = [str(line.get_label()).split(",")[0] for line in axes.get_lines()]
-    assert names[:3] == ["perfect", "after scaling", "before scaling"]
+    assert names[:3] == ["perfect", "after calibration", "before calibration"]
     axes = _all_axes(draw_assessment(_file(decisions=Decision.fixed(0.5)))["reliability"])[0]
     assert [str(line.get_label()).split(",")[0] for line in axes.get_lines()][:2] == ["perfect", "probabilities"]
 

@@ -50,13 +50,13 @@ def test_the_histogram_counts_every_photo_by_label() -> None:
     assert (anaemic, others) == (LABELS.sum(), 200 - LABELS.sum())
 
 
-def test_before_scaling_is_a_line_of_its_own() -> None:
+def test_before_calibration_is_a_line_of_its_own() -> None:
     before = reliability(LABELS, 3 * LOGITS, resamples=1)
     curve, figure = _draw(before=before)
     assert set(_lines(figure.axes[0])) == {
         "perfect",
-        f"after scaling, ICI {curve.ici:.3f}",
-        f"before scaling, ICI {before.ici:.3f}",
+        f"after calibration, ICI {curve.ici:.3f}",
+        f"before calibration, ICI {before.ici:.3f}",
     }
 
 

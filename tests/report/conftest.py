@@ -86,6 +86,8 @@ def example_assessment(**changes: Any) -> Values:
                 "slope": 0.6,
                 "intercept": 0.0,
                 "temperature": 1.67,
+                "models": 1,
+                "fitted": 1,
                 "note": "",
                 "varies": False,
             },

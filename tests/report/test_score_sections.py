@@ -90,7 +90,7 @@ def test_baselines_stand_with_what_they_see_and_the_difference(assessment: Examp
     assert left_out.says == [*section.says, "The site is left out."]
 
 
-def test_calibration_stands_before_and_after_scaling(assessment: Example) -> None:
+def test_calibration_stands_before_and_after_it(assessment: Example) -> None:
     section = known(score_sections.calibration(assessment()))
     assert section.says == [
         "Logits are scaled by temperature (slope 0.600, intercept 0.000), fitted on validation photos alone."
@@ -101,6 +101,33 @@ def test_calibration_stands_before_and_after_scaling(assessment: Example) -> Non
     section = known(score_sections.calibration(assessment(calibration=unscaled)))
     assert section.tables[0].columns == ["measure", "as the network gives it"]
     assert section.says[0].endswith("nothing was scaled.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"models": 5, "fitted": 5, "varies": True, "intercept": -0.5},
+            "Logits are scaled by temperature (slope 0.600, intercept -0.500, on average over the folds), fitted on "
+            "validation photos alone, each fold by its own.",
+        ),
+        (
+            {"models": 5, "fitted": 3, "varies": True, "note": "Why not."},
+            "Logits are scaled by temperature (slope 0.600, intercept 0.000, on average over the folds), fitted on "
+            "validation photos alone, each fold by its own; in 2 of 5 folds none was fitted. Why not.",
+        ),
+        (
+            {"fitted": 0, "slope": 1.0, "intercept": -1.386, "note": "The logits are moved back: few."},
+            "No scaling of the logits was fitted (slope 1.000, intercept -1.386). The logits are moved back: few.",
+        ),
+        (
+            {"fitted": 0, "slope": 1.0, "note": "The logits are left as they are: few."},
+            "No scaling of the logits was fitted (slope 1.000, intercept 0.000). The logits are left as they are: few.",
+        ),
+    ],
+)
+def test_no_scaling_is_told_of_that_was_not_fitted(assessment: Example, changes: dict[str, Any], says: str) -> None:
+    assert score_sections.scaling_says(assessment()["calibration"]["scaling"] | changes) == says
 
 
 def test_usefulness_and_populations_count_people(assessment: Example) -> None:
