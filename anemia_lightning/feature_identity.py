@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -40,6 +40,10 @@ class FeatureSettings:
     """Side of an image in pixels."""
     threads: int
     """Readers of photographs at work, on a GPU beside the network."""
+
+    def exact(self) -> "FeatureSettings":
+        """Returns those of features as `predict` computes them: neither rounded in order to be kept, nor compiled."""
+        return replace(self, codec="auto", compiled=False)
 
 
 def collection_ingredients(

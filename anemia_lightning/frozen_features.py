@@ -138,17 +138,17 @@ class FrozenFeatures:
             progress=lambda: progress_bar("Frozen layers"),
         )
 
-    def make_room(self, rows: Mapping[str, int]) -> None:
-        """Makes room in the store for so many rows of each kind, for some kinds only, or does without the store.
+    def make_room(self, to_come: Mapping[str, int]) -> None:
+        """Makes room in the store for so many bytes of each kind, for some kinds only, or does without the store.
 
         Args:
-            rows: Rows of pixels, layer3 and pooled that are to be added; a kind that is not named is not needed.
+            to_come: Bytes of pixels, layer3 and pooled that are to be added; a kind that is not named is not needed.
         """
         store = self._settings.store
         if store is None:
             return
-        choices = [kinds for kinds in _KEPT if any(kind in rows for kind in kinds)]
-        needed = [sum(rows.get(kind, 0) * self._row_bytes(kind) for kind in kinds) for kinds in choices]
+        choices = [kinds for kinds in _KEPT if any(kind in to_come for kind in kinds)]
+        needed = [sum(to_come.get(kind, 0) for kind in kinds) for kinds in choices]
         try:
             fitting = (each for each, count in zip(choices, needed, strict=True) if not count or store.make_room(count))
             kept = next(fitting, None)
@@ -213,11 +213,30 @@ class FrozenFeatures:
                 collection.close()
             self._opened.clear()
 
-    def missing(self, photos: PhotoDataset, facts: pd.DataFrame, *, kind: str, augmented: bool, view: int) -> int:
-        """Returns how many rows of a kind are not kept yet."""
-        keys = self._keys(photos, facts, augmented=augmented and kind != "pixels")
-        collection = self._open(kind, augmented=augmented and kind != "pixels", view=view)
-        return len(collection.missing(keys)) if collection is not None and keys else 0
+    def missing_bytes(
+        self,
+        photos: PhotoDataset,
+        facts: pd.DataFrame,
+        *,
+        kind: str,
+        augmented: bool = False,
+        view: int = 0,
+        exact: bool = False,
+    ) -> int:
+        """Returns how much the rows of a kind would take that are not kept yet; those that are will stay.
+
+        Args:
+            photos: The photos.
+            facts: As for `dataset`.
+            kind: pixels, layer3 or pooled.
+            augmented: Whether the views of a photo differ.
+            view: Which it is.
+            exact: Whether those that the final scoring reads, however these features are kept and compiled.
+        """
+        augmented = augmented and kind != "pixels"
+        keys = self._keys(photos, facts, augmented=augmented)
+        collection = self._open(kind, augmented=augmented, view=view, exact=exact)
+        return len(collection.missing(keys)) * collection.row_bytes if collection is not None and keys else 0
 
     def _trunk(self, images: Compute, indices: Sequence[int], view: int) -> Tensor:
         start = time.perf_counter()
@@ -248,9 +267,9 @@ class FrozenFeatures:
             on_failure=self._fail,
         )
 
-    def _open(self, kind: str, *, augmented: bool, view: int) -> Collection | None:
+    def _open(self, kind: str, *, augmented: bool, view: int, exact: bool = False) -> Collection | None:
         """Returns the collection of a view; None where it is not kept."""
-        settings = self._settings
+        settings = self._settings.exact() if exact else self._settings
         is_passing = augmented and settings.views is None and not settings.keep_fresh
         if settings.store is None or is_passing:
             return None
@@ -259,20 +278,16 @@ class FrozenFeatures:
         )
         name = repr(ingredients)
         if name not in self._opened:
-            self._opened[name] = settings.store.open(ingredients, self._codec(kind).layout)
+            self._opened[name] = settings.store.open(ingredients, self._codec(kind, exact=exact).layout)
         return self._opened[name]
 
-    def _codec(self, kind: str) -> Codec:
+    def _codec(self, kind: str, *, exact: bool = False) -> Codec:
         if kind == "pixels":
             return AsTheyAre((3, self._settings.size, self._settings.size), torch.uint8)
         if kind == "pooled":
             return AsTheyAre(self._pooled_shape, self._settings.dtype)
-        written = BytesPerChannel if self._settings.codec == "uint8" else AsTheyAre
+        written = BytesPerChannel if self._settings.codec == "uint8" and not exact else AsTheyAre
         return written(self._map_shape, self._settings.dtype)
-
-    def _row_bytes(self, kind: str) -> int:
-        layout = self._codec(kind).layout
-        return sum(torch.Size(shape).numel() * dtype.itemsize for shape, dtype in layout.values())
 
     @staticmethod
     def _keys(photos: PhotoDataset, facts: pd.DataFrame | None, *, augmented: bool) -> list[str] | None:

@@ -122,32 +122,36 @@ class FitFeatures:
             trainer = self._datamodule.trainer
             assert trainer is not None
             features = FrozenFeatures(self._network, self._settings, device=trainer.strategy.root_device, say=say)
-            rows = self._rows_to_come(features)
+            to_come = self._bytes_to_come(features)
             # One process of a machine makes room for all: another would take the same room a second time.
             if trainer.local_rank == 0:
-                features.make_room(rows)
+                features.make_room(to_come)
             features.room = trainer.strategy.broadcast(features.room)
             self._features = features
         return self._features
 
-    def _rows_to_come(self, features: FrozenFeatures) -> Counter[str]:
-        """Returns how many rows of each kind this fit will add to the store."""
-        rows: Counter[str] = Counter()
+    def _bytes_to_come(self, features: FrozenFeatures) -> Counter[str]:
+        """Returns how many bytes of each kind this fit, and the scoring that follows it, will add to the store."""
+        to_come: Counter[str] = Counter()
+        is_exact = self._settings == self._settings.exact()
         for stage in STAGES:
             augmented = stage == "train"
             wanted = {("pixels", 0)}
-            # Which the final scoring needs.
-            wanted |= {("layer3", 0)} if not augmented else set()
             for epoch in range(self._cfg.trainer.max_epochs):
                 view = view_of_epoch(epoch, self._settings.views) if augmented else 0
                 if (entry := self._entry(epoch)) != "image":
                     wanted.add((entry, view))
             if any(kind == "layer3" for kind, _ in wanted):
                 wanted |= {("layer3", view) for _, view in wanted}
-            photos = self._datamodule.photo_dataset(stage, 0)
-            for kind, view in wanted:
-                rows[kind] += features.missing(photos, self._facts(stage), kind=kind, augmented=augmented, view=view)
-        return rows
+            named = {(kind, view, is_exact) for kind, view in wanted}
+            # Which the final scoring reads; where the fit reads exact maps, they are the same.
+            named |= {("layer3", 0, True)} if not augmented else set()
+            photos, facts = self._datamodule.photo_dataset(stage, 0), self._facts(stage)
+            for kind, view, exact in named:
+                to_come[kind] += features.missing_bytes(
+                    photos, facts, kind=kind, augmented=augmented, view=view, exact=exact
+                )
+        return to_come
 
     def _facts(self, stage: Stage) -> pd.DataFrame:
         return facts_of(self._datamodule, self._datamodule.fit_rows(stage))

@@ -29,6 +29,8 @@ NOTE = "Screening aid for research: not a medical device and not a diagnosis."
 class Scorer:
     """Asks a finished model about photos: on one device, in this process.
 
+    Whatever features its fit has read, the maps are exact, so that `predict` gives the same logits.
+
     Args:
         cfg: The settings of a command, with `features` and `trainer`.
         classifier: The model; it says how photographs become images. Its frozen stages stay as they are.
@@ -40,7 +42,7 @@ class Scorer:
         self._trainer = wiring.build_scoring_trainer(cfg, precision=precision)
         self._framing = Framing(**classifier.hparams["preprocessing"])
         self._batch_size = cfg.data.batch_size if "data" in cfg else cfg.batch_size
-        settings = feature_settings(cfg, precision=precision, framing=self._framing)
+        settings = feature_settings(cfg, precision=precision, framing=self._framing).exact()
         device = self._trainer.strategy.root_device
         # A store that fails costs a scoring next to nothing, so nobody is told.
         self._features = FrozenFeatures(classifier.network, settings, device=device, say=lambda _: None)
@@ -57,8 +59,7 @@ class Scorer:
         photos, features = PhotoDataset(PhotoRows.of(rows, facts), self._framing, None), self._features
         if facts is not None:
             kinds = ("pixels", "layer3")
-            missing = {kind: features.missing(photos, facts, kind=kind, augmented=False, view=0) for kind in kinds}
-            features.make_room(missing)
+            features.make_room({kind: features.missing_bytes(photos, facts, kind=kind) for kind in kinds})
         dataset = features.dataset(photos, facts, entry="layer3", augmented=False)
         loader = evaluation_loader(dataset, photos.label, batch_size=self._batch_size)
         try:

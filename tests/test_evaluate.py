@@ -251,6 +251,29 @@ def test_predict_agrees_with_the_predictions_of_training(run: Path, tmp_path: Pa
     assert one["photo"].tolist() == [both["photo"][0]]
 
 
+@pytest.mark.parametrize(
+    "fit_reads", ["features.dtype=uint8", pytest.param("features.compile=true", marks=pytest.mark.slow)]
+)
+def test_whatever_the_fit_has_read_all_commands_give_one_logit(
+    fit_reads: str, tiny_overrides: list[str], drawn_photos: Path, tmp_path: Path
+) -> None:
+    own = [f"paths.root={tmp_path}", f"paths.cache={tmp_path}/cache", "trainer.max_epochs=3", fit_reads]
+    trained = train_run(compose("train", [*tiny_overrides, *own], run_dir=tmp_path / "run")).folder
+    tested = predictions_of(trained)
+    # The same photographs in the same order go through layer4 together.
+    (tmp_path / "photos").mkdir()
+    for number, photo in enumerate(tested["photo"]):
+        drawn = next(drawn_photos.glob(f"*/photos/{Path(photo).name}"))
+        shutil.copy(drawn, tmp_path / "photos" / f"{number:03d}{drawn.suffix}")
+    settings = [f"ckpt={trained}/checkpoints/best.ckpt", f"source={tmp_path}/photos", "batch_size=16", "trainer=cpu"]
+    predict_source(compose("predict", [*settings, "trainer.precision=32-true"], run_dir=tmp_path / "predicted"))
+    predicted = predictions_of(tmp_path / "predicted", "predictions.csv")
+    same = ["logit", "probability", "prediction"]
+    pd.testing.assert_frame_equal(predicted[same], tested[same], check_exact=True)
+    evaluate(trained, tmp_path / "again")
+    pd.testing.assert_frame_equal(predictions_of(tmp_path / "again"), tested, check_exact=True)
+
+
 def test_predict_can_abstain(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole = predict_all(run, tmp_path / "all")
     decision = decision_of(run)

@@ -168,7 +168,10 @@ def test_kept_or_not_cold_or_warm_every_loss_is_the_same(
     assert ran[0] == ran[1] == ran[2]
     assert len(ran[0]["losses"]) == 10
     # Five epochs and a final scoring of 32, 8 and 8 photos; two views kept of training photos, or none of fresh ones.
-    assert computed == ([216, 176, 160] if "features.views=fresh" in settings else [216, 80, 0])
+    cold, warm = (176, 160) if "features.views=fresh" in settings else (80, 0)
+    # The final scoring takes exact maps of validation photos where the fit has read others.
+    cold += 8 * any(own in settings for own in ("features.dtype=uint8", "features.compile=true"))
+    assert computed == [216, cold, warm]
 
 
 def test_fresh_views_are_what_no_cache_at_all_gives(run: Run, trunk_images: list[int]) -> None:
