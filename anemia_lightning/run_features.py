@@ -55,7 +55,7 @@ class FitFeatures:
     def __call__(self, stage: Stage, epoch: int) -> FeatureDataset | None:
         """Returns what the phase of `epoch` reads; None for the photographs, anew in every epoch."""
         entry = self._entry(epoch)
-        features = self._begin()
+        features = self._begin(epoch)
         # The phase before may have been the last to touch some of it, and the next needs memory of another kind.
         features.flush()
         give_back_memory()
@@ -116,13 +116,13 @@ class FitFeatures:
             return "with model.frozen_batchnorm=train what frozen layers give depends on the batch"
         return f"{self._phases[-1]['train_from']} trains too"
 
-    def _begin(self) -> FrozenFeatures:
+    def _begin(self, epoch: int) -> FrozenFeatures:
         # Not before the fit: a resumed one finds its weights, and every one its device, only then.
         if self._features is None:
             trainer = self._datamodule.trainer
             assert trainer is not None
             features = FrozenFeatures(self._network, self._settings, device=trainer.strategy.root_device, say=say)
-            to_come = self._bytes_to_come(features)
+            to_come = self._bytes_to_come(features, range(epoch, self._cfg.trainer.max_epochs))
             # One process of a machine makes room for all: another would take the same room a second time.
             if trainer.local_rank == 0:
                 features.make_room(to_come)
@@ -130,28 +130,43 @@ class FitFeatures:
             self._features = features
         return self._features
 
-    def _bytes_to_come(self, features: FrozenFeatures) -> Counter[str]:
-        """Returns how many bytes of each kind this fit, and the scoring that follows it, will add to the store."""
+    def _bytes_to_come(self, features: FrozenFeatures, epochs: range) -> Counter[str]:
+        """Returns how many bytes of each kind these epochs, and the scoring that follows them, will add to the store.
+
+        Of a resumed fit these are its own epochs alone: what the earlier ones read was kept under the weights that the
+        network had then, and nobody reads it under those that it has now.
+        """
         to_come: Counter[str] = Counter()
-        is_exact = self._settings == self._settings.exact()
         for stage in STAGES:
-            augmented = stage == "train"
-            wanted = {("pixels", 0)}
-            for epoch in range(self._cfg.trainer.max_epochs):
-                view = view_of_epoch(epoch, self._settings.views) if augmented else 0
-                if (entry := self._entry(epoch)) != "image":
-                    wanted.add((entry, view))
-            if any(kind == "layer3" for kind, _ in wanted):
-                wanted |= {("layer3", view) for _, view in wanted}
-            named = {(kind, view, is_exact) for kind, view in wanted}
-            # Which the final scoring reads; where the fit reads exact maps, they are the same.
-            named |= {("layer3", 0, True)} if not augmented else set()
             photos, facts = self._datamodule.photo_dataset(stage, 0), self._facts(stage)
-            for kind, view, exact in named:
+            for kind, view, exact in {("pixels", 0, True)} | self._reads(stage, epochs) | self._scores(stage, epochs):
                 to_come[kind] += features.missing_bytes(
-                    photos, facts, kind=kind, augmented=augmented, view=view, exact=exact
+                    photos, facts, kind=kind, augmented=stage == "train", view=view, exact=exact
                 )
         return to_come
+
+    def _reads(self, stage: Stage, epochs: range) -> set[tuple[str, int, bool]]:
+        """Returns kind and view of the features that some epochs read, and whether these are exact."""
+        if stage == "test":
+            return set()
+        entries = {epoch: entry for epoch in epochs if (entry := self._entry(epoch)) != "image"}
+        # Pooled vectors are made of maps, which are kept too where later epochs read maps.
+        maps = {"layer3"} & set(entries.values())
+        is_exact = self._settings == self._settings.exact()
+        return {
+            (kind, view_of_epoch(epoch, self._settings.views) if stage == "train" else 0, is_exact)
+            for epoch, entry in entries.items()
+            for kind in {entry} | maps
+        }
+
+    def _scores(self, stage: Stage, epochs: range) -> set[tuple[str, int, bool]]:
+        """Returns the same of what the final scoring reads.
+
+        Where frozen layers train first, or their BatchNorm, its maps are those of weights that are not there yet: it
+        makes room for them itself.
+        """
+        is_known = all(self._entry(epoch) != "image" for epoch in epochs)
+        return {("layer3", 0, True)} if stage != "train" and is_known else set()
 
     def _facts(self, stage: Stage) -> pd.DataFrame:
         return facts_of(self._datamodule, self._datamodule.fit_rows(stage))

@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from anemia_lightning.errors import ConfigError, DiskFullError, PhotoChangedErro
 from anemia_lightning.features import shard_collection
 from anemia_lightning.features.store import FeatureStore
 from anemia_lightning.finishing import Fit
+from anemia_lightning.frozen_features import FrozenFeatures
 from anemia_lightning.model.trunk_pass import TrunkPass
 from anemia_lightning.photos import prepare_photos
 from anemia_lightning.settings import compose
@@ -194,6 +195,63 @@ def test_a_resumed_run_reads_on(run: Run, trunk_images: list[int], tmp_path: Pat
     assert resumed["predictions_test.csv"] == whole["predictions_test.csv"]
     assert resumed["losses"] == whole["losses"][-len(resumed["losses"]) :]
     assert sum(trunk_images) == computed
+
+
+@pytest.fixture
+def reserved(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, int]]:
+    """The bytes of each kind that room was made for: for the fit, then for each scoring."""
+    asked: list[dict[str, int]] = []
+    original = FrozenFeatures.make_room
+
+    def note(self: FrozenFeatures, to_come: Mapping[str, int]) -> None:
+        asked.append({kind: count for kind, count in to_come.items() if count})
+        original(self, to_come)
+
+    monkeypatch.setattr(FrozenFeatures, "make_room", note)
+    return asked
+
+
+PIXELS, MAP = 3 * 32 * 32, 4 * 256 * 2 * 2
+"""Bytes of a photo."""
+
+
+@pytest.mark.parametrize(
+    ("overrides", "trains"),
+    [((), False), (("features.dtype=uint8",), False), ((DEEPER,), True), (("model.frozen_batchnorm=train",), True)],
+    ids=str,
+)
+def test_a_fit_makes_room_for_what_it_and_the_scoring_write(
+    run: Run, overrides: Sequence[str], *, trains: bool, reserved: list[dict[str, int]]
+) -> None:
+    ran = run("run", *overrides, score=True)
+    fit, *scored = reserved
+    for asked in scored if trains else []:
+        # Maps of layers that the fit has trained: only who scores can tell how many are missing.
+        asked.pop("layer3", None)
+    assert sum(fit.values()) == ran["features"]["bytes_written"] + sum(sum(asked.values()) for asked in scored)
+
+
+@pytest.mark.parametrize(
+    ("phases", "until", "to_come"),
+    [
+        # Layer4 has changed, so no pooled vector can be found again; nobody asks for one.
+        ((), 3, {"pixels": 8 * PIXELS, "layer3": 8 * MAP}),
+        # And so have the frozen layers.
+        ((DEEPER,), 4, {"pixels": 8 * PIXELS}),
+    ],
+)
+def test_a_resumed_run_makes_room_for_its_own_epochs_alone(
+    run: Run,
+    phases: Sequence[str],
+    until: int,
+    to_come: dict[str, int],
+    reserved: list[dict[str, int]],
+    tmp_path: Path,
+) -> None:
+    run("part", *phases, f"trainer.max_epochs={until}")
+    reserved.clear()
+    run("resumed", *phases, f"resume={tmp_path}/part/checkpoints/last.ckpt")
+    assert reserved == [to_come]
 
 
 def test_what_a_phase_has_computed_is_on_the_disk_when_the_next_begins(
