@@ -2,7 +2,7 @@
 
 `python -m anemia_lightning.benchmarks.views data=… model.weights=…` cross-validates with each number of views and
 several seeds, on the same folds, and compares the pooled predictions with those of fresh views. It goes on where it
-was stopped.
+was stopped, with the same settings.
 """
 
 import argparse
@@ -16,12 +16,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from omegaconf import DictConfig
 
+from anemia_lightning.benchmarks.rules import keep_settings
 from anemia_lightning.data.splits import independent_groups
+from anemia_lightning.errors import AnemiaError
 from anemia_lightning.metrics.intervals import numbered, percentile_interval, resample
 from anemia_lightning.metrics.resampled_scores import ResampledScores
 from anemia_lightning.plots.style import house_style, new_axes, to_png
-from anemia_lightning.run_folder import write_json
+from anemia_lightning.run_folder import RunFolder, write_json
+from anemia_lightning.settings import compose, make_paths_absolute
+from anemia_lightning.settings_check import check_settings
 
 FRESH = "fresh"
 VIEWS = ("1", "2", "4", "8", FRESH)
@@ -36,10 +41,16 @@ Runs = Mapping[str, Sequence[pd.DataFrame]]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Cross-validates, compares and prints."""
     options = _read_options(arguments)
-    runs = {
-        views: [_predictions(options.folder, views, seed, options.overrides) for seed in range(options.seeds)]
-        for views in options.views
-    }
+    try:
+        # Those of any number of views and any seed: these may be others the next time.
+        keep_settings(_settings(options.folder, FRESH, 0, options.overrides), RunFolder(options.folder))
+        runs = {
+            views: [_predictions(options.folder, views, seed, options.overrides) for seed in range(options.seeds)]
+            for views in options.views
+        }
+    except AnemiaError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
     report = compare_views(runs)
     write_json(options.folder / "views.json", report)
     (options.folder / "views.png").write_bytes(to_png(draw_views_curve(report)))
@@ -155,18 +166,19 @@ def _predictions(folder: Path, views: str, seed: int, overrides: Sequence[str]) 
     table = place / "predictions.csv"
     if not (place / "metrics.json").is_file():
         from anemia_lightning.cross_validation import cross_validate
-        from anemia_lightning.settings import compose
-        from anemia_lightning.settings_check import check_settings
 
-        cfg = compose(
-            "crossval",
-            ["evaluation.probe_photos=0", *overrides, f"features.views={views}", f"seed={seed}"],
-            run_dir=place,
-        )
-        check_settings(cfg)
+        cfg = _settings(place, views, seed, overrides)
         _say("", f"{views} views, seed {seed}")
         cross_validate(cfg)
     return pd.read_csv(table, dtype={"photo": str, "patient": str, "photo_group": str}, keep_default_na=False)
+
+
+def _settings(place: Path, views: str, seed: int, overrides: Sequence[str]) -> DictConfig:
+    own = ["evaluation.probe_photos=0", *overrides, f"features.views={views}", f"seed={seed}"]
+    cfg = compose("crossval", own, run_dir=place)
+    check_settings(cfg)
+    make_paths_absolute(cfg)
+    return cfg
 
 
 def _read_options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -86,6 +86,29 @@ def test_fresh_views_must_be_among_them(capsys: pytest.CaptureFixture[str]) -> N
     assert "fresh views are what the others are compared with" in capsys.readouterr().err
 
 
+def test_predictions_of_other_settings_are_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(views, "_predictions", lambda _, __, seed, ___: table(seed, signal=1.0))
+    command = ["--views", "4", "fresh", "--seeds", "1", "--folder", str(tmp_path / "views")]
+    assert views.main([*command, "model.weights=null"]) == 0
+    written = (tmp_path / "views" / "views.json").read_bytes()
+    capsys.readouterr()
+    assert views.main([*command, "model.weights=IMAGENET1K_V1"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "was begun with another model.weights: start a new comparison." in said.err
+    assert (tmp_path / "views" / "views.json").read_bytes() == written
+    # More views and seeds take nothing from what is there.
+    more = ["--views", "2", "4", "fresh", "--seeds", "2", "--folder", str(tmp_path / "views")]
+    assert views.main([*more, "model.weights=null"]) == 0
+
+
+def test_a_setting_that_there_is_not_is_told_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert views.main(["--folder", str(tmp_path), "data.nonsense=1"]) == 2
+    assert "Unknown setting data.nonsense" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_it_cross_validates_and_goes_on(
     tiny_overrides: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
