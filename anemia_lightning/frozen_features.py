@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import Any
 
 import pandas as pd
@@ -57,6 +57,8 @@ class FrozenFeatures:
         self._trunk_images = 0
         self._trunk_s = 0.0
         self._lock = Lock()
+        # Of all who read: an open photograph takes much memory.
+        self._readers = BoundedSemaphore(settings.threads)
         self._kept: tuple[str, ...] = _KEPT[0]
         self.off_because = settings.off_because
         """Why nothing is kept, or not any more; None while it is."""
@@ -76,10 +78,8 @@ class FrozenFeatures:
         keys = self._keys(photos, facts, augmented=augmented)
         # Pixels and what is not augmented depend on no photo id.
         plain_keys = self._keys(photos, facts, augmented=False)
-        # Images for a pass on a GPU are made in threads already.
-        threads = self._settings.threads if entry == "image" or self._is_on_cpu else 1
         stored = self._stored(
-            lambda indices, _: _read(photos, indices, threads), plain_keys, kind="pixels", augmented=False
+            lambda indices, _: self._read(photos, indices), plain_keys, kind="pixels", augmented=False
         )
         # A network that trains whole needs the GPU's memory for itself.
         pixels: Compute = stored.values
@@ -238,6 +238,19 @@ class FrozenFeatures:
         collection = self._open(kind, augmented=augmented, view=view, exact=exact)
         return len(collection.missing(keys)) * collection.row_bytes if collection is not None and keys else 0
 
+    def _read(self, photos: PhotoDataset, indices: Sequence[int]) -> Tensor:
+        """Reads the pixels of some photos, side by side, and no more of them than there are readers.
+
+        What is brought to a GPU whole is asked for by one thread, for whom all others wait; what is not, by several.
+        """
+
+        def read_one(index: int) -> Tensor:
+            with self._readers:
+                return photos.pixels([index])
+
+        with ThreadPoolExecutor(self._settings.threads) as pool:
+            return torch.cat(list(pool.map(read_one, indices)))
+
     def _trunk(self, images: Compute, indices: Sequence[int], view: int) -> Tensor:
         start = time.perf_counter()
         size = self._pass.batch_size
@@ -305,14 +318,6 @@ class FrozenFeatures:
             is_news, self.off_because = self.off_because is None, self.off_because or why
         if is_news:
             self._say(f"Note: no more features can be kept, so this run will take longer, with the same result: {why}.")
-
-
-def _read(photos: PhotoDataset, indices: Sequence[int], threads: int) -> Tensor:
-    """Reads the pixels of some photos."""
-    if threads == 1:
-        return photos.pixels(indices)
-    with ThreadPoolExecutor(threads) as pool:
-        return torch.cat(list(pool.map(lambda index: photos.pixels([index]), indices)))
 
 
 def _size(count: int) -> str:
