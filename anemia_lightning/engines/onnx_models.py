@@ -15,6 +15,9 @@ from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.weights import tensors_sha256
 from anemia_lightning.whole_file import note_use
 
+MODELS_VERSION = 1
+"""Raised whenever the same networks, images and packages would give another file."""
+
 INPUT, OUTPUT = "images", "logits"
 _OPERATORS = ("Conv", "Add", "Relu", "MaxPool")
 """What is computed in integers. The two small products of the head cost no time, and logits are their sums."""
@@ -50,10 +53,13 @@ class OnnxModels:
         def make(file: Path) -> None:
             _quantise(self.float32(), file, calibration)
 
-        return self._made_once(make, f"int8 {images}", "torch", "onnx", "onnxscript", "onnxruntime")
+        kind = f"int8 {images} {' '.join(_OPERATORS)}"
+        return self._made_once(make, kind, "torch", "onnx", "onnxscript", "onnxruntime")
 
     def _made_once(self, make: Callable[[Path], None], kind: str, *packages: str) -> Path:
-        made_of = [kind, *self._weights, str(self._size), *(f"{name} {version(name)}" for name in packages)]
+        shape = f"{PASS_IMAGES} images of {self._size} pixels"
+        made_by = [f"{name} {version(name)}" for name in packages]
+        made_of = [f"version {MODELS_VERSION}", kind, *self._weights, shape, *made_by]
         name = hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:32]
         file = self._folder / f"{name}.onnx"
         if not file.is_file():

@@ -175,6 +175,21 @@ class TestOnnxFiles:
         assert len(set(made)) == 7
         assert models.int8(images()) == made[5]
 
+    @pytest.mark.parametrize(
+        ("name", "value", "others"),
+        [("MODELS_VERSION", 0, 2), ("PASS_IMAGES", 4, 2), ("_OPERATORS", ("Conv",), 1)],
+    )
+    def test_other_ways_to_make_one_have_other_files(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: object, others: int
+    ) -> None:
+        def make() -> set[Path]:
+            models = OnnxModels([model()], size=SIZE, folder=tmp_path)
+            return {models.float32(), models.int8(images())}
+
+        made = make()
+        monkeypatch.setattr(onnx_models, name, value)
+        assert len(make() - made) == others
+
     def test_what_fails_leaves_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def half(_: OnnxModels, file: Path) -> None:
             file.write_bytes(b"half a mod")
