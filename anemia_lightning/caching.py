@@ -15,6 +15,7 @@ from anemia_lightning.errors import ConfigError
 from anemia_lightning.features.store import FeatureStore, StoredCollection
 from anemia_lightning.run_folder import RunFolder, write_json, write_text
 from anemia_lightning.terminal import progress_bar, quiet, say
+from anemia_lightning.whole_file import remove_drafts
 
 _CHOICES = {"action": ("list", "verify", "purge"), "what": ("all", "features", "surveys", "engines")}
 _FILES = {"surveys": "**/*", "engines": "*.onnx"}
@@ -137,6 +138,8 @@ def _purge(cfg: DictConfig, store: FeatureStore, cache: Path) -> tuple[dict[str,
             file.path.unlink(missing_ok=True)
         record[kind] = len(old)
         record["bytes"] += _sum(old)
+    if cfg.what in ("all", "engines"):
+        record["bytes"] += remove_drafts(cache / "engines")
     removed = (
         f"{_count(record['collections'], 'collection')} of features, {_count(record['surveys'], 'file')} of surveys"
     )

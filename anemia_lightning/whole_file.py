@@ -4,12 +4,17 @@ import errno
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from anemia_lightning.errors import DiskFullError
+
+_DRAFTS = "tmp"
+_DRAFT_S = 3600.0
+"""What nobody has added a file to for so long is left from a kill: to make a file takes minutes."""
 
 
 @contextmanager
@@ -36,6 +41,29 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         if _is_disk_full(error):
             raise DiskFullError(path) from error
         raise
+
+
+@contextmanager
+def draft_folder(folder: Path) -> Iterator[Path]:
+    """Makes a folder in another for what is made there first and then moved beside it, and removes it in the end.
+
+    It removes those too that kills have left.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    remove_drafts(folder)
+    with tempfile.TemporaryDirectory(prefix=_DRAFTS, dir=folder) as place:
+        yield Path(place)
+
+
+def remove_drafts(folder: Path) -> int:
+    """Removes what kills have left of `draft_folder`, but nothing that may still be at work, and returns its bytes."""
+    freed = 0
+    for draft in folder.glob(f"{_DRAFTS}*"):
+        with suppress(OSError):
+            if time.time() - draft.stat().st_mtime > _DRAFT_S:
+                freed += sum(path.stat().st_size for path in draft.rglob("*") if path.is_file())
+                shutil.rmtree(draft)
+    return freed
 
 
 def note_use(path: Path) -> None:

@@ -160,6 +160,19 @@ def test_a_purge_removes_everything_and_says_what_it_freed(
     assert bytes_below(kept) == 0
 
 
+def test_a_purge_removes_what_is_left_of_killed_makers_and_nothing_of_running_ones(cache: Cache, kept: Path) -> None:
+    for name, age_s in (("tmp_killed", 2 * 3600), ("tmp_running", 60)):
+        draft = kept / "engines" / name
+        draft.mkdir()
+        (draft / "model.onnx").write_bytes(b"0" * 300)
+        os.utime(draft, (time.time() - age_s,) * 2)
+    assert cache("action=purge", "what=features")["engines"] == 0
+    assert len(list(kept.glob("engines/tmp*"))) == 2
+    record = cache("action=purge", "what=engines")
+    assert (record["engines"], record["bytes"]) == (1, 2000 + 300)
+    assert [path.name for path in (kept / "engines").iterdir()] == ["tmp_running"]
+
+
 @pytest.mark.parametrize(
     ("overrides", "collections", "surveys", "engines"),
     [

@@ -1,7 +1,6 @@
 """A finished model as an ONNX file, in float32 or 8-bit integers, made once and kept by all that it depends on."""
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +12,7 @@ from anemia_lightning.engines.engine import PASS_IMAGES
 from anemia_lightning.engines.whole_network import WholeNetwork
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.weights import tensors_sha256
-from anemia_lightning.whole_file import note_use
+from anemia_lightning.whole_file import draft_folder, note_use
 
 MODELS_VERSION = 1
 """Raised whenever the same networks, images and packages would give another file."""
@@ -63,10 +62,9 @@ class OnnxModels:
         name = hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:32]
         file = self._folder / f"{name}.onnx"
         if not file.is_file():
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Elsewhere first: another process, or one that is killed, must not leave half a file here.
-            with tempfile.TemporaryDirectory(dir=self._folder) as place:
-                draft = Path(place) / file.name
+            with draft_folder(self._folder) as place:
+                draft = place / file.name
                 make(draft)
                 draft.replace(file)
         note_use(file)

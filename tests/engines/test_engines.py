@@ -1,6 +1,8 @@
 """Every engine computes the same function, for one model or several, whatever company an image has."""
 
 import copy
+import os
+import shutil
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -199,6 +201,25 @@ class TestOnnxFiles:
         with pytest.raises(KeyboardInterrupt):
             OnnxModels([model()], size=SIZE, folder=tmp_path).float32()
         assert list(tmp_path.iterdir()) == []
+
+    def test_what_a_kill_has_left_goes_when_another_is_made(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        left: list[Path] = []
+
+        def leave(_: OnnxModels, file: Path) -> None:
+            file.write_bytes(b"half a mod")
+            left.append(shutil.copytree(file.parent, file.parent.with_name(f"{file.parent.name}_left")))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(OnnxModels, "_export", leave)
+            OnnxModels([model()], size=SIZE, folder=tmp_path).float32()
+        (stump,) = left
+        made = [OnnxModels([network], size=SIZE, folder=tmp_path).float32() for network in (model(), model(1))]
+        assert stump.is_dir(), "its maker may still be at work"
+        os.utime(stump, (0, 0))
+        made.append(OnnxModels([model()], size=64, folder=tmp_path).float32())
+        assert set(tmp_path.iterdir()) == set(made)
 
 
 @pytest.mark.slow
