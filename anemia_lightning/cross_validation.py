@@ -59,7 +59,6 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
     folds, skipped = deal_folds(cfg, prepared.manifest)
     runs = _lay_out(folder, folds, prepared)
     write_text(folder.settings, OmegaConf.to_yaml(cfg, resolve=True))
-    folder.point_latest()
     warnings = [cfg.data.caution] if cfg.data.caution else []
     say(*photo_lines(cfg, prepared), *_dealt_lines(folds, skipped), *warning_lines(warnings))
     run_folds(cfg, runs, prepared, jobs=cfg.jobs)
@@ -88,6 +87,7 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
         looks=looks,
     )
     write_documents(folder.path, report)
+    folder.point_latest()
     notes = [f"Note: {note}" for note in (*fold_notes(decisions), assessment["baselines_note"]) if note]
     say("", *fold_lines(scores), "", *end_lines(assessment), *notes, *warning_lines(warnings), *places(folder), NOTE)
     return CrossvalResult(folder.path, predictions, scores)

@@ -49,11 +49,15 @@ class RunFolder:
         return png
 
     def point_latest(self) -> None:
-        """Makes logs/<verb>/latest name this run: a link, or a file with one line where links are not allowed."""
-        if self.path.parent.name != "runs":
+        """Makes logs/<verb>/latest name this run: a link, or a file with one line where links are not allowed.
+
+        A fold makes it name its cross-validation, which can be continued once a fold can.
+        """
+        run = whole_run(self.path)
+        if run.parent.name != "runs":
             return
-        latest = self.path.parent.parent / "latest"
-        target = Path("runs") / self.path.name
+        latest = run.parent.parent / "latest"
+        target = Path("runs") / run.name
         fresh = latest.with_name(f".latest-{os.getpid()}")
         try:
             fresh.symlink_to(target, target_is_directory=True)
@@ -74,6 +78,11 @@ def find_run(named: str, root: str | Path, verb: str = "train") -> Path:
     if path.is_file() and path.name == "latest":
         path = path.parent / path.read_text(encoding="utf-8").strip()
     return path.resolve()
+
+
+def whole_run(folder: Path) -> Path:
+    """Returns the run that a folder is: of a fold, its cross-validation."""
+    return folder.parent.parent if folder.parent.name == "folds" else folder
 
 
 def write_text(path: Path, text: str) -> None:

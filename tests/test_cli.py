@@ -89,7 +89,10 @@ def refused(folder: Path, *arguments: str, verb: str = "train", run: Callable[..
     assert "Traceback" not in answer.stderr
     left = [path for path in folder.rglob("*") if path.is_file() and "logs" in path.relative_to(folder).parts]
     assert [path for path in left if path not in before] == []
-    assert not (folder / "logs" / verb / "latest").exists()
+    latest = folder / "logs" / verb / "latest"
+    # A link that leads nowhere does not exist, says the first.
+    assert not latest.exists()
+    assert not latest.is_symlink()
     return answer.stderr.strip()
 
 
@@ -115,6 +118,15 @@ def test_settings_that_cannot_be_are_refused_in_one_line(
     message = refused(tmp_path, *arguments)
     assert sentence in message
     assert "\n" not in message
+
+
+def test_a_cross_validation_that_is_refused_leaves_the_latest_one_alone(tmp_path: Path) -> None:
+    arguments = (*QUICK, "model.weights=nowhere.pth")
+    assert "nowhere.pth" in refused(tmp_path, *arguments, verb="crossval")
+    (tmp_path / "logs" / "crossval" / "runs" / "earlier").mkdir(parents=True)
+    (tmp_path / "logs" / "crossval" / "latest").symlink_to("runs/earlier")
+    assert run(tmp_path, *arguments, verb="crossval").returncode == 2
+    assert (tmp_path / "logs" / "crossval" / "latest").readlink() == Path("runs/earlier")
 
 
 def test_a_refusal_is_the_whole_answer_of_a_process(tmp_path: Path) -> None:

@@ -28,8 +28,16 @@ def test_latest_is_a_file_where_links_are_not_allowed(tmp_path: Path, monkeypatc
     assert (tmp_path / "logs" / "train" / "latest").read_text() == "runs/second\n"
 
 
+def test_a_fold_makes_latest_name_its_cross_validation(tmp_path: Path) -> None:
+    run = tmp_path / "logs" / "crossval" / "runs" / "one"
+    RunFolder(run / "folds" / "repeat-0_fold-0").point_latest()
+    assert find_run("last", tmp_path, "crossval") == run
+    assert sorted(path.name for path in run.iterdir()) == ["folds"]
+
+
 def test_a_folder_elsewhere_moves_no_pointer(tmp_path: Path) -> None:
     RunFolder(tmp_path / "mine").point_latest()
+    RunFolder(tmp_path / "mine" / "folds" / "one").point_latest()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine"]
 
 
