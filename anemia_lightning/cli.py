@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 
 from anemia_lightning import __version__
 from anemia_lightning.errors import AnemiaError
+from anemia_lightning.resuming import can_be_continued
 from anemia_lightning.settings import CONF, compose, register_resolvers
 from anemia_lightning.settings_check import check_settings, check_sweep
 
@@ -139,8 +140,8 @@ def _sweep_job(run: Run) -> Run:
 
 
 def _remove_unfinished(created: Path | None) -> None:
-    """Leaves nothing behind of a run that ended before its first checkpoint."""
-    if created and not list(created.glob("checkpoints/*.ckpt")):
+    """Leaves nothing behind of a run that ended before its first checkpoint, its own or one of its folds."""
+    if created and not can_be_continued(created) and not any(created.rglob("*.ckpt")):
         logging.shutdown()
         shutil.rmtree(created, ignore_errors=True)
 

@@ -7,6 +7,19 @@ from omegaconf import DictConfig, OmegaConf
 from anemia_lightning.errors import RunNotFoundError
 from anemia_lightning.run_folder import find_run
 
+_CONTINUED_FROM = (
+    "checkpoints/last.ckpt",
+    "folds/*/checkpoints/last.ckpt",
+    "folds/*/report.html",  # a fold without checkpoints is finished only once
+    "pieces/*.json",  # of a speed comparison
+)
+"""What a run goes on from instead of starting anew."""
+
+
+def can_be_continued(run: Path) -> bool:
+    """Returns whether a run has got so far that to continue it spares work."""
+    return any(True for pattern in _CONTINUED_FROM for _ in run.glob(pattern))
+
 
 def continue_overrides(overrides: list[str], verb: str = "train") -> list[str]:
     """Adds to a command line with `resume=` the overrides that the run was started with, and its folder.

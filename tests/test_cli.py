@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import DictConfig
 from PIL import Image
+
+from anemia_lightning.errors import DiskFullError, MemoryExhaustedError
 
 QUICK = ("experiment=quick", "data.patients=24", "data.photos=48", "data.image_size=32", "trainer.accelerator=cpu")
 
@@ -221,6 +225,61 @@ def test_a_sweep_records_a_failure_and_goes_on(tmp_path: Path) -> None:
 def test_a_distributed_sweep_is_refused(tmp_path: Path) -> None:
     message = refused(tmp_path, "-m", "trainer=ddp_cpu", "seed=0,1")
     assert "every process of a distributed job would start the sweep anew" in message
+
+
+def work_that_ends(error: BaseException, *done: str) -> Callable[..., None]:
+    """Returns work that leaves some files in its run folder, but not its end."""
+
+    def work(cfg: DictConfig, **_: object) -> None:
+        for name in done:
+            (Path(cfg.paths.run_dir) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(cfg.paths.run_dir) / name).touch()
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_full_disk_leaves_the_folds_that_are_finished(
+    jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(cfg: DictConfig, *_: object) -> None:
+        fold = Path(cfg.paths.run_dir)
+        is_first = not list(fold.parent.glob("*/report.html"))
+        (fold / "checkpoints").mkdir(parents=True)
+        (fold / "checkpoints" / "last.ckpt").touch()
+        if not is_first:
+            raise DiskFullError(fold / "metrics.csv")
+        (fold / "report.html").touch()
+
+    monkeypatch.setattr("anemia_lightning.fold_runs._train", train)
+    monkeypatch.setattr("anemia_lightning.fold_runs._train_apart", train)
+    monkeypatch.setattr("anemia_lightning.fold_runs.worker_processes", ThreadPoolExecutor)
+    answer = run(tmp_path, *QUICK, "folds=3", f"jobs={jobs}", verb="crossval")
+    assert answer.returncode == 2
+    assert "found a full disk" in answer.stderr
+    (left,) = (tmp_path / "logs" / "crossval" / "runs").iterdir()
+    assert list(left.glob("folds/*/report.html"))
+
+
+@pytest.mark.parametrize(
+    ("verb", "work", "done", "stays"),
+    [
+        ("train", "training.train_run", "checkpoints/best.ckpt", True),
+        ("train", "training.train_run", "splits.csv", False),
+        ("crossval", "cross_validation.cross_validate", "folds/a/checkpoints/best.ckpt", True),
+        ("crossval", "cross_validation.cross_validate", "folds/a/splits.csv", False),
+        ("benchmark", "benchmarking.compare_arms", "pieces/plain_0.json", True),
+        ("predict", "prediction.predict_source", "predictions.csv", False),
+    ],
+)
+def test_an_error_removes_a_run_in_which_nothing_is_done_yet(
+    verb: str, work: str, done: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, stays: bool
+) -> None:
+    monkeypatch.setattr(f"anemia_lightning.{work}", work_that_ends(MemoryExhaustedError(32, 1), done))
+    arguments = ["ckpt=a.ckpt", "source=photos"] if verb == "predict" else []
+    assert run(tmp_path, *arguments, verb=verb).returncode == 2
+    assert bool(list((tmp_path / "logs" / verb / "runs").iterdir())) == stays
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from anemia_lightning.errors import RunNotFoundError
-from anemia_lightning.resuming import continue_overrides, resume_checkpoint
+from anemia_lightning.resuming import can_be_continued, continue_overrides, resume_checkpoint
 from anemia_lightning.settings import compose
 
 
@@ -52,3 +52,22 @@ def test_each_way_to_name_a_run_finds_its_last_checkpoint(run: Path) -> None:
         cfg = compose("train", [f"resume={named}", f"paths.root={root}"])
         assert resume_checkpoint(cfg) == run / "checkpoints" / "last.ckpt"
     assert resume_checkpoint(compose("train")) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "can"),
+    [
+        ("checkpoints/last.ckpt", True),
+        ("folds/repeat-0_fold-0/checkpoints/last.ckpt", True),
+        ("folds/repeat-0_fold-0/report.html", True),
+        ("pieces/preparation.json", True),
+        ("checkpoints/best.ckpt", False),
+        ("splits/repeat-0_fold-0.csv", False),
+        ("folds/repeat-0_fold-0/splits.csv", False),
+    ],
+)
+def test_a_run_can_be_continued_once_something_is_done(tmp_path: Path, file: str, *, can: bool) -> None:
+    assert not can_be_continued(tmp_path)
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).touch()
+    assert can_be_continued(tmp_path) == can
