@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 
 from anemia_lightning import __version__
 from anemia_lightning.errors import AnemiaError
-from anemia_lightning.resuming import can_be_continued
+from anemia_lightning.resuming import can_be_continued, how_to_continue
 from anemia_lightning.settings import CONF, compose, register_resolvers
 from anemia_lightning.settings_check import check_settings, check_sweep
 
@@ -60,7 +60,7 @@ def run_command(verb: str, run: Run, *, prepare: Callable[[list[str]], list[str]
         flags = [argument for argument in arguments if argument not in parsed.overrides]
         sys.argv[1:] = flags + overrides + ([f"hydra.run.dir='{created}'"] if created else [])
     signal.signal(signal.SIGTERM, _terminate)
-    job = _sweep_job(run) if parsed.multirun else _single_job(run, created, can_resume=prepare is not None)
+    job = _sweep_job(run) if parsed.multirun else _single_job(run, created, resumed_by=verb if prepare else None)
     hydra.main(version_base="1.3", config_path=str(CONF), config_name=verb)(job)()
 
 
@@ -97,24 +97,24 @@ def make_run_folder(path: Path) -> Path:
     return path
 
 
-def _single_job(run: Run, created: Path | None, *, can_resume: bool) -> Run:
-    how_to_go_on = " Continue with resume=last." if can_resume else ""
-
+def _single_job(run: Run, created: Path | None, *, resumed_by: str | None) -> Run:
     def job(cfg: DictConfig) -> None:
         try:
             run(cfg)
         except AnemiaError as error:
             if not error.keeps_run:
                 _remove_unfinished(created)
-            sys.exit(_explain(error))
+            # Who has resumed a run knows how to.
+            how = how_to_continue(created, resumed_by) if created and resumed_by and can_be_continued(created) else ""
+            sys.exit(_explain(error, how))
         except KeyboardInterrupt:
-            sys.exit(_say(f"Interrupted.{how_to_go_on}", EXIT_INTERRUPTED))
+            sys.exit(_say(_stopped("Interrupted", cfg, resumed_by), EXIT_INTERRUPTED))
         except Terminated:
-            sys.exit(_say(f"Terminated.{how_to_go_on}", EXIT_TERMINATED))
+            sys.exit(_say(_stopped("Terminated", cfg, resumed_by), EXIT_TERMINATED))
         except SystemExit as stop:
             # Lightning turns Ctrl-C during a fit into exit code 1.
             interrupted = isinstance(stop.__context__, KeyboardInterrupt)
-            sys.exit(_say(f"Interrupted.{how_to_go_on}", EXIT_INTERRUPTED) if interrupted else stop.code)
+            sys.exit(_say(_stopped("Interrupted", cfg, resumed_by), EXIT_INTERRUPTED) if interrupted else stop.code)
         except Exception as error:
             _log.exception("A defect of anemia_lightning")
             where = f"The traceback is in {cfg.paths.run_dir}/{cfg.verb}.log."
@@ -146,8 +146,18 @@ def _remove_unfinished(created: Path | None) -> None:
         shutil.rmtree(created, ignore_errors=True)
 
 
-def _explain(error: AnemiaError) -> int:
-    return _say(str(error), error.exit_code)
+def _stopped(how: str, cfg: DictConfig, resumed_by: str | None) -> str:
+    """Returns what to say of a run that was stopped, and how to go on with it where that is possible."""
+    folder = Path(cfg.paths.run_dir)
+    if resumed_by is None:
+        return f"{how}."
+    if not can_be_continued(folder):
+        return f"{how} before there was anything to continue from: start again."
+    return f"{how}. {how_to_continue(folder, resumed_by)}"
+
+
+def _explain(error: AnemiaError, how_to_go_on: str = "") -> int:
+    return _say(f"{error} {how_to_go_on}".rstrip(), error.exit_code)
 
 
 def _say(message: str, code: int) -> int:

@@ -235,7 +235,7 @@ class DiskFullError(AnemiaError):
         super().__init__(
             f"room to write {path.name} in {path.parent}",
             "a full disk",
-            "Free some space; what was written before is whole, and resume=last continues a training run.",
+            "Free some space; what was written before is whole.",
         )
 
 
@@ -345,7 +345,7 @@ class ArmFailedError(AnemiaError):
         super().__init__(
             f"the end of {name}",
             f"exit code {exit_code}{last}",
-            f"See {log}; then go on with resume=last: what was measured before is kept.",
+            f"See {log}; what was measured before is kept.",
         )
 
 

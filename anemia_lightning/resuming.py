@@ -21,6 +21,17 @@ def can_be_continued(run: Path) -> bool:
     return any(True for pattern in _CONTINUED_FROM for _ in run.glob(pattern))
 
 
+def how_to_continue(run: Path, verb: str) -> str:
+    """Returns in words how to continue a run, wherever `latest` leads by now.
+
+    Args:
+        run: A run that can be continued.
+        verb: The command that continues it.
+    """
+    is_latest = find_run("last", ".", verb) == run.resolve()
+    return f"Continue with resume={'last' if is_latest else repr(str(run.absolute()))}."
+
+
 def continue_overrides(overrides: list[str], verb: str = "train") -> list[str]:
     """Adds to a command line with `resume=` the overrides that the run was started with, and its folder.
 

@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from anemia_lightning.errors import DiskFullError, MemoryExhaustedError
+from anemia_lightning.run_folder import RunFolder
 
 QUICK = ("experiment=quick", "data.patients=24", "data.photos=48", "data.image_size=32", "trainer.accelerator=cpu")
 
@@ -285,20 +286,55 @@ def test_an_error_removes_a_run_in_which_nothing_is_done_yet(
 @pytest.mark.parametrize(
     ("verb", "work", "sentence"),
     [
-        ("train", "training.train_run", "Interrupted. Continue with resume=last.\n"),
-        ("crossval", "cross_validation.cross_validate", "Interrupted. Continue with resume=last.\n"),
-        ("audit", "auditing.audit_data", "Interrupted.\n"),
+        ("train", "training.train_run", " before there was anything to continue from: start again."),
+        ("crossval", "cross_validation.cross_validate", " before there was anything to continue from: start again."),
+        ("audit", "auditing.audit_data", "."),
     ],
 )
-def test_who_interrupts_is_told_how_to_go_on_where_that_is_possible(
+def test_who_interrupts_is_not_sent_to_a_run_before(
     verb: str, work: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(_: object) -> None:
+    before = tmp_path / "logs" / verb / "runs" / "before" / "checkpoints" / "last.ckpt"
+    before.parent.mkdir(parents=True)
+    before.touch()
+    (tmp_path / "logs" / verb / "latest").symlink_to("runs/before")
+    monkeypatch.setattr(f"anemia_lightning.{work}", work_that_ends(KeyboardInterrupt(), "splits.csv"))
+    assert run(tmp_path, verb=verb) == Answer(130, "", f"Interrupted{sentence}\n")
+
+
+@pytest.mark.parametrize("verb", ["train", "crossval"])
+@pytest.mark.parametrize(
+    ("error", "start"),
+    [
+        (KeyboardInterrupt(), "Interrupted."),
+        (MemoryExhaustedError(32, 1), str(MemoryExhaustedError(32, 1))),
+    ],
+)
+def test_who_is_stopped_is_told_how_to_go_on_with_this_run(
+    verb: str, error: BaseException, start: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = {"train": "training.train_run", "crossval": "cross_validation.cross_validate"}[verb]
+    done = {"train": "checkpoints/last.ckpt", "crossval": "folds/a/checkpoints/last.ckpt"}[verb]
+    monkeypatch.setattr(f"anemia_lightning.{work}", work_that_ends(error, done))
+    answer = run(tmp_path, verb=verb)
+    (left,) = (tmp_path / "logs" / verb / "runs").iterdir()
+    assert answer.stderr == f"{start} Continue with resume='{left}'.\n"
+    (tmp_path / "logs" / verb / "latest").symlink_to(f"runs/{left.name}")
+    assert run(tmp_path, f"resume='{left}'", verb=verb).returncode == answer.returncode
+    assert [path.name for path in left.parent.iterdir()] == [left.name]
+
+
+def test_an_interrupted_run_that_is_the_latest_is_continued_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(cfg: DictConfig) -> None:
+        (Path(cfg.paths.run_dir) / "checkpoints").mkdir()
+        (Path(cfg.paths.run_dir) / "checkpoints" / "last.ckpt").touch()
+        RunFolder(cfg.paths.run_dir).point_latest()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"anemia_lightning.{work}", interrupted)
-    answer = run(tmp_path, verb=verb)
-    assert answer == Answer(130, "", sentence)
+    monkeypatch.setattr("anemia_lightning.training.train_run", work)
+    assert run(tmp_path) == Answer(130, "", "Interrupted. Continue with resume=last.\n")
 
 
 @pytest.mark.slow

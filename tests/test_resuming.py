@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from anemia_lightning.errors import RunNotFoundError
-from anemia_lightning.resuming import can_be_continued, continue_overrides, resume_checkpoint
+from anemia_lightning.resuming import can_be_continued, continue_overrides, how_to_continue, resume_checkpoint
 from anemia_lightning.settings import compose
 
 
@@ -26,6 +26,16 @@ def test_a_run_is_continued_with_its_own_settings_in_its_own_folder(run: Path) -
     for named in ("last", str(run), str(run / "checkpoints" / "last.ckpt")):
         overrides = [f"resume={named}", f"paths.root={root}", "trainer.max_epochs=50"]
         assert continue_overrides(overrides) == [*kept, *overrides, f"hydra.run.dir='{run}'"]
+
+
+def test_how_to_continue_names_the_run_where_last_means_another(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run.parents[3])
+    assert how_to_continue(run, "train") == "Continue with resume=last."
+    # A run of debug= lies elsewhere than train looks.
+    for other in (run.with_name("two"), run.parents[2] / "debug" / "runs" / "one"):
+        assert how_to_continue(other, "train") == f"Continue with resume='{other}'."
+    monkeypatch.chdir(run)
+    assert how_to_continue(run, "train") == f"Continue with resume='{run}'."
 
 
 def test_without_resume_nothing_changes() -> None:

@@ -87,7 +87,7 @@ def test_a_full_disk_is_named(point: str, code: int, good: Path, monkeypatch: py
         write(good, b"torn")
     assert str(caught.value) == (
         f"Looked for room to write file.bin in {good.parent}; found a full disk. "
-        "Free some space; what was written before is whole, and resume=last continues a training run."
+        "Free some space; what was written before is whole."
     )
     assert good.read_bytes() == b"good"
 

@@ -145,7 +145,7 @@ def test_an_arm_that_fails_is_named_with_its_last_line(tmp_path: Path, monkeypat
         Pieces(tmp_path, threads=1).loop("plain_0", {})
     assert str(caught.value) == (
         f"Looked for the end of plain_0; found exit code 1. See {tmp_path / 'pieces' / 'plain_0.log'}; "
-        "then go on with resume=last: what was measured before is kept."
+        "what was measured before is kept."
     )
     assert caught.value.keeps_run
     assert Pieces(tmp_path, threads=1).known("plain_0") is None
