@@ -33,11 +33,12 @@ from anemia_lightning.benchmarks.orders import (
     worker_choices,
 )
 from anemia_lightning.benchmarks.pieces import Piece, Pieces
-from anemia_lightning.benchmarks.rules import check_benchmark, keep_settings
+from anemia_lightning.benchmarks.rules import check_benchmark, fixed_settings
 from anemia_lightning.benchmarks.telling import conditions, findings, load_warnings, prove
 from anemia_lightning.callbacks.run_card import versions
 from anemia_lightning.plots.benchmark import draw_benchmark
 from anemia_lightning.plots.style import to_png
+from anemia_lightning.resuming import keep_settings
 from anemia_lightning.run_folder import RunFolder, write_json, write_text
 from anemia_lightning.settings import make_paths_absolute
 from anemia_lightning.terminal import quiet, say
@@ -58,7 +59,8 @@ def compare_arms(cfg: DictConfig) -> BenchmarkResult:
 
     Raises:
         AnemiaError: If the photos or weights cannot be used.
-        ConfigError: If the settings cannot be, or are not those that the comparison was begun with.
+        ConfigError: If the settings cannot be.
+        SettingsChangedError: If they are not those that the comparison was begun with.
         ArmFailedError: If an arm ends before its time.
     """
     load = machine_load()
@@ -66,7 +68,7 @@ def compare_arms(cfg: DictConfig) -> BenchmarkResult:
     make_paths_absolute(cfg)
     check_benchmark(cfg)
     folder = RunFolder(cfg.paths.run_dir)
-    keep_settings(cfg, folder)
+    keep_settings(cfg, folder, fixed=fixed_settings)
     report = _Comparison(cfg, folder, load).run()
     markdown = to_markdown(report)
     write_json(folder.path / "benchmark.json", report)

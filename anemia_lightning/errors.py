@@ -358,6 +358,19 @@ class RunNotFoundError(AnemiaError):
         )
 
 
+class SettingsChangedError(AnemiaError):
+    """A run that is to be continued with other settings than it was begun with, but would then be neither's."""
+
+    def __init__(self, run: Path, changed: Sequence[str]) -> None:
+        self.changed = list(changed)
+        more = f" and {len(changed) - 5} more" if changed[5:] else ""
+        super().__init__(
+            f"the settings that {run} was begun with, as its config_resolved.yaml has them",
+            f"another {', '.join(changed[:5])}{more}",
+            "Leave these as they were, or start anew in another folder.",
+        )
+
+
 class SourceError(AnemiaError):
     """A data folder or table that is not laid out as its source expects."""
 

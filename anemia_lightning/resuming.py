@@ -1,11 +1,12 @@
 """Continuing a run: its own settings, its own folder, its last checkpoint."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from anemia_lightning.errors import RunNotFoundError
-from anemia_lightning.run_folder import find_run
+from anemia_lightning.errors import RunNotFoundError, SettingsChangedError
+from anemia_lightning.run_folder import RunFolder, find_run, write_text
 
 _CONTINUED_FROM = (
     "checkpoints/last.ckpt",
@@ -52,6 +53,26 @@ def continue_overrides(overrides: list[str], verb: str = "train") -> list[str]:
     return [*kept, *overrides, f"hydra.run.dir='{folder}'"]
 
 
+def keep_settings(cfg: DictConfig, folder: RunFolder, *, fixed: Callable[[DictConfig], Mapping[str, object]]) -> None:
+    """Writes the settings, or asserts that what was done in the folder already was done with the same.
+
+    Args:
+        cfg: The settings.
+        folder: Where they are written.
+        fixed: Returns those that may not change from one start to the next, by dotted name.
+
+    Raises:
+        SettingsChangedError: If it was not.
+    """
+    text = OmegaConf.to_yaml(cfg, resolve=True)
+    if folder.settings.is_file():
+        then, now = (fixed(_read(each)) for each in (folder.settings.read_text(encoding="utf-8"), text))
+        changed = [key for key in {**then, **now} if then.get(key) != now.get(key)]
+        if changed:
+            raise SettingsChangedError(folder.path, changed)
+    write_text(folder.settings, text)
+
+
 def resume_checkpoint(cfg: DictConfig) -> Path | None:
     """Returns the checkpoint that `resume` names, or None.
 
@@ -66,6 +87,12 @@ def resume_checkpoint(cfg: DictConfig) -> Path | None:
     if not path.is_file():
         raise RunNotFoundError(str(cfg.resume), str(path))
     return path
+
+
+def _read(text: str) -> DictConfig:
+    settings = OmegaConf.create(text)
+    assert isinstance(settings, DictConfig)
+    return settings
 
 
 def _folder_of(named: str, root: str, verb: str) -> Path:

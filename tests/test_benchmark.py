@@ -15,7 +15,7 @@ from anemia_lightning.benchmarks.comparison import add_ratios, seconds_in_words
 from anemia_lightning.benchmarks.measuring import Use
 from anemia_lightning.benchmarks.rules import check_benchmark
 from anemia_lightning.benchmarks.telling import load_warnings, prove
-from anemia_lightning.errors import ArmFailedError, ConfigError
+from anemia_lightning.errors import ArmFailedError, ConfigError, SettingsChangedError
 from anemia_lightning.resuming import continue_overrides
 from anemia_lightning.settings import compose
 from anemia_lightning.settings_check import check_settings
@@ -166,9 +166,12 @@ def test_a_comparison_that_was_stopped_goes_on(
 
 
 def test_other_settings_are_another_comparison(staged: BenchmarkResult, compose_benchmark: Compose) -> None:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(SettingsChangedError) as caught:
         compare_arms(compose_benchmark(staged.folder, "folds=5", "trials=4", "data.batch_size=8"))
-    assert str(caught.value) == f"{staged.folder} was begun with another data.batch_size: start a new comparison."
+    assert str(caught.value) == (
+        f"Looked for the settings that {staged.folder} was begun with, as its config_resolved.yaml has them; "
+        "found another data.batch_size. Leave these as they were, or start anew in another folder."
+    )
 
 
 def test_resume_takes_up_the_command_line_of_the_comparison(tmp_path: Path) -> None:

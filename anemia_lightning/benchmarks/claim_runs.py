@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from anemia_lightning.benchmarks.rules import keep_settings
+from anemia_lightning.benchmarks.rules import fixed_settings
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.metrics.scores import auroc, decisions_of
+from anemia_lightning.resuming import keep_settings
 from anemia_lightning.run_folder import RunFolder, write_table
 from anemia_lightning.settings import compose, make_paths_absolute
 from anemia_lightning.settings_check import check_settings
@@ -87,9 +88,9 @@ class ClaimRuns:
         """Writes the settings, or asserts that what was trained already was trained with the same.
 
         Raises:
-            ConfigError: If it was not.
+            SettingsChangedError: If it was not.
         """
-        keep_settings(self.settings, RunFolder(self.folder))
+        keep_settings(self.settings, RunFolder(self.folder), fixed=fixed_settings)
 
     def finish(self, arm: str, seed: int) -> None:
         """Trains what is not trained yet of one cross-validation, and asks each model about its training photos."""

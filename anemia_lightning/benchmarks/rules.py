@@ -1,12 +1,11 @@
 """What a speed comparison must keep to: settings that are fair, and the same from its start to its end."""
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from anemia_lightning import wiring
 from anemia_lightning.benchmarks.arms import GRID
 from anemia_lightning.benchmarks.orders import ARMS
 from anemia_lightning.errors import ConfigError
-from anemia_lightning.run_folder import RunFolder, write_text
 from anemia_lightning.settings import flat_settings
 
 _MAY_CHANGE = ("resume", "arms", "repeats", "whole_runs", "prove")
@@ -41,24 +40,7 @@ def check_benchmark(cfg: DictConfig) -> None:
         raise ConfigError(problems)
 
 
-def keep_settings(cfg: DictConfig, folder: RunFolder) -> None:
-    """Writes the settings, or asserts that what was measured already was measured with the same.
-
-    Raises:
-        ConfigError: If it was not.
-    """
-    text = OmegaConf.to_yaml(cfg, resolve=True)
-    if folder.settings.is_file():
-        then, now = (_flat(each) for each in (folder.settings.read_text(encoding="utf-8"), text))
-        changed = [key for key in {**then, **now} if then.get(key) != now.get(key) and key not in _MAY_CHANGE]
-        if changed:
-            raise ConfigError(
-                [f"{folder.path} was begun with another {key}: start a new comparison." for key in changed]
-            )
-    write_text(folder.settings, text)
-
-
-def _flat(text: str) -> dict[str, object]:
-    settings = OmegaConf.create(text)
-    assert isinstance(settings, DictConfig)
-    return {key: value for key, value in flat_settings(settings).items() if not isinstance(value, dict)}
+def fixed_settings(cfg: DictConfig) -> dict[str, object]:
+    """Returns the settings that are the same at every start of a comparison, by dotted name."""
+    values = flat_settings(cfg)
+    return {key: value for key, value in values.items() if key not in _MAY_CHANGE and not isinstance(value, dict)}

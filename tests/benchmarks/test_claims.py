@@ -243,7 +243,7 @@ def test_the_command_refuses_what_cannot_be(tmp_path: Path, capsys: pytest.Captu
     assert "Unknown setting data.nonsense" in capsys.readouterr().err
     assert claims.main(["--folder", str(tmp_path), "--tell"]) == 0
     assert claims.main(["--folder", str(tmp_path), "--tell", "model.hidden=9"]) == 2
-    assert "was begun with another model.hidden" in capsys.readouterr().err
+    assert "found another model.hidden." in capsys.readouterr().err
 
 
 @pytest.mark.slow
