@@ -1,5 +1,7 @@
 """Command: how much faster than a plain PyTorch loop, on this machine and these photographs."""
 
+from collections.abc import Mapping
+
 from omegaconf import DictConfig
 
 from anemia_lightning.cli import run_command
@@ -7,7 +9,7 @@ from anemia_lightning.cli import run_command
 
 def main() -> None:
     """Entry point of `anemia-benchmark` and `python -m anemia_lightning.benchmark`."""
-    run_command("benchmark", benchmark, prepare=_prepare)
+    run_command("benchmark", benchmark, prepare=_prepare, fixed=_fixed)
 
 
 def benchmark(cfg: DictConfig) -> "object":
@@ -21,6 +23,12 @@ def _prepare(overrides: list[str]) -> list[str]:
     from anemia_lightning.resuming import continue_overrides
 
     return continue_overrides(overrides, verb="benchmark")
+
+
+def _fixed(cfg: DictConfig) -> Mapping[str, object]:
+    from anemia_lightning.benchmarks.rules import fixed_settings
+
+    return fixed_settings(cfg)
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def compare_arms(cfg: DictConfig) -> BenchmarkResult:
     make_paths_absolute(cfg)
     check_benchmark(cfg)
     folder = RunFolder(cfg.paths.run_dir)
-    keep_settings(cfg, folder, fixed=fixed_settings)
+    keep_settings(cfg, folder, fixed_settings)
     report = _Comparison(cfg, folder, load).run()
     markdown = to_markdown(report)
     write_json(folder.path / "benchmark.json", report)

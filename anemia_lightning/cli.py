@@ -19,8 +19,8 @@ from omegaconf import DictConfig
 
 from anemia_lightning import __version__
 from anemia_lightning.errors import AnemiaError
-from anemia_lightning.resuming import can_be_continued, how_to_continue
-from anemia_lightning.settings import CONF, compose, register_resolvers
+from anemia_lightning.resuming import Fixed, can_be_continued, check_kept, how_to_continue
+from anemia_lightning.settings import CONF, compose, make_paths_absolute, register_resolvers
 from anemia_lightning.settings_check import check_settings, check_sweep
 
 EXIT_DEFECT = 1
@@ -35,13 +35,16 @@ class Terminated(BaseException):
     """SIGTERM arrived; not an Exception, so that nothing on the way swallows it."""
 
 
-def run_command(verb: str, run: Run, *, prepare: Callable[[list[str]], list[str]] | None = None) -> None:
+def run_command(
+    verb: str, run: Run, *, prepare: Callable[[list[str]], list[str]] | None = None, fixed: Fixed | None = None
+) -> None:
     """Runs one command line and ends the process with the right exit code.
 
     Args:
         verb: The command; its settings are conf/<verb>.yaml.
         run: Does the work; raises `AnemiaError` for what the user can mend.
         prepare: Rewrites the overrides before anything else, to resume.
+        fixed: Names the settings with which a run must be resumed that it was begun with; None where any may change.
     """
     arguments = sys.argv[1:]
     if "--version" in arguments:
@@ -54,7 +57,7 @@ def run_command(verb: str, run: Run, *, prepare: Callable[[list[str]], list[str]
     if not only_shows:
         try:
             overrides = prepare(parsed.overrides) if prepare else parsed.overrides
-            created = _check(verb, overrides, multirun=parsed.multirun)
+            created = _check(verb, overrides, multirun=parsed.multirun, fixed=fixed)
         except AnemiaError as error:
             sys.exit(_explain(error))
         flags = [argument for argument in arguments if argument not in parsed.overrides]
@@ -70,13 +73,17 @@ def is_first_process() -> bool:
     return rank == "0"
 
 
-def _check(verb: str, overrides: list[str], *, multirun: bool) -> Path | None:
+def _check(verb: str, overrides: list[str], *, multirun: bool, fixed: Fixed | None) -> Path | None:
     """Refuses settings that cannot be; makes the run folder of a single run and returns it if it is new."""
     if multirun:
         check_sweep(verb, overrides)
         return None
     cfg = compose(verb, overrides)
     check_settings(cfg)
+    if fixed:
+        # Now, since Hydra writes down what was said, and the next start would take that up as the run's own.
+        make_paths_absolute(cfg)
+        check_kept(cfg, Path(cfg.paths.run_dir) / "config_resolved.yaml", fixed)
     if not is_first_process() or any(override.startswith("hydra.run.dir=") for override in overrides):
         return None
     return make_run_folder(Path(cfg.paths.run_dir))

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from anemia_lightning.assessing import assess_predictions, write_assessment
 from anemia_lightning.assessment.words import end_lines
+from anemia_lightning.comparing.settings import settings_with_effect
 from anemia_lightning.data.folds import Fold, LeftOut, draw_folds, leave_one_out
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.errors import DataChangedError
@@ -27,11 +28,30 @@ from anemia_lightning.fold_scores import (
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.photos import photo_lines, prepare_photos
 from anemia_lightning.report.documents import write_documents
+from anemia_lightning.resuming import keep_settings
 from anemia_lightning.run_documents import crossval_report, places
 from anemia_lightning.run_folder import RunFolder, write_json, write_table, write_text
 from anemia_lightning.scoring import NOTE, warning_lines
 from anemia_lightning.settings import make_paths_absolute
 from anemia_lightning.terminal import quiet, say
+
+_MAY_CHANGE = (
+    # Where and how fast the same is computed: last digits change at most. A fold that ran out of memory, or whose
+    # machine is gone, need not cost those that are finished. The precision does more than that.
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "trainer.strategy",
+    "trainer.accumulate_grad_batches",
+    "trainer.profiler",
+    "model.compile",
+    "model.cuda_graphs",
+    "features.compile",
+    "callbacks.checkpoint.every_s",
+    # What the pooled documents say of predictions that stay as they are.
+    "evaluation.pooling",
+)
+"""Settings with an effect that may change all the same when a cross-validation is continued."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +70,16 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
 
     Raises:
         AnemiaError: If the photos cannot be used, or not be dealt to so many folds.
-        DataChangedError: If a cross-validation is resumed whose photos have changed.
+        SettingsChangedError: If a cross-validation is resumed with settings by which its folds would differ.
+        DataChangedError: If one is resumed whose photos have changed.
     """
     quiet()
     make_paths_absolute(cfg)
     folder = RunFolder(cfg.paths.run_dir)
+    keep_settings(cfg, folder, fixed_settings)
     prepared = prepare_photos(cfg)
     folds, skipped = deal_folds(cfg, prepared.manifest)
     runs = _lay_out(folder, folds, prepared)
-    write_text(folder.settings, OmegaConf.to_yaml(cfg, resolve=True))
     warnings = [cfg.data.caution] if cfg.data.caution else []
     say(*photo_lines(cfg, prepared), *_dealt_lines(folds, skipped), *warning_lines(warnings))
     run_folds(cfg, runs, prepared, jobs=cfg.jobs)
@@ -91,6 +112,11 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
     notes = [f"Note: {note}" for note in (*fold_notes(decisions), assessment["baselines_note"]) if note]
     say("", *fold_lines(scores), "", *end_lines(assessment), *notes, *warning_lines(warnings), *places(folder), NOTE)
     return CrossvalResult(folder.path, predictions, scores)
+
+
+def fixed_settings(cfg: DictConfig) -> dict[str, str]:
+    """Returns the settings that all folds must share, or the pooled scores would be of no one recipe."""
+    return {key: value for key, value in settings_with_effect(cfg).items() if key not in _MAY_CHANGE}
 
 
 def _assess(

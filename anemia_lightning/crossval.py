@@ -1,5 +1,7 @@
 """Command: grouped, stratified cross-validation, fold by fold."""
 
+from collections.abc import Mapping
+
 from omegaconf import DictConfig
 
 from anemia_lightning.cli import run_command
@@ -7,7 +9,7 @@ from anemia_lightning.cli import run_command
 
 def main() -> None:
     """Entry point of `anemia-crossval` and `python -m anemia_lightning.crossval`."""
-    run_command("crossval", crossval, prepare=_prepare)
+    run_command("crossval", crossval, prepare=_prepare, fixed=_fixed)
 
 
 def crossval(cfg: DictConfig) -> "object":
@@ -21,6 +23,12 @@ def _prepare(overrides: list[str]) -> list[str]:
     from anemia_lightning.resuming import continue_overrides
 
     return continue_overrides(overrides, verb="crossval")
+
+
+def _fixed(cfg: DictConfig) -> Mapping[str, object]:
+    from anemia_lightning.cross_validation import fixed_settings
+
+    return fixed_settings(cfg)
 
 
 if __name__ == "__main__":

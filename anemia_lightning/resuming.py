@@ -8,6 +8,9 @@ from omegaconf import DictConfig, OmegaConf
 from anemia_lightning.errors import RunNotFoundError, SettingsChangedError
 from anemia_lightning.run_folder import RunFolder, find_run, write_text
 
+Fixed = Callable[[DictConfig], Mapping[str, object]]
+"""Returns the settings that may not change from one start of a run to the next, by dotted name."""
+
 _CONTINUED_FROM = (
     "checkpoints/last.ckpt",
     "folds/*/checkpoints/last.ckpt",
@@ -53,24 +56,35 @@ def continue_overrides(overrides: list[str], verb: str = "train") -> list[str]:
     return [*kept, *overrides, f"hydra.run.dir='{folder}'"]
 
 
-def keep_settings(cfg: DictConfig, folder: RunFolder, *, fixed: Callable[[DictConfig], Mapping[str, object]]) -> None:
-    """Writes the settings, or asserts that what was done in the folder already was done with the same.
+def check_kept(cfg: DictConfig, recorded: Path, fixed: Fixed) -> None:
+    """Asserts that what was done in a run folder already was done with the same settings.
 
     Args:
         cfg: The settings.
-        folder: Where they are written.
-        fixed: Returns those that may not change from one start to the next, by dotted name.
+        recorded: Those that the folder's files come from, if there are any yet.
+        fixed: Names those that may not change.
 
     Raises:
         SettingsChangedError: If it was not.
     """
-    text = OmegaConf.to_yaml(cfg, resolve=True)
-    if folder.settings.is_file():
-        then, now = (fixed(_read(each)) for each in (folder.settings.read_text(encoding="utf-8"), text))
-        changed = [key for key in {**then, **now} if then.get(key) != now.get(key)]
-        if changed:
-            raise SettingsChangedError(folder.path, changed)
-    write_text(folder.settings, text)
+    if not recorded.is_file():
+        return
+    then, now = (
+        fixed(_read(text)) for text in (recorded.read_text(encoding="utf-8"), OmegaConf.to_yaml(cfg, resolve=True))
+    )
+    changed = [key for key in {**then, **now} if then.get(key) != now.get(key)]
+    if changed:
+        raise SettingsChangedError(recorded.parent, changed)
+
+
+def keep_settings(cfg: DictConfig, folder: RunFolder, fixed: Fixed) -> None:
+    """Writes the settings, unless what was done in the folder already was done with others.
+
+    Raises:
+        SettingsChangedError: If it was.
+    """
+    check_kept(cfg, folder.settings, fixed)
+    write_text(folder.settings, OmegaConf.to_yaml(cfg, resolve=True))
 
 
 def resume_checkpoint(cfg: DictConfig) -> Path | None:

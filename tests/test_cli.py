@@ -17,11 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from anemia_lightning.errors import DiskFullError, MemoryExhaustedError
-from anemia_lightning.run_folder import RunFolder
+from anemia_lightning.run_folder import RunFolder, write_text
+from anemia_lightning.settings import make_paths_absolute
 
 QUICK = ("experiment=quick", "data.patients=24", "data.photos=48", "data.image_size=32", "trainer.accelerator=cpu")
 
@@ -261,6 +262,25 @@ def test_a_full_disk_leaves_the_folds_that_are_finished(
     assert "found a full disk" in answer.stderr
     (left,) = (tmp_path / "logs" / "crossval" / "runs").iterdir()
     assert list(left.glob("folds/*/report.html"))
+
+
+@pytest.mark.parametrize("verb", ["crossval", "benchmark"])
+def test_a_refusal_of_other_settings_does_not_become_what_the_run_was_begun_with(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(cfg: DictConfig) -> None:
+        make_paths_absolute(cfg)
+        write_text(RunFolder(cfg.paths.run_dir).settings, OmegaConf.to_yaml(cfg, resolve=True))
+        RunFolder(cfg.paths.run_dir).point_latest()
+        raise KeyboardInterrupt
+
+    name = {"crossval": "cross_validation.cross_validate", "benchmark": "benchmarking.compare_arms"}[verb]
+    monkeypatch.setattr(f"anemia_lightning.{name}", work)
+    assert run(tmp_path, "data.root=drawn", verb=verb).returncode == 130
+    answer = run(tmp_path, "resume=last", "optimizer.lr=0.5", "seed=1", verb=verb)
+    assert answer.returncode == 2
+    assert "found another seed, optimizer.lr. Leave these as they were" in answer.stderr
+    assert run(tmp_path, "resume=last", verb=verb).returncode == 130, "it goes on as it was begun"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from sklearn.metrics import recall_score, roc_auc_score
 
 from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.cross_validation import CrossvalResult, cross_validate
-from anemia_lightning.errors import CheckpointUnreadableError, ConfigError, DataChangedError
+from anemia_lightning.errors import CheckpointUnreadableError, ConfigError, DataChangedError, SettingsChangedError
 from anemia_lightning.fold_scores import read_predictions
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.prediction import find_checkpoints, predict_source
@@ -160,6 +160,38 @@ def test_resuming_with_other_photos_is_refused(
     (tmp_path / "run" / "splits" / f"{name}.csv").write_text("photo,split\nanother,train\n")
     with pytest.raises(DataChangedError):
         cross_validate(compose_crossval(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        ("trainer.max_epochs=2",),
+        ("optimizer.lr=0.5", "seed=1"),
+        ("model.weights=nowhere.pth",),
+        ("trainer.precision=64-true",),
+        ("evaluation.threshold=0.4",),
+        ("folds=4",),
+    ],
+)
+def test_resuming_with_settings_by_which_folds_would_differ_is_refused(
+    finished: CrossvalResult, compose_crossval: Compose, changed: tuple[str, ...]
+) -> None:
+    recorded = RunFolder(finished.folder).settings.read_text()
+    with pytest.raises(SettingsChangedError) as caught:
+        cross_validate(compose_crossval(finished.folder, *changed))
+    assert sorted(caught.value.changed) == sorted(each.partition("=")[0] for each in changed)
+    assert RunFolder(finished.folder).settings.read_text() == recorded
+
+
+def test_what_changes_no_score_may_change_where_a_cross_validation_goes_on(
+    finished: CrossvalResult, compose_crossval: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished.folder, tmp_path / "moved")
+    monkeypatch.setattr("anemia_lightning.training.train_run", pytest.fail)
+    harmless = ["jobs=2", "resume=last", "evaluation.resamples=100", "evaluation.pooling=max", "data.num_workers=1"]
+    harmless += ["trainer.accelerator=auto", "trainer.accumulate_grad_batches=2", "paths.cache=null", "logger=none"]
+    result = cross_validate(compose_crossval(tmp_path / "moved", *harmless))
+    pd.testing.assert_frame_equal(result.predictions, finished.predictions)
 
 
 def test_labels_and_photos_of_the_held_out_fold_change_neither_weights_nor_decision(

@@ -90,7 +90,7 @@ class ClaimRuns:
         Raises:
             SettingsChangedError: If it was not.
         """
-        keep_settings(self.settings, RunFolder(self.folder), fixed=fixed_settings)
+        keep_settings(self.settings, RunFolder(self.folder), fixed_settings)
 
     def finish(self, arm: str, seed: int) -> None:
         """Trains what is not trained yet of one cross-validation, and asks each model about its training photos."""

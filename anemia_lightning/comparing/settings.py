@@ -40,20 +40,20 @@ _OF_THE_COMMAND = ("verb", "resume", "jobs", "run", "ckpt")
 
 
 def comparable_settings(cfg: DictConfig, trained: DictConfig | None, *, weights: str) -> dict[str, str]:
-    """Returns the settings of a run that can change its result, as texts by dotted name.
+    """Returns those settings of a run that runs of one recipe share.
 
     Args:
         cfg: The settings of the run.
         trained: Of an evaluation, the settings of the training behind it: those of the evaluation come on top.
         weights: What stands for `model.weights`, whose path says less than its content.
     """
-    settings = _leaves(cfg)
+    settings = settings_with_effect(cfg)
     if trained is not None:
         # What an evaluation leaves open, as its threshold, is that of the training.
         said = {key: value for key, value in settings.items() if value != "null"}
         judged = {key: value for key, value in said.items() if key.startswith(("data.", "evaluation."))}
         on = settings.get("data.name", "its own test split")
-        settings = {**_leaves(trained), **judged, "evaluated on": on}
+        settings = {**settings_with_effect(trained), **judged, "evaluated on": on}
     if "model.weights" in settings or trained is not None:
         settings["model.weights"] = weights
     for key in SEEDS:
@@ -61,6 +61,25 @@ def comparable_settings(cfg: DictConfig, trained: DictConfig | None, *, weights:
     if fold_of(trained if trained is not None else cfg):
         settings.pop("split.file", None)
     return settings
+
+
+def settings_with_effect(cfg: DictConfig) -> dict[str, str]:
+    """Returns the single settings of a run that can change its result, as texts by dotted name."""
+    place = str(OmegaConf.select(cfg, "paths.run_dir") or "")
+    values = {key: value for key, value in flat_settings(cfg).items() if not isinstance(value, dict)}
+    # An evaluation records its settings as they were written.
+    own = (place, "${paths.run_dir}") if place else ("${paths.run_dir}",)
+    is_drawn = values.get("data.name") == "synthetic"
+    return {
+        key: _text(value)
+        for key, value in values.items()
+        if not key.startswith(_WITHOUT_EFFECT)
+        and key not in _OF_THE_COMMAND
+        and not _mentions(value, own)
+        # Drawn photographs are the same wherever they lie.
+        and not (is_drawn and key == "data.root")
+        and key != "data.roots.synthetic"
+    }
 
 
 def repetition_of(cfg: DictConfig) -> Repetition:
@@ -97,24 +116,6 @@ def differing_by_kind(settings: Mapping[str, Sequence[Mapping[str, str]]]) -> li
     runs = [each for kind in settings.values() for each in kind]
     names = dict.fromkeys(name for each in runs for name in each)
     return [name for name in names if name in within or len({each[name] for each in runs if name in each}) > 1]
-
-
-def _leaves(cfg: DictConfig) -> dict[str, str]:
-    """Returns the single settings that are worth comparing."""
-    place = str(OmegaConf.select(cfg, "paths.run_dir") or "")
-    values = {key: value for key, value in flat_settings(cfg).items() if not isinstance(value, dict)}
-    # An evaluation records its settings as they were written.
-    own = (place, "${paths.run_dir}") if place else ("${paths.run_dir}",)
-    is_drawn = values.get("data.name") == "synthetic"
-    return {
-        key: _text(value)
-        for key, value in values.items()
-        if not key.startswith(_WITHOUT_EFFECT)
-        and key not in _OF_THE_COMMAND
-        and not _mentions(value, own)
-        # Drawn photographs are the same wherever they lie.
-        and not (is_drawn and key == "data.root")
-    }
 
 
 def _mentions(value: object, places: Iterable[str]) -> bool:
