@@ -358,6 +358,19 @@ class RunNotFoundError(AnemiaError):
         )
 
 
+class UnfinishedRunError(AnemiaError):
+    """A run whose model is not final yet, where a finished one is needed."""
+
+    def __init__(self, run: Path, unfinished: Sequence[Path]) -> None:
+        self.unfinished = list(unfinished)
+        more = f" and {len(unfinished) - 5} more" if unfinished[5:] else ""
+        super().__init__(
+            f"a finished run at {run}",
+            f"no end of {', '.join(each.name for each in unfinished[:5])}{more}",
+            f"Finish it with resume={run}, or name another.",
+        )
+
+
 class SettingsChangedError(AnemiaError):
     """A run that is to be continued with other settings than it was begun with, but would then be neither's."""
 

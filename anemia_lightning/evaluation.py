@@ -18,7 +18,7 @@ from anemia_lightning.data.overlap import find_overlap
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.data.split_file import split_table
 from anemia_lightning.deciding import at_threshold, choose_decision, decision_lines, write_decision
-from anemia_lightning.errors import DataChangedError, OverlapError, RunNotFoundError
+from anemia_lightning.errors import DataChangedError, OverlapError, RunNotFoundError, UnfinishedRunError
 from anemia_lightning.judging import Judge
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.classifier import AnemiaClassifier
@@ -26,7 +26,7 @@ from anemia_lightning.photos import photo_lines, prepare_photos, restore_datamod
 from anemia_lightning.report.documents import write_documents
 from anemia_lightning.run_documents import evaluation_report, places
 from anemia_lightning.run_features import facts_of
-from anemia_lightning.run_folder import RunFolder, find_run, write_json, write_table
+from anemia_lightning.run_folder import RunFolder, find_run, is_finished, whole_run, write_json, write_table
 from anemia_lightning.scoring import NOTE, baseline_lines, predict_photos, prediction_table, score_table, warning_lines
 from anemia_lightning.settings import CONF
 from anemia_lightning.terminal import quiet, say
@@ -65,7 +65,8 @@ def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
     With `evaluation.refit` threshold, calibration and conformal sets are chosen anew, on the run's validation photos.
 
     Raises:
-        RunNotFoundError: If there is no finished run.
+        RunNotFoundError: If there is no run.
+        UnfinishedRunError: If it has not come to its end.
         DataChangedError: If the photographs are no longer those of the run.
     """
     quiet()
@@ -232,6 +233,8 @@ def _finished_run(cfg: DictConfig) -> Path:
     for needed in ("config_resolved.yaml", "run.json", "checkpoints/best.ckpt"):
         if not (run / needed).is_file():
             raise RunNotFoundError(str(cfg.run), str(run / needed))
+    if not is_finished(run):
+        raise UnfinishedRunError(whole_run(run), [run])
     return run
 
 

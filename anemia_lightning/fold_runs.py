@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from anemia_lightning.data.preparation import Prepared
-from anemia_lightning.run_folder import RunFolder
+from anemia_lightning.run_folder import RunFolder, is_finished
 from anemia_lightning.settings import register_resolvers
 from anemia_lightning.terminal import say
 from anemia_lightning.worker_processes import worker_processes
@@ -27,8 +27,8 @@ class FoldRun:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run has come to its end: its report is the last file that it writes."""
-        return (self.folder / "report.html").is_file()
+        """Whether the run has come to its end."""
+        return is_finished(self.folder)
 
 
 def run_folds(cfg: DictConfig, runs: Sequence[FoldRun], prepared: Prepared, *, jobs: int) -> None:

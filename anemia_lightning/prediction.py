@@ -9,12 +9,12 @@ from omegaconf import DictConfig
 from anemia_lightning.contracts import PREDICTION_COLUMNS, UNKNOWN_LABEL
 from anemia_lightning.data.manifest import photo_id
 from anemia_lightning.deciding import named_threshold
-from anemia_lightning.errors import CheckpointUnreadableError, NoConformalSetsError, NoPhotosError
+from anemia_lightning.errors import CheckpointUnreadableError, NoConformalSetsError, NoPhotosError, UnfinishedRunError
 from anemia_lightning.metrics.conformal import ABSTAIN
 from anemia_lightning.metrics.joint_decision import JointDecision
 from anemia_lightning.model.finished import open_model
 from anemia_lightning.photo_logits import photo_logits
-from anemia_lightning.run_folder import RunFolder, write_table
+from anemia_lightning.run_folder import RunFolder, is_finished, write_table
 from anemia_lightning.scoring import NOTE
 from anemia_lightning.terminal import progress_bar, quiet, say
 
@@ -31,6 +31,7 @@ def predict_source(cfg: DictConfig) -> pd.DataFrame:
 
     Raises:
         CheckpointUnreadableError: If the checkpoint is not one of ours.
+        UnfinishedRunError: If it is a cross-validation that has not come to its end.
         NoConformalSetsError: If the model is to abstain, but carries no sets by which to.
         NoPhotosError: If there is nothing to predict.
         UnreadablePhotosError: If photographs cannot be decoded and `on_unreadable` is stop.
@@ -95,16 +96,18 @@ def find_checkpoints(named: Path) -> list[Path]:
     """Returns the checkpoint that is named, or those of all folds of a cross-validation.
 
     Raises:
-        CheckpointUnreadableError: If it is a folder, but not that of a finished cross-validation.
+        CheckpointUnreadableError: If it is a folder, but not that of a cross-validation.
+        UnfinishedRunError: If it is one of which not all folds are finished.
     """
     if not named.is_dir():
         return [named]
-    runs = [RunFolder(named / "folds" / file.stem) for file in sorted((named / "splits").glob("*.csv"))]
-    missing = [run.best for run in runs if not run.best.is_file()]
-    if missing or not runs:
-        where = missing[0] if missing else named / "folds"
-        raise CheckpointUnreadableError(where, FileNotFoundError())
-    return [run.best for run in runs]
+    folds = [named / "folds" / file.stem for file in sorted((named / "splits").glob("*.csv"))]
+    if not folds:
+        raise CheckpointUnreadableError(named / "folds", FileNotFoundError())
+    # A fold has a best model from its first epoch on.
+    if unfinished := [fold for fold in folds if not is_finished(fold)]:
+        raise UnfinishedRunError(named, unfinished)
+    return [RunFolder(fold).best for fold in folds]
 
 
 def find_photos(source: Path) -> pd.DataFrame:

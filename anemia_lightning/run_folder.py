@@ -80,6 +80,11 @@ def find_run(named: str, root: str | Path, verb: str = "train") -> Path:
     return path.resolve()
 
 
+def is_finished(run: Path) -> bool:
+    """Returns whether a run has come to its end: its report is the last file that it writes."""
+    return (run / "report.html").is_file()
+
+
 def whole_run(folder: Path) -> Path:
     """Returns the run that a folder is: of a fold, its cross-validation."""
     return folder.parent.parent if folder.parent.name == "folds" else folder

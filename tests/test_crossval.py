@@ -17,7 +17,14 @@ from sklearn.metrics import recall_score, roc_auc_score
 
 from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.cross_validation import CrossvalResult, cross_validate
-from anemia_lightning.errors import CheckpointUnreadableError, ConfigError, DataChangedError, SettingsChangedError
+from anemia_lightning.errors import (
+    CheckpointUnreadableError,
+    ConfigError,
+    DataChangedError,
+    SettingsChangedError,
+    UnfinishedRunError,
+)
+from anemia_lightning.evaluation import evaluate_run
 from anemia_lightning.fold_scores import read_predictions
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.prediction import find_checkpoints, predict_source
@@ -290,8 +297,25 @@ def test_all_folds_predict_together(finished: CrossvalResult, drawn_photos: Path
 def test_an_unfinished_cross_validation_cannot_predict(tmp_path: Path) -> None:
     (tmp_path / "splits").mkdir()
     (tmp_path / "splits" / "repeat-0_fold-0.csv").write_text("photo,split\n")
+    with pytest.raises(UnfinishedRunError, match=r"found no end of repeat-0_fold-0\. Finish it with resume="):
+        find_checkpoints(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["splits"]
+    (tmp_path / "splits" / "repeat-0_fold-0.csv").unlink()
     with pytest.raises(CheckpointUnreadableError, match="no file there"):
         find_checkpoints(tmp_path)
+
+
+def test_a_fold_that_has_a_best_model_already_is_not_finished(finished: CrossvalResult, tmp_path: Path) -> None:
+    run = shutil.copytree(finished.folder, tmp_path / "run")
+    assert [path.name for path in find_checkpoints(run)] == ["best.ckpt"] * 3
+    last = run / "folds" / fold_names(finished)[-1]
+    (last / "report.html").unlink()
+    with pytest.raises(UnfinishedRunError) as caught:
+        find_checkpoints(run)
+    assert caught.value.unfinished == [last]
+    # Of a fold, it is the cross-validation that can be finished.
+    with pytest.raises(UnfinishedRunError, match=f"no end of {last.name}. Finish it with resume={run}, "):
+        evaluate_run(compose("evaluate", [f"run={last}"], run_dir=tmp_path / "evaluated"))
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,11 @@ from anemia_lightning.errors import (
     ManifestError,
     OutputUnwritableError,
     PhotoUnreadable,
+    SettingsChangedError,
     SplitImpossibleError,
     SplitLeakError,
     TooManyPartsError,
+    UnfinishedRunError,
     UnknownNameError,
     UnreadablePhotosError,
     WorkerError,
@@ -36,6 +38,8 @@ EXAMPLES = [
     WorkerError("an empty file"),
     CompilerMissingError("no g++"),
     EngineUnavailableError("onnxruntime", ["onnx"], "onnx"),
+    SettingsChangedError(Path("/logs/a"), ["seed"]),
+    UnfinishedRunError(Path("/logs/a"), [Path("/logs/a/folds/b")]),
 ]
 
 
