@@ -255,14 +255,21 @@ class WeightsFileError(AnemiaError):
 
 
 class WeightsMismatchError(AnemiaError):
-    """Weights of another architecture."""
+    """Weights of another architecture.
 
-    def __init__(self, file: str, backbone: str, faults: list[str]) -> None:
+    Args:
+        file: What holds them.
+        backbone: Of the network that they were to be loaded into.
+        faults: What does not fit, tensor by tensor.
+        change: What to change.
+    """
+
+    def __init__(self, file: str, backbone: str, faults: list[str], *, change: str) -> None:
         shown = ", ".join(faults[:3]) + (f" and {len(faults) - 3} more" if len(faults) > 3 else "")  # noqa: PLR2004
         super().__init__(
             f"the weights of {backbone} in {file}",
             f"those of another architecture: {shown}",
-            "Give model.weights=FILE a file of this architecture, or name the file's by model.backbone=NAME.",
+            change,
         )
 
 

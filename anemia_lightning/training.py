@@ -13,7 +13,6 @@ from anemia_lightning.callbacks.epoch_table import EpochTable
 from anemia_lightning.callbacks.photo_grid import TrainingPhotos
 from anemia_lightning.callbacks.publish import PublishRun
 from anemia_lightning.callbacks.run_card import RunCard
-from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.cli import is_first_process
 from anemia_lightning.data.datamodule import AnemiaDataModule
 from anemia_lightning.data.preparation import Prepared
@@ -22,7 +21,7 @@ from anemia_lightning.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from anemia_lightning.errors import MemoryExhaustedError, WeightsUnavailableError
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.model.compiling import compile_network
-from anemia_lightning.model.weights import WeightsRecord, load_weights
+from anemia_lightning.model.weights import WeightsRecord, load_checkpoint, load_weights
 from anemia_lightning.photos import photo_lines, prepare_photos, restore_datamodule
 from anemia_lightning.resuming import resume_checkpoint
 from anemia_lightning.run_card_file import read_run_card
@@ -102,8 +101,7 @@ def train_run(cfg: DictConfig, *, prepared: Prepared | None = None) -> TrainResu
 def _origin(checkpoint: Path) -> dict[str, Any]:
     """Returns what a resumed run keeps of its record: what it once started from does not change any more."""
     earlier = read_run_card(checkpoint.parent.parent / "run.json")
-    unknown = {"source": "checkpoint", "name": None, "file": checkpoint.name, "sha256": None}
-    return {"weights": earlier.get("weights", unknown), "warnings": earlier.get("warnings", [])}
+    return {key: earlier[key] for key in ("weights", "warnings") if key in earlier}
 
 
 def _start(
@@ -111,13 +109,15 @@ def _start(
 ) -> tuple[AnemiaClassifier, WeightsRecord, list[str]]:
     """Returns the classifier with its first weights, where these came from, and what to warn of.
 
-    To continue from a checkpoint, neither the first weights nor the network are needed.
+    A checkpoint, be it continued or begun from, brings the weights of the whole network: no others are needed.
     """
     balanced = cfg.model.class_weights == "balanced"
     classifier = wiring.build_classifier(cfg, class_weights=datamodule.class_weights() if balanced else [1.0, 1.0])
     if checkpoint:
-        return classifier, load_weights(classifier.network, None), []
+        return classifier, load_checkpoint(classifier.network, checkpoint), []
     notes = [cfg.data.caution] if cfg.data.caution else []
+    if cfg.init_from:
+        return classifier, load_checkpoint(classifier.network, Path(cfg.init_from)), notes
     if cfg.model.weights is None:
         notes.append("The network starts from random weights, by choice: its scores say nothing about trained ones.")
     try:
@@ -130,8 +130,6 @@ def _start(
             f"The weights {cfg.model.weights} could not be had, so this run on drawn photographs starts from "
             f"random weights. Its scores say nothing about real photographs. ({error.found})"
         )
-    if cfg.init_from:
-        classifier.load_state_dict(read_checkpoint(Path(cfg.init_from))["state_dict"])
     return classifier, weights, notes
 
 

@@ -215,6 +215,23 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
     assert "resnet50" in message
 
 
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path) -> None:
+    import torch
+
+    from anemia_lightning.model.backbone import AnemiaNetwork
+
+    network = AnemiaNetwork(backbone="resnet18", hidden=8)
+    weights = {f"network.{key}": value for key, value in network.state_dict().items()}
+    torch.save({"state_dict": weights}, tmp_path / "small.ckpt")
+    small = ("data.patients=24", "data.photos=48", "model.weights=null")
+    message = refused(tmp_path, "init_from=small.ckpt", *small)
+    assert "small.ckpt; found those of another architecture: " in message
+    assert "model.backbone" in message
+    message = refused(tmp_path, "init_from=small.ckpt", *small, "model.backbone=resnet18")
+    assert "head.hidden.weight is (8, 512), not (512, 512)" in message
+    assert "model.hidden" in message
+
+
 def test_a_sweep_records_a_failure_and_goes_on(tmp_path: Path) -> None:
     answer = run(tmp_path, "-m", *QUICK, "trainer.max_epochs=3", "model.weights=null,nowhere.pth")
     assert answer.returncode == 0, answer.stderr

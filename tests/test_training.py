@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from anemia_lightning.contracts import PREDICTION_COLUMNS, SPLIT_COLUMNS
-from anemia_lightning.errors import MemoryExhaustedError, WeightsUnavailableError
+from anemia_lightning.errors import MemoryExhaustedError, WeightsMismatchError, WeightsUnavailableError
 from anemia_lightning.evaluation import evaluate_run
 from anemia_lightning.finishing import Fit
 from anemia_lightning.model.classifier import AnemiaClassifier
@@ -178,9 +178,12 @@ def test_each_test_photo_is_scored_once_and_no_patient_is_on_two_sides(run: Path
     assert (splits.groupby("patient")["split"].nunique() == 1).all()
 
 
+@pytest.mark.usefixtures("no_network")
 def test_a_run_can_start_from_the_weights_of_another(run: Path, tmp_path: Path) -> None:
     overrides = [
         *SMALL,
+        # Which the checkpoint replaces: nobody need have them, and nothing may be said of them.
+        "model.weights=IMAGENET1K_V1",
         f"paths.root={run.parent}",
         f"init_from={run}/checkpoints/best.ckpt",
         "optimizer.lr=1e-12",
@@ -191,6 +194,18 @@ def test_a_run_can_start_from_the_weights_of_another(run: Path, tmp_path: Path) 
     after = torch.load(folder / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
     for name, tensor in before.items():
         torch.testing.assert_close(after[name], tensor, rtol=0, atol=1e-6, msg=name)
+    card = json.loads((folder / "run.json").read_text())
+    sha256 = card["weights"].pop("sha256")
+    assert card["weights"] == {"source": "checkpoint", "name": None, "file": "best.ckpt"}
+    assert card["warnings"] == []
+    says = "The checkpoint best.ckpt of another run; its model card says where they came from."
+    assert f"{says} SHA-256 of its tensors: {sha256}." in (folder / "MODEL_CARD.md").read_text()
+
+
+def test_a_run_that_is_continued_with_another_head_is_refused(run: Path, tmp_path: Path) -> None:
+    cfg = compose("train", [*SMALL, f"paths.root={run.parent}", f"resume={run}", "model.hidden=64"], run_dir=tmp_path)
+    with pytest.raises(WeightsMismatchError, match=r"last\.ckpt; found .* not \(64, 512\).* model\.hidden"):
+        train_run(cfg)
 
 
 def test_tensorboard_holds_curves_charts_and_final_values(run: Path) -> None:

@@ -1,4 +1,4 @@
-"""Weights for the backbone: torchvision's by name, a file's, or the random ones that it has."""
+"""Weights to start from: torchvision's by name, a file's, the random ones that a network has, or a checkpoint's."""
 
 import hashlib
 import http.client
@@ -16,9 +16,10 @@ from urllib.error import HTTPError, URLError
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision import models
 
+from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.errors import (
     UnknownNameError,
     WeightsFileError,
@@ -33,17 +34,18 @@ _BACKBONE_PARTS = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.", "layer4.")
 _LANDMARK = "layer1.0.conv1.weight"
 _WRAPPERS = ("state_dict", "model")
 _COUNTER = "num_batches_tracked"
+_NETWORK = "network."
 
 
 @dataclass(frozen=True)
 class WeightsRecord:
-    """Where a backbone's weights came from, in plain values for the record of a run."""
+    """Where a network's first weights came from, in plain values for the record of a run."""
 
     name: str | None
-    """Torchvision's name of the weights; None for a file and for random weights."""
-    source: Literal["torchvision", "file", "random"]
+    """Torchvision's name of the weights; None for all others."""
+    source: Literal["torchvision", "file", "random", "checkpoint"]
     sha256: str
-    """`tensors_sha256` of the backbone as loaded."""
+    """`tensors_sha256` of the backbone as loaded; of a checkpoint that of the whole network, which it replaces."""
     file_name: str | None
     """The file's name without its folder; None for random weights."""
 
@@ -65,7 +67,7 @@ def load_weights(network: AnemiaNetwork, weights: str | None, *, timeout_s: floa
         WeightsMismatchError: If the file holds another architecture.
     """
     if weights is None:
-        return WeightsRecord(None, "random", _backbone_sha256(network), None)
+        return WeightsRecord(None, "random", _sha256(network.backbone), None)
     named = models.get_model_weights(network.backbone_name).__members__
     if weights in named:
         name = named[weights].name
@@ -78,7 +80,24 @@ def load_weights(network: AnemiaNetwork, weights: str | None, *, timeout_s: floa
         raise UnknownNameError(sought, weights, list(named))
     _load_backbone(network, _read_tensors(file), file)
     source: Literal["torchvision", "file"] = "torchvision" if name else "file"
-    return WeightsRecord(name, source, _backbone_sha256(network), file.name)
+    return WeightsRecord(name, source, _sha256(network.backbone), file.name)
+
+
+def load_checkpoint(network: AnemiaNetwork, file: Path) -> WeightsRecord:
+    """Loads the weights of a checkpoint that training wrote: those of the backbone and those of the head.
+
+    Raises:
+        CheckpointUnreadableError: If it is not one of ours.
+        WeightsMismatchError: If it holds another architecture.
+    """
+    weights = read_checkpoint(file)["state_dict"]
+    given = {key.removeprefix(_NETWORK): weights[key] for key in weights if key.startswith(_NETWORK)}
+    expected = network.state_dict()
+    if faults := _mismatches(expected, given):
+        change = "Set model.backbone and model.hidden to what the checkpoint was trained with, or give another one."
+        raise WeightsMismatchError(str(file), network.backbone_name, faults, change=change)
+    network.load_state_dict({**expected, **given})
+    return WeightsRecord(None, "checkpoint", _sha256(network), file.name)
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
@@ -91,9 +110,9 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _backbone_sha256(network: AnemiaNetwork) -> str:
+def _sha256(module: nn.Module) -> str:
     # The counter of seen batches changes no output, and not every file has it.
-    state = network.backbone.state_dict()
+    state = module.state_dict()
     return tensors_sha256({key: value for key, value in state.items() if not key.endswith(_COUNTER)})
 
 
@@ -123,7 +142,8 @@ def _load_backbone(network: AnemiaNetwork, tensors: dict[str, Tensor], file: Pat
     given = {key: value for key, value in given.items() if key.startswith(_BACKBONE_PARTS)}
     faults = _mismatches(expected, given)
     if faults:
-        raise WeightsMismatchError(str(file), network.backbone_name, faults)
+        change = "Give model.weights=FILE a file of this architecture, or name the file's by model.backbone=NAME."
+        raise WeightsMismatchError(str(file), network.backbone_name, faults, change=change)
     broken = [key for key, value in given.items() if not value.to(torch.float32).isfinite().all()]
     if broken:
         change = "Give a file with finite numbers; float16 cannot hold every BatchNorm statistic."

@@ -88,7 +88,8 @@ def weights_says(weights: Mapping[str, Any]) -> list[str]:
         case "evaluated":
             return [f"The model is the checkpoint {weights.get('file')}; its own card says what it was made of."]
         case "checkpoint":
-            return [f"The checkpoint {weights.get('file')} of another run; its model card says where they came from."]
+            says = f"The checkpoint {weights.get('file')} of another run; its model card says where they came from."
+            return [f"{says}{digest}"]
     return ["Not known."]
 
 
