@@ -477,7 +477,8 @@ class DataChangedError(AnemiaError):
         super().__init__(
             f"the photographs of {run.name} below {root}",
             "others: ids, labels, patients or contents differ",
-            "Restore the data, or score the model on the new data with ckpt=FILE data=….",
+            "Restore the data, and the settings that label and group them; or start a new run on the new data, "
+            "or score the model on them with ckpt=FILE data=….",
         )
 
 

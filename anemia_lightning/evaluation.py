@@ -18,7 +18,7 @@ from anemia_lightning.data.overlap import find_overlap
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.data.split_file import split_table
 from anemia_lightning.deciding import at_threshold, choose_decision, decision_lines, write_decision
-from anemia_lightning.errors import DataChangedError, OverlapError, RunNotFoundError, UnfinishedRunError
+from anemia_lightning.errors import OverlapError, RunNotFoundError, UnfinishedRunError
 from anemia_lightning.judging import Judge
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.classifier import AnemiaClassifier
@@ -82,8 +82,6 @@ def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
     # The report shows the run's settings, and is to show what was asked now.
     trained.evaluation = {**trained.get("evaluation", {}), **{key: cfg.evaluation[key] for key in _OF_THE_RUN}}
     datamodule = restore_datamodule(trained, prepare_photos(trained), run)
-    if datamodule.fingerprint() != card["data"]["sha256"]:
-        raise DataChangedError(run.path, str(trained.data.get("root")))
     precision = _precision(cfg, card["precision"])
     classifier = load_classifier(run.best)
 

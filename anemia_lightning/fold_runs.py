@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from anemia_lightning.data.preparation import Prepared
+from anemia_lightning.photos import restore_datamodule
 from anemia_lightning.run_folder import RunFolder, is_finished
 from anemia_lightning.settings import register_resolvers
 from anemia_lightning.terminal import say
@@ -39,7 +40,13 @@ def run_folds(cfg: DictConfig, runs: Sequence[FoldRun], prepared: Prepared, *, j
         runs: Its folds.
         prepared: The photos, so that no fold surveys them again.
         jobs: Folds side by side, each in a process of its own with its share of the cores.
+
+    Raises:
+        DataChangedError: If a fold was trained on photos that are no longer these.
     """
+    for run in runs:
+        if run.is_finished:  # its predictions are pooled with those of folds that are still to be trained
+            restore_datamodule(fold_settings(cfg, run), prepared, RunFolder(run.folder))
     left = [run for run in runs if not run.is_finished]
     if len(left) < len(runs):
         say(f"{len(runs) - len(left)} of {len(runs)} folds are finished already.")

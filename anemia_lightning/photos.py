@@ -7,7 +7,8 @@ from omegaconf import DictConfig
 
 from anemia_lightning import wiring
 from anemia_lightning.contracts import GRAINS
-from anemia_lightning.errors import DataChangedError, SplitFileError
+from anemia_lightning.errors import DataChangedError, SplitFileError, SplitImpossibleError, SplitLeakError
+from anemia_lightning.run_card_file import read_run_card
 from anemia_lightning.run_folder import RunFolder
 from anemia_lightning.terminal import step_bars
 
@@ -29,14 +30,20 @@ def prepare_photos(cfg: DictConfig) -> "Prepared":
 def restore_datamodule(cfg: DictConfig, prepared: "Prepared", run: RunFolder) -> "AnemiaDataModule":
     """Returns the datamodule of an earlier run: its photos stay in the splits where they were.
 
+    A run whose run.json is lost or damaged has nothing to compare their labels and contents with, and is believed.
+
     Raises:
-        DataChangedError: If the photos are no longer those of the run.
+        DataChangedError: If the photos are no longer those of the run: their ids, labels, patients or contents.
     """
+    root = str(cfg.data.get("root") or dict(cfg.data.get("roots", {})))
     datamodule = wiring.build_datamodule(cfg, prepared, split_file=run.splits)
     try:
         datamodule.setup()
-    except SplitFileError as error:
-        raise DataChangedError(run.path, str(cfg.data.get("root") or dict(cfg.data.get("roots", {})))) from error
+    except (SplitFileError, SplitImpossibleError, SplitLeakError) as error:  # once they were sound
+        raise DataChangedError(run.path, root) from error
+    recorded = read_run_card(run.run_json).get("data", {}).get("sha256")
+    if recorded not in (None, datamodule.fingerprint()):
+        raise DataChangedError(run.path, root)
     return datamodule
 
 

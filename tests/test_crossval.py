@@ -201,6 +201,20 @@ def test_what_changes_no_score_may_change_where_a_cross_validation_goes_on(
     pd.testing.assert_frame_equal(result.predictions, finished.predictions)
 
 
+def test_finished_folds_of_photos_that_have_changed_since_are_not_pooled_with_others(
+    finished: CrossvalResult, compose_crossval: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anemia_lightning.training.train_run", pytest.fail)
+    folder = shutil.copytree(finished.folder, tmp_path / "run")
+    card = folder / "folds" / fold_names(finished)[0] / "run.json"
+    content = json.loads(card.read_text())
+    # As if a photograph had been exported anew under its name, which the tables of the folds do not show.
+    content["data"]["sha256"] = "0" * 64
+    card.write_text(json.dumps(content))
+    with pytest.raises(DataChangedError, match="ids, labels, patients or contents differ"):
+        cross_validate(compose_crossval(folder))
+
+
 def test_labels_and_photos_of_the_held_out_fold_change_neither_weights_nor_decision(
     finished: CrossvalResult, tiny_overrides: list[str], tmp_path: Path
 ) -> None:

@@ -43,6 +43,7 @@ def pools(monkeypatch: pytest.MonkeyPatch) -> list[Counting]:
 
     monkeypatch.setattr(fold_runs, "worker_processes", threads)
     monkeypatch.setattr(fold_runs, "fold_settings", lambda _, run: run)
+    monkeypatch.setattr(fold_runs, "restore_datamodule", lambda *_: None)
     return opened
 
 

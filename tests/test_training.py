@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,9 +12,16 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from omegaconf import DictConfig
+from PIL import Image, ImageOps
 
 from anemia_lightning.contracts import PREDICTION_COLUMNS, SPLIT_COLUMNS
-from anemia_lightning.errors import MemoryExhaustedError, WeightsMismatchError, WeightsUnavailableError
+from anemia_lightning.errors import (
+    DataChangedError,
+    MemoryExhaustedError,
+    WeightsMismatchError,
+    WeightsUnavailableError,
+)
 from anemia_lightning.evaluation import evaluate_run
 from anemia_lightning.finishing import Fit
 from anemia_lightning.model.classifier import AnemiaClassifier
@@ -206,6 +214,60 @@ def test_a_run_that_is_continued_with_another_head_is_refused(run: Path, tmp_pat
     cfg = compose("train", [*SMALL, f"paths.root={run.parent}", f"resume={run}", "model.hidden=64"], run_dir=tmp_path)
     with pytest.raises(WeightsMismatchError, match=r"last\.ckpt; found .* not \(64, 512\).* model\.hidden"):
         train_run(cfg)
+
+
+def table_settings(data: Path, folder: Path, *overrides: str) -> DictConfig:
+    """Composes the settings of a run on the table that lies beside drawn photographs."""
+    theirs = [each for each in SMALL if not each.startswith(("data.patients", "data.photos"))]
+    table = ["data=table", f"data.root={data}", f"data.table={data}/manifest.csv", "data.columns.photo=path"]
+    return compose("train", [*theirs, *table, f"paths.root={folder.parent}", *overrides], run_dir=folder)
+
+
+@pytest.fixture(scope="module")
+def begun(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with drawn photographs, and a run on them that shall train for longer."""
+    folder = tmp_path_factory.mktemp("begun")
+    data = shutil.copytree(next((run.parent / "data" / "synthetic").iterdir()), folder / "drawn")
+    train_run(table_settings(data, folder / "run", "trainer.max_epochs=1"))
+    return folder
+
+
+def flip_a_label(data: Path) -> None:
+    table = pd.read_csv(data / "manifest.csv")
+    table["label"] = table["label"].where(table.index > 0, 1 - table["label"])
+    table.to_csv(data / "manifest.csv", index=False)
+
+
+def mix_patients_up(data: Path) -> None:
+    pd.read_csv(data / "manifest.csv").assign(patient="one").to_csv(data / "manifest.csv", index=False)
+
+
+def export_a_photo_anew(data: Path) -> None:
+    path = data / pd.read_csv(data / "manifest.csv")["path"][0]
+    with Image.open(path) as photo:
+        ImageOps.invert(photo.convert("RGB")).save(path)
+
+
+@pytest.mark.parametrize("change", [flip_a_label, mix_patients_up, export_a_photo_anew])
+def test_data_that_have_changed_stop_a_run_that_goes_on(
+    change: Callable[[Path], None], begun: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(begun, tmp_path / "copy")
+    change(folder / "drawn")
+    with pytest.raises(DataChangedError, match="ids, labels, patients or contents differ"):
+        train_run(table_settings(folder / "drawn", folder / "run", f"resume={folder}/run"))
+    for name in ("run.json", "splits.csv", "config_resolved.yaml"):
+        assert (folder / "run" / name).read_bytes() == (begun / "run" / name).read_bytes()
+
+
+def test_a_run_goes_on_from_elsewhere_and_without_its_record(begun: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(begun, tmp_path / "copy")
+    for lost in (False, True):
+        if lost:
+            (folder / "run" / "run.json").unlink()
+        epochs = f"trainer.max_epochs={3 + lost}"
+        train_run(table_settings(folder / "drawn", folder / "run", f"resume={folder}/run", epochs))
+        assert len(pd.read_csv(folder / "run" / "metrics.csv")) == 3 + lost
 
 
 def test_tensorboard_holds_curves_charts_and_final_values(run: Path) -> None:
