@@ -33,6 +33,7 @@ from anemia_lightning.run_documents import crossval_report, places
 from anemia_lightning.run_folder import RunFolder, write_json, write_table, write_text
 from anemia_lightning.scoring import NOTE, warning_lines
 from anemia_lightning.settings import make_paths_absolute
+from anemia_lightning.starting import check_folds
 from anemia_lightning.terminal import quiet, say
 
 _MAY_CHANGE = (
@@ -79,6 +80,7 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
     keep_settings(cfg, folder, fixed_settings)
     prepared = prepare_photos(cfg)
     folds, skipped = deal_folds(cfg, prepared.manifest)
+    check_folds(cfg, folds, prepared)
     runs = _lay_out(folder, folds, prepared)
     warnings = [cfg.data.caution] if cfg.data.caution else []
     say(*photo_lines(cfg, prepared), *_dealt_lines(folds, skipped), *warning_lines(warnings))

@@ -179,6 +179,22 @@ class OverlapError(AnemiaError):
         )
 
 
+class StartOverlapError(AnemiaError):
+    """A fit that starts from a model which has met the photographs that are to judge or to choose it."""
+
+    def __init__(self, file: Path, split: str, met: Sequence[str], photos: int) -> None:
+        self.met = list(met)
+        more = f" and {len(met) - 5} more" if met[5:] else ""
+        did = {"test": "trained or chose", "val": "trained"}[split]
+        super().__init__(
+            f"{split} photographs that are new to {file}, from which the fit starts",
+            f"{len(met)} of {photos} that {did} its model, or share a patient or a photograph with one that did: "
+            f"{', '.join(met[:5])}{more}",
+            "In train, keep the splits of the run that made it with split.file=RUN/splits.csv, or with a copy of that "
+            "in which these are excluded; in crossval, start from weights that have not met them.",
+        )
+
+
 class NonFiniteLogitsError(AnemiaError):
     """Logits that are infinite or not a number, as a network gives whose training has diverged."""
 

@@ -14,7 +14,7 @@ from anemia_lightning.assessment.words import end_lines
 from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.contracts import Stage
 from anemia_lightning.data.manifest import require_both_classes
-from anemia_lightning.data.overlap import find_overlap
+from anemia_lightning.data.overlap import MetPhotos, find_overlap
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.data.split_file import split_table
 from anemia_lightning.deciding import at_threshold, choose_decision, decision_lines, write_decision
@@ -188,10 +188,10 @@ def _unmet_photos(cfg: DictConfig, prepared: Prepared) -> tuple[Prepared, list[s
         OverlapError: If there are any, and that is to stop the evaluation.
         ManifestError: If those that it has not met are of one class.
     """
-    hashes = read_checkpoint(Path(cfg.ckpt)).get("AnemiaDataModule", {}).get("photo_hashes")
-    if hashes is None:
+    carried = MetPhotos.carried_by(read_checkpoint(Path(cfg.ckpt)))
+    if carried is None:
         return prepared, ["The checkpoint does not say which photographs trained it: some of these may have."]
-    met = find_overlap(prepared.facts, hashes)
+    met = find_overlap(prepared.facts, carried.met)
     if not met:
         return prepared, []
     found = len(prepared.manifest)

@@ -29,6 +29,7 @@ from anemia_lightning.run_features import FitFeatures
 from anemia_lightning.run_folder import RunFolder, write_table, write_text
 from anemia_lightning.scoring import warning_lines
 from anemia_lightning.settings import make_paths_absolute
+from anemia_lightning.starting import remember_start
 from anemia_lightning.terminal import quiet, say
 
 
@@ -62,6 +63,7 @@ def train_run(cfg: DictConfig, *, prepared: Prepared | None = None) -> TrainResu
         datamodule = wiring.build_datamodule(cfg, prepared)
         datamodule.setup()
     classifier, weights, notes = _start(cfg, datamodule, checkpoint)
+    notes += remember_start(cfg, datamodule, checkpoint)
     if cfg.model.compile:
         compile_network(classifier.network, cfg.model.compile)
     if is_first_process():

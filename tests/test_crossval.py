@@ -22,6 +22,7 @@ from anemia_lightning.errors import (
     ConfigError,
     DataChangedError,
     SettingsChangedError,
+    StartOverlapError,
     UnfinishedRunError,
 )
 from anemia_lightning.evaluation import evaluate_run
@@ -213,6 +214,15 @@ def test_finished_folds_of_photos_that_have_changed_since_are_not_pooled_with_ot
     card.write_text(json.dumps(content))
     with pytest.raises(DataChangedError, match="ids, labels, patients or contents differ"):
         cross_validate(compose_crossval(folder))
+
+
+def test_a_start_that_has_met_the_photos_is_refused_before_anything_is_written(
+    finished: CrossvalResult, compose_crossval: Compose, tmp_path: Path
+) -> None:
+    start = finished.folder / "folds" / fold_names(finished)[0] / "checkpoints" / "best.ckpt"
+    with pytest.raises(StartOverlapError, match=r"for test photographs that are new to .*best\.ckpt"):
+        cross_validate(compose_crossval(tmp_path / "run", f"init_from={start}"))
+    assert not list((tmp_path / "run").iterdir())
 
 
 def test_labels_and_photos_of_the_held_out_fold_change_neither_weights_nor_decision(

@@ -329,6 +329,15 @@ class TestPhotographsThatTheModelHasMet:
             self.evaluate(run, tmp_path, drawn_photos)
         assert set(caught.value.met) == self.met(run)
 
+    def test_those_of_the_model_that_it_was_started_from_stop_it_too(
+        self, run: Path, tmp_path: Path, drawn_photos: Path
+    ) -> None:
+        others = [*SMALL, f"paths.root={tmp_path}", f"init_from={run}/checkpoints/best.ckpt", "data.separation=4"]
+        then = train_run(compose("train", [*others, "trainer.max_epochs=1"], run_dir=tmp_path / "then")).folder
+        with pytest.raises(OverlapError) as caught:
+            self.evaluate(then, tmp_path, drawn_photos)
+        assert set(caught.value.met) == self.met(run)
+
     def test_they_can_be_left_out(self, run: Path, tmp_path: Path, drawn_photos: Path) -> None:
         scores = self.evaluate(run, tmp_path, drawn_photos, "evaluation.on_overlap=drop")
         table = pd.read_csv(tmp_path / "other" / "predictions_test.csv")

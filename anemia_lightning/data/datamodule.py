@@ -15,10 +15,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from anemia_lightning.contracts import Batch, BatchRequest, Stage
 from anemia_lightning.data.dataset import PhotoDataset, PhotoRows, as_it_is
 from anemia_lightning.data.framing import Framing
-from anemia_lightning.data.overlap import photo_hashes
+from anemia_lightning.data.overlap import MetPhotos, check_unmet
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.data.sampler import EvaluationSampler, TrainingSampler
-from anemia_lightning.data.split_file import split_table
+from anemia_lightning.data.split_file import EXCLUDED, split_table
 from anemia_lightning.data.splits import SPLITS, assign_splits, check_separate
 from anemia_lightning.data.transforms import Augmentation
 from anemia_lightning.randomness import epoch_order
@@ -87,6 +87,7 @@ class AnemiaDataModule(L.LightningDataModule):
         """The photos that are used, with their split; filled by `setup`."""
         self.excluded = pd.DataFrame()
         """The photos that are not, with the reason."""
+        self._met_before = MetPhotos()
         self.prepared: Prepared | None = None
         """What is known of the photos beyond the manifest; filled by `setup`."""
 
@@ -113,14 +114,30 @@ class AnemiaDataModule(L.LightningDataModule):
         self.excluded = pd.concat([prepared.excluded, unused], ignore_index=True)
         self.prepared = prepared
 
+    def start_from(self, file: Path, met: MetPhotos) -> None:
+        """Takes down which photos the model has met before this fit: its checkpoints carry these too.
+
+        Args:
+            file: What the fit starts from.
+            met: What that has met.
+
+        Raises:
+            StartOverlapError: If it has met photos of the test split, or was trained on some of the validation split.
+        """
+        assert self.prepared is not None, "setup comes first"
+        photos, used = self.prepared.manifest, self.manifest.set_index("photo")["split"]
+        splits = photos["photo"].map(used).fillna(EXCLUDED)
+        check_unmet(photos, self.prepared.facts, splits, file=file, met=met)
+        self._met_before = met
+
     def state_dict(self) -> dict[str, Any]:
         """Returns what a checkpoint carries of the data: hashes of the photos that trained or chose the model."""
-        return {"photo_hashes": self._photo_hashes}
+        return self._carried
 
     @cached_property
-    def _photo_hashes(self) -> list[str]:
+    def _carried(self) -> dict[str, list[str]]:
         # Once, since every epoch gathers a checkpoint.
-        return photo_hashes(self.facts("train", "val"))
+        return (MetPhotos.of(train=self.facts("train"), val=self.facts("val")) | self._met_before).to_dict()
 
     def facts(self, *splits: str) -> pd.DataFrame:
         """Returns the manifest's rows of some splits (none named: of all) joined with what the survey measured."""

@@ -1,9 +1,16 @@
 """Whether a model has met a photograph before: hashes that a checkpoint carries instead of the training photos."""
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+
+from anemia_lightning.data.splits import independent_groups
+from anemia_lightning.errors import StartOverlapError
 
 _GRAINS = ("file", "pixels", "turned")
 _LENGTH = 16
@@ -36,6 +43,65 @@ def find_overlap(facts: pd.DataFrame, hashes: Collection[str]) -> list[str]:
     """
     met = set(hashes)
     return [photo for photo, own in zip(facts["photo"], _hashes(facts), strict=True) if not met.isdisjoint(own)]
+
+
+@dataclass(frozen=True)
+class MetPhotos:
+    """What a checkpoint remembers of the photographs that its model has met, as `photo_hashes` gives it."""
+
+    trained: frozenset[str] = frozenset()
+    """Of those that trained it, or a model that it was started from."""
+    met: frozenset[str] = frozenset()
+    """Of these, and of those by which its epoch, its threshold and its calibration were chosen."""
+
+    @classmethod
+    def of(cls, *, train: pd.DataFrame, val: pd.DataFrame) -> "MetPhotos":
+        """Returns what there is to remember of a fit, from the facts of its photos."""
+        trained = frozenset(photo_hashes(train))
+        return cls(trained, trained.union(photo_hashes(val)))
+
+    @classmethod
+    def carried_by(cls, checkpoint: Mapping[str, Any]) -> "MetPhotos | None":
+        """Returns what a checkpoint remembers; None for one that does not say, and may have met any photograph."""
+        carried = checkpoint.get("AnemiaDataModule", {})
+        if "photo_hashes" not in carried:
+            return None
+        return cls(frozenset(carried.get("training_hashes", ())), frozenset(carried["photo_hashes"]))
+
+    def to_dict(self) -> dict[str, list[str]]:
+        """Returns plain values for a checkpoint."""
+        return {"photo_hashes": sorted(self.met), "training_hashes": sorted(self.trained)}
+
+    def __or__(self, other: "MetPhotos") -> "MetPhotos":
+        return MetPhotos(self.trained | other.trained, self.met | other.met)
+
+
+def check_unmet(
+    manifest: pd.DataFrame, facts: pd.DataFrame, splits: "pd.Series[str]", *, file: Path, met: MetPhotos
+) -> None:
+    """Asserts that a model from which a fit starts has met neither what is to judge the fit nor what is to choose it.
+
+    Test photos may neither have trained nor chosen that model, validation photos not have trained it; and none may
+    share a patient or a photo group with one that did, be it that the fit itself leaves that one out. What the fit has
+    on both sides of its own split anyway, as copies with data.photo_groups=none, is not for its start to answer.
+
+    Args:
+        manifest: All photos that could be used.
+        facts: What the survey measured, one row per row of `manifest`, in its order.
+        splits: The split of each.
+        file: What the fit starts from.
+        met: What that has met.
+
+    Raises:
+        StartOverlapError: If it has.
+    """
+    groups = independent_groups(manifest)
+    for split, hashes, others in (("test", met.met, ("train", "val")), ("val", met.trained, ("train",))):
+        own = photo_hashes(facts[splits.isin(others).to_numpy()])
+        found = manifest["photo"].isin(find_overlap(facts, hashes.difference(own))).to_numpy()
+        stained = manifest["photo"][np.isin(groups, groups[found]) & (splits == split).to_numpy()]
+        if len(stained):
+            raise StartOverlapError(file, split, stained.tolist(), int((splits == split).sum()))
 
 
 def _hashes(facts: pd.DataFrame) -> Iterator[list[str]]:
