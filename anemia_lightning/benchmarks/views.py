@@ -18,12 +18,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from omegaconf import DictConfig
 
-from anemia_lightning.benchmarks.rules import keep_settings
+from anemia_lightning.cross_validation import cross_validate, fixed_settings
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.errors import AnemiaError
 from anemia_lightning.metrics.intervals import numbered, percentile_interval, resample
 from anemia_lightning.metrics.resampled_scores import ResampledScores
 from anemia_lightning.plots.style import house_style, new_axes, to_png
+from anemia_lightning.resuming import keep_settings
 from anemia_lightning.run_folder import RunFolder, write_json
 from anemia_lightning.settings import compose, make_paths_absolute
 from anemia_lightning.settings_check import check_settings
@@ -43,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _read_options(arguments)
     try:
         # Those of any number of views and any seed: these may be others the next time.
-        keep_settings(_settings(options.folder, FRESH, 0, options.overrides), RunFolder(options.folder))
+        shared = _settings(options.folder, FRESH, 0, options.overrides)
+        keep_settings(shared, RunFolder(options.folder), fixed_settings)
         runs = {
             views: [_predictions(options.folder, views, seed, options.overrides) for seed in range(options.seeds)]
             for views in options.views
@@ -165,8 +167,6 @@ def _predictions(folder: Path, views: str, seed: int, overrides: Sequence[str]) 
     place = (folder / f"views-{views}-seed-{seed}").absolute()
     table = place / "predictions.csv"
     if not (place / "metrics.json").is_file():
-        from anemia_lightning.cross_validation import cross_validate
-
         cfg = _settings(place, views, seed, overrides)
         _say("", f"{views} views, seed {seed}")
         cross_validate(cfg)
