@@ -77,10 +77,10 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
     quiet()
     make_paths_absolute(cfg)
     folder = RunFolder(cfg.paths.run_dir)
-    keep_settings(cfg, folder, fixed_settings)
     prepared = prepare_photos(cfg)
     folds, skipped = deal_folds(cfg, prepared.manifest)
     check_folds(cfg, folds, prepared)
+    keep_settings(cfg, folder, fixed_settings)
     runs = _lay_out(folder, folds, prepared)
     warnings = [cfg.data.caution] if cfg.data.caution else []
     say(*photo_lines(cfg, prepared), *_dealt_lines(folds, skipped), *warning_lines(warnings))
