@@ -40,7 +40,10 @@ def continue_overrides(overrides: list[str], verb: str = "train") -> list[str]:
     """Adds to a command line with `resume=` the overrides that the run was started with, and its folder.
 
     What the command line says itself comes last and wins. A checkpoint that lies in no run folder is continued in a
-    new one, with the command line's settings alone.
+    new one, with the command line's settings alone; only `train` continues from one.
+
+    Raises:
+        RunNotFoundError: If there is nothing to continue.
     """
     named = _value(overrides, "resume")
     if named in (None, "null", ""):
@@ -48,7 +51,7 @@ def continue_overrides(overrides: list[str], verb: str = "train") -> list[str]:
     folder = _folder_of(named, _value(overrides, "paths.root") or ".", verb)
     recorded = folder / ".hydra" / "overrides.yaml"
     if not recorded.is_file():
-        if named == "last" or Path(named).is_dir():
+        if named == "last" or Path(named).is_dir() or verb != "train":
             raise RunNotFoundError(named, str(recorded))
         return overrides
     original = [str(override) for override in OmegaConf.load(recorded)]

@@ -56,6 +56,14 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
         resume_checkpoint(compose("train", ["resume=nowhere.ckpt"]))
 
 
+@pytest.mark.parametrize("verb", ["crossval", "benchmark"])
+@pytest.mark.parametrize("named", ["some.ckpt", "nowhere"])
+def test_only_training_goes_on_from_a_file(verb: str, named: str, tmp_path: Path) -> None:
+    (tmp_path / "some.ckpt").touch()
+    with pytest.raises(RunNotFoundError, match=rf"Looked for the run .*{named}; found no .*overrides.yaml"):
+        continue_overrides([f"resume={tmp_path / named}"], verb=verb)
+
+
 def test_each_way_to_name_a_run_finds_its_last_checkpoint(run: Path) -> None:
     root = run.parents[3]
     for named in ("last", str(run), str(run / "checkpoints" / "last.ckpt")):
