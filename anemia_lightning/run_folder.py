@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anemia_lightning.run_card_file import read_run_card
 from anemia_lightning.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -81,8 +82,11 @@ def find_run(named: str, root: str | Path, verb: str = "train") -> Path:
 
 
 def is_finished(run: Path) -> bool:
-    """Returns whether a run has come to its end: its report is the last file that it writes."""
-    return (run / "report.html").is_file()
+    """Returns whether a run has come to its end: its report is the last file that it writes.
+
+    One that was continued since, and stopped again, has that of its earlier end, but run.json tells what became of it.
+    """
+    return (run / "report.html").is_file() and read_run_card(run / "run.json").get("status") == "finished"
 
 
 def whole_run(folder: Path) -> Path:

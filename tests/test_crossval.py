@@ -333,6 +333,13 @@ def test_a_fold_that_has_a_best_model_already_is_not_finished(finished: Crossval
     run = shutil.copytree(finished.folder, tmp_path / "run")
     assert [path.name for path in find_checkpoints(run)] == ["best.ckpt"] * 3
     last = run / "folds" / fold_names(finished)[-1]
+    card = last / "run.json"
+    # Continued since it ended, and stopped again.
+    card.write_text(card.read_text().replace('"status": "finished"', '"status": "interrupted"'))
+    with pytest.raises(UnfinishedRunError) as caught:
+        find_checkpoints(run)
+    assert caught.value.unfinished == [last]
+    shutil.copy(finished.folder / "folds" / last.name / "run.json", card)
     (last / "report.html").unlink()
     with pytest.raises(UnfinishedRunError) as caught:
         find_checkpoints(run)

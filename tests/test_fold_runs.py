@@ -55,13 +55,18 @@ def runs(tmp_path: Path) -> list[FoldRun]:
     return made
 
 
+def finish(run: FoldRun) -> None:
+    (run.folder / "run.json").write_text('{"status": "finished", "sessions": []}')
+    (run.folder / "report.html").touch()
+
+
 @pytest.mark.parametrize("jobs", [2, 3, 8])
 def test_each_fold_that_is_left_is_trained_once(
     runs: list[FoldRun], pools: list[Counting], jobs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[str] = []
     monkeypatch.setattr(fold_runs, "_train_apart", lambda run, *_: trained.append(run.name))
-    (runs[1].folder / "report.html").touch()
+    finish(runs[1])
     run_folds(NOTHING, runs, PREPARED, jobs=jobs)
     assert sorted(trained) == ["fold 0", "fold 2", "fold 3", "fold 4"]
     assert pools[0].most <= jobs
@@ -84,6 +89,6 @@ def test_folds_that_are_all_finished_start_nothing(
 ) -> None:
     monkeypatch.setattr(fold_runs, "_train_apart", None)
     for run in runs:
-        (run.folder / "report.html").touch()
+        finish(run)
     run_folds(NOTHING, runs, PREPARED, jobs=2)
     assert not any(pool.handed_out for pool in pools)
