@@ -134,7 +134,9 @@ def _find_turned(prints: Sequence[Fingerprint]) -> pd.DataFrame:
             first, second = members[one], members[other]
             if (difference := _differ(prints[first].thumbnail, prints[second].thumbnail)) <= SAME_THUMBNAIL:
                 rows.append((first, second, "turned", difference))
-    return pd.DataFrame(rows, columns=["first", "second", "grain", "score"])
+    # Numbers even where there are none: beside columns of nothing, others would turn into objects.
+    types = {"first": np.int64, "second": np.int64, "score": np.float64}
+    return pd.DataFrame(rows, columns=["first", "second", "grain", "score"]).astype(types)
 
 
 def _near_pairs(summaries: NDArray[np.float64]) -> Iterator[tuple[int, int]]:

@@ -142,6 +142,14 @@ def test_the_evidence_names_what_was_joined(mixed: tuple[list[str], list[int], C
     assert (joined[copies.near["first"]].to_numpy() != joined[copies.near["second"]].to_numpy()).all()
 
 
+def test_the_evidence_is_in_numbers_whichever_grains_found_something(strangers: list[Pixels]) -> None:
+    for more in ([], [cut_again(strangers[0])], [strangers[0][:, ::-1]]):
+        found = find([*strangers[:3], *more])
+        assert len(found.pairs) == len(more)
+        for table in (found.pairs, found.near):
+            assert all(table[column].dtype.kind in "if" for column in ("first", "second", "score"))
+
+
 def test_without_the_search_for_cut_outs_the_other_grains_are_the_same(strangers: list[Pixels]) -> None:
     pictures = [*strangers[:6], *(change(strangers[0]) for _, change in COPIES.values())]
     without, whole = find(pictures, seek_recuts=False), find(pictures)
