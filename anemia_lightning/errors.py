@@ -40,6 +40,12 @@ def _rebuild(kind: type[AnemiaError], arguments: tuple[Any, ...], state: dict[st
     return error
 
 
+def _first(names: Sequence[str], *, most: int = 5) -> str:
+    """Returns some names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 class ConfigError(AnemiaError):
     """Settings that cannot be: unknown keys, values out of range, impossible combinations."""
 
@@ -57,11 +63,9 @@ class SplitLeakError(AnemiaError):
     def __init__(self, column: str, crossing: list[str]) -> None:
         self.crossing = crossing
         noun = column.replace("_", " ")
-        more = f" and {len(crossing) - 5} more" if crossing[5:] else ""
-        shown = ", ".join(crossing[:5]) + more
         super().__init__(
             f"splits that share no {noun}",
-            f"{len(crossing)} that stand in more than one split: {shown}",
+            f"{len(crossing)} that stand in more than one split: {_first(crossing)}",
             "Put all photos of each into one split, or leave the split column and split.file empty and have it drawn.",
         )
 
@@ -170,10 +174,9 @@ class OverlapError(AnemiaError):
 
     def __init__(self, met: Sequence[str], photos: int) -> None:
         self.met = list(met)
-        more = f" and {len(met) - 5} more" if met[5:] else ""
         super().__init__(
             "photographs that neither trained nor chose the model",
-            f"{len(met)} of {photos} that did: {', '.join(met[:5])}{more}",
+            f"{len(met)} of {photos} that did: {_first(met)}",
             "Leave these out with evaluation.on_overlap=drop, "
             "or keep them and have it said beside the scores with evaluation.on_overlap=report.",
         )
@@ -184,12 +187,11 @@ class StartOverlapError(AnemiaError):
 
     def __init__(self, file: Path, split: str, met: Sequence[str], photos: int) -> None:
         self.met = list(met)
-        more = f" and {len(met) - 5} more" if met[5:] else ""
         did = {"test": "trained or chose", "val": "trained"}[split]
         super().__init__(
             f"{split} photographs that are new to {file}, from which the fit starts",
             f"{len(met)} of {photos} that {did} its model, or share a patient or a photograph with one that did: "
-            f"{', '.join(met[:5])}{more}",
+            f"{_first(met)}",
             "In train, keep the splits of the run that made it with split.file=RUN/splits.csv, or with a copy of that "
             "in which these are excluded; in crossval, start from weights that have not met them.",
         )
@@ -281,10 +283,9 @@ class WeightsMismatchError(AnemiaError):
     """
 
     def __init__(self, file: str, backbone: str, faults: list[str], *, change: str) -> None:
-        shown = ", ".join(faults[:3]) + (f" and {len(faults) - 3} more" if len(faults) > 3 else "")  # noqa: PLR2004
         super().__init__(
             f"the weights of {backbone} in {file}",
-            f"those of another architecture: {shown}",
+            f"those of another architecture: {_first(faults, most=3)}",
             change,
         )
 
@@ -386,10 +387,9 @@ class UnfinishedRunError(AnemiaError):
 
     def __init__(self, run: Path, unfinished: Sequence[Path]) -> None:
         self.unfinished = list(unfinished)
-        more = f" and {len(unfinished) - 5} more" if unfinished[5:] else ""
         super().__init__(
             f"a finished run at {run}",
-            f"no end of {', '.join(each.name for each in unfinished[:5])}{more}",
+            f"no end of {_first([each.name for each in unfinished])}",
             f"Finish it with resume={run}, or name another.",
         )
 
@@ -399,10 +399,9 @@ class SettingsChangedError(AnemiaError):
 
     def __init__(self, run: Path, changed: Sequence[str]) -> None:
         self.changed = list(changed)
-        more = f" and {len(changed) - 5} more" if changed[5:] else ""
         super().__init__(
             f"the settings that {run} was begun with, as its config_resolved.yaml has them",
-            f"another {', '.join(changed[:5])}{more}",
+            f"another {_first(changed)}",
             "Leave these as they were, or start anew in another folder.",
         )
 
