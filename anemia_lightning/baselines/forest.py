@@ -7,6 +7,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 
 _TREES_AT_ONCE = 50
+_TOO_FEW_FOR_THREADS = 1000
+"""Rows: of fewer, a tree is grown sooner than it is handed to a thread."""
 
 
 class ForestInParts(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -53,7 +55,7 @@ class ForestInParts(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sc
     def _ask_part(self, values: NDArray[np.float64], draws: np.random.RandomState) -> NDArray[np.float64]:
         forest = RandomForestClassifier(n_estimators=_TREES_AT_ONCE, class_weight="balanced", random_state=draws)
         # Trees are grown side by side and asked one after the other, since the order of a sum shows in its bits.
-        with parallel_config(backend="threading", n_jobs=-1):
+        with parallel_config(backend="threading", n_jobs=1 if len(self.values_) < _TOO_FEW_FOR_THREADS else -1):
             forest.fit(self.values_, self.labels_)
         probabilities: NDArray[np.float64] = forest.predict_proba(values)
         return probabilities
