@@ -16,6 +16,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from sklearn.metrics import roc_auc_score
 
+from anemia_lightning.baselines import registry
 from anemia_lightning.contracts import Batch, Entry
 from anemia_lightning.data.sources.synthetic import read_synthetic
 from anemia_lightning.model.backbone import AnemiaNetwork
@@ -52,8 +53,6 @@ _TINY = (
     "evaluation.resamples=200",
     "evaluation.probe_photos=0",
     "callbacks.unfreeze.phases=[{epoch: 2, train_from: layer4}]",
-    # So that a test knows which epoch a kill leaves behind.
-    "callbacks.checkpoint.every_s=0",
 )
 
 
@@ -93,6 +92,14 @@ def _plain_figures(real_figures: object) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunFolder, "write_plot", write)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _small_forests() -> Iterator[None]:
+    # Of whole runs, tests look at what becomes of a forest's scores; the scores themselves have tests of their own.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_TREES", 50)
         yield
 
 

@@ -39,7 +39,9 @@ Hashes = dict[str, dict[str, str]]
 
 ROOT = Path(__file__).parents[1]
 
+WRITTEN_AFTER_EACH_EPOCH = "callbacks.checkpoint.every_s=0"
 RESTLESS = (
+    WRITTEN_AFTER_EACH_EPOCH,
     # A rate so high that the validation loss rises now and then, and a plateau that loses patience at once.
     "trainer.max_epochs=5",
     "optimizer.lr=0.003",
@@ -391,6 +393,7 @@ class TestCheckpoint:
 
 
 RULES = (
+    WRITTEN_AFTER_EACH_EPOCH,
     "trainer.max_epochs=2",
     RELEASED_AT_1,
     "split.fractions={train: 0.4, val: 0.4, test: 0.2}",

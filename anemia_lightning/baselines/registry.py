@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from anemia_lightning.baselines.forest import ForestInParts
 
+_TREES = 300
 _CANVAS = ("width", "height", "aspect", "tissue_share")
 
 
@@ -23,7 +24,7 @@ def _logistic(seed: int) -> ClassifierMixin:
 
 def _forest(seed: int) -> ClassifierMixin:
     # Leaves of one photo: copies of a photograph on both sides of a split then show in the score at full size.
-    return ForestInParts(trees=300, seed=seed)
+    return ForestInParts(trees=_TREES, seed=seed)
 
 
 @dataclass(frozen=True)
