@@ -35,7 +35,10 @@ def read_predictions(folder: RunFolder, split: str) -> pd.DataFrame:
 
 
 def pool_baselines(folds: Sequence[Fold], prepared: Prepared, *, seed: int) -> pd.DataFrame:
-    """Returns what the baselines say of the same photos, each fitted on the training photos of the same fold."""
+    """Returns what the baselines say of the same photos, each fitted on the training photos of the same fold.
+
+    Photos of a fold in which a baseline could not be fitted have NaN.
+    """
     rows = prepared.manifest.merge(prepared.facts, on="photo", validate="one_to_one")
     tables = []
     for fold in folds:
@@ -43,8 +46,7 @@ def pool_baselines(folds: Sequence[Fold], prepared: Prepared, *, seed: int) -> p
         train, test = rows[split == "train"], rows[split == "test"]
         known = test[["photo", "label"]].assign(repeat=fold.repeat, fold=fold.name)
         tables.append(known.join(predict_baselines(train, test, names=COMPARED, seed=seed)))
-    # What could not be fitted in one fold could not be judged on all photos.
-    pooled: pd.DataFrame = pd.concat(tables, ignore_index=True).dropna(axis="columns")
+    pooled: pd.DataFrame = pd.concat(tables, ignore_index=True)
     return pooled
 
 

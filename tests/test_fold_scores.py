@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from anemia_lightning.assessment.baselines import alike_within_folds
+from anemia_lightning.assessment.baselines import alike_within_folds, baseline_scores, fitted_in_part, left_out_note
+from anemia_lightning.assessment.judged import decide_rows, judge_photos
 from anemia_lightning.data.folds import Fold, draw_folds, leave_one_out
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.deciding import write_decision
@@ -57,6 +58,34 @@ def test_where_sites_are_left_out_the_site_tells_no_photo_from_another() -> None
     assert alike_within_folds(pooled) == ["prevalence", "site"]
     dealt = draw_folds(prepared.manifest, folds=3, repeats=2, seed=0, val_share=0.2)
     assert alike_within_folds(pool_baselines(dealt, prepared, seed=0)) == ["prevalence"]
+
+
+def test_what_some_folds_alone_could_fit_is_left_out_in_so_many_words() -> None:
+    # One fold tests all photos whose sex is known, so that its training photos tell nothing of it.
+    known = np.arange(60) < 20
+    label = np.arange(60) % 2
+    photos = [f"p{number:02}" for number in range(60)]
+    manifest = pd.DataFrame({"photo": photos, "patient": photos, "photo_group": photos, "age_months": 7.0})
+    manifest = manifest.assign(label=label, sex=np.where(known, np.where(label, "female", "male"), ""))
+    facts = pd.DataFrame({"photo": photos, "colour_a": np.random.default_rng(0).normal(size=60)})
+    prepared = cast("Prepared", SimpleNamespace(manifest=manifest, facts=facts))
+    folds = [
+        Fold(0, number, f"fold-{number}", pd.Series(["test" if each else "train" for each in is_tested]))
+        for number, is_tested in enumerate((known, ~known))
+    ]
+    pooled = pool_baselines(folds, prepared, seed=0)
+    assert pooled["age and sex"].isna().tolist() == known.tolist()
+    assert fitted_in_part(pooled) == ["age and sex"]
+    assert left_out_note(pooled) == (
+        "Baselines that say the same of all photos of a fold are left out, since pooled they would tell folds apart "
+        "and not people: prevalence. Baselines for which the training photos of some folds hold nothing to learn from "
+        "are left out: age and sex."
+    )
+    judged, _ = judge_photos(
+        decide_rows(pooled.assign(patient=pooled["photo"], logit=0.0), Decision.fixed(0.5)),
+        pd.Series(range(60), index=photos),
+    )
+    assert list(baseline_scores(judged, pooled)) == ["colour statistics, linear", "colour statistics, forest"]
 
 
 def test_notes_name_their_fold_and_folds_without_a_decision_are_silent(tmp_path: Path) -> None:

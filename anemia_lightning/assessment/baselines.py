@@ -33,7 +33,7 @@ def kind_of(name: str) -> Kind:
 def baseline_scores(photos: Judged, baselines: pd.DataFrame | None) -> dict[str, Floats]:
     """Returns the baselines' scores of these photos by name, the mean over repeats.
 
-    Those that lack a photo are left out, and those of `alike_within_folds`.
+    Left out are those of `fitted_in_part` and of `alike_within_folds`, and those that lack one of these photos.
 
     Args:
         photos: The photos.
@@ -42,7 +42,7 @@ def baseline_scores(photos: Judged, baselines: pd.DataFrame | None) -> dict[str,
     """
     if baselines is None:
         return {}
-    left_out = alike_within_folds(baselines)
+    left_out = {*alike_within_folds(baselines), *fitted_in_part(baselines)}
     names = [name for name in _names(baselines) if name not in left_out]
     table = baselines.groupby("photo")[names].mean().reindex(photos.ids)
     known = {name: table[name].to_numpy(dtype=np.float64) for name in names}
@@ -65,15 +65,33 @@ def alike_within_folds(baselines: pd.DataFrame) -> list[str]:
     return [str(name) for name in spread.index[spread < _ROUNDING]]
 
 
+def fitted_in_part(baselines: pd.DataFrame) -> list[str]:
+    """Returns the baselines that some folds alone could fit, so that photos of the others are without a score.
+
+    Args:
+        baselines: As `baseline_scores` takes them.
+    """
+    return [name for name in _names(baselines) if baselines[name].isna().any()]
+
+
 def left_out_note(baselines: pd.DataFrame | None) -> str:
-    """Returns in a sentence which baselines are not compared and why; empty where all are."""
-    names = [] if baselines is None else alike_within_folds(baselines)
-    if not names:
+    """Returns in a sentence or two which baselines are not compared and why; empty where all are."""
+    if baselines is None:
         return ""
-    return (
-        "Baselines that say the same of all photos of a fold are left out, since pooled they would tell folds apart "
-        f"and not people: {', '.join(names)}."
-    )
+    partly = fitted_in_part(baselines)
+    alike = [name for name in alike_within_folds(baselines) if name not in partly]
+    sentences = []
+    if alike:
+        sentences.append(
+            "Baselines that say the same of all photos of a fold are left out, since pooled they would tell folds "
+            f"apart and not people: {', '.join(alike)}."
+        )
+    if partly:
+        sentences.append(
+            "Baselines for which the training photos of some folds hold nothing to learn from are left out: "
+            f"{', '.join(partly)}."
+        )
+    return " ".join(sentences)
 
 
 def baseline_section(
