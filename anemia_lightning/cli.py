@@ -8,7 +8,8 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,7 +20,14 @@ from omegaconf import DictConfig
 
 from anemia_lightning import __version__
 from anemia_lightning.errors import AnemiaError
-from anemia_lightning.resuming import Fixed, can_be_continued, check_kept, how_to_continue
+from anemia_lightning.resuming import (
+    Fixed,
+    can_be_continued,
+    check_kept,
+    how_to_continue,
+    overrides_of_what_was_done,
+    resumed_folder,
+)
 from anemia_lightning.settings import CONF, compose, make_paths_absolute, register_resolvers
 from anemia_lightning.settings_check import check_settings, check_sweep
 
@@ -53,7 +61,7 @@ def run_command(
     register_resolvers()
     parsed = get_args_parser().parse_args(arguments)
     only_shows = parsed.help or parsed.hydra_help or parsed.cfg or parsed.info or parsed.shell_completion
-    created = None
+    created = resumed = None
     if not only_shows:
         try:
             overrides = prepare(parsed.overrides) if prepare else parsed.overrides
@@ -62,9 +70,12 @@ def run_command(
             sys.exit(_explain(error))
         flags = [argument for argument in arguments if argument not in parsed.overrides]
         sys.argv[1:] = flags + overrides + ([f"hydra.run.dir='{created}'"] if created else [])
+        resumed = resumed_folder(overrides) if is_first_process() else None
     signal.signal(signal.SIGTERM, _terminate)
-    job = _sweep_job(run) if parsed.multirun else _single_job(run, created, resumed_by=verb if prepare else None)
-    hydra.main(version_base="1.3", config_path=str(CONF), config_name=verb)(job)()
+    resumed_by = verb if prepare else None
+    job = _sweep_job(run, resumed_by) if parsed.multirun else _single_job(run, created, resumed_by)
+    with overrides_of_what_was_done(resumed):
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name=verb)(job)()
 
 
 def is_first_process() -> bool:
@@ -104,46 +115,63 @@ def make_run_folder(path: Path) -> Path:
     return path
 
 
-def _single_job(run: Run, created: Path | None, *, resumed_by: str | None) -> Run:
+def _single_job(run: Run, created: Path | None, resumed_by: str | None) -> Run:
     def job(cfg: DictConfig) -> None:
         try:
-            run(cfg)
+            with _plain_end(cfg, resumed_by):
+                run(cfg)
         except AnemiaError as error:
             if not error.keeps_run:
                 _remove_unfinished(created)
             # Who has resumed a run knows how to.
             how = how_to_continue(created, resumed_by) if created and resumed_by and can_be_continued(created) else ""
             sys.exit(_explain(error, how))
-        except KeyboardInterrupt:
-            sys.exit(_say(_stopped("Interrupted", cfg, resumed_by), EXIT_INTERRUPTED))
-        except Terminated:
-            sys.exit(_say(_stopped("Terminated", cfg, resumed_by), EXIT_TERMINATED))
-        except SystemExit as stop:
-            # Lightning turns Ctrl-C during a fit into exit code 1.
-            interrupted = isinstance(stop.__context__, KeyboardInterrupt)
-            sys.exit(_say(_stopped("Interrupted", cfg, resumed_by), EXIT_INTERRUPTED) if interrupted else stop.code)
-        except Exception as error:
-            _log.exception("A defect of anemia_lightning")
-            where = f"The traceback is in {cfg.paths.run_dir}/{cfg.verb}.log."
-            sys.exit(_say(f"A defect of ours: {type(error).__name__}: {error}\n{where}", EXIT_DEFECT))
+        # Of a job of a sweep that failed and now has come to its end.
+        _failure(cfg).unlink(missing_ok=True)
 
     return job
 
 
-def _sweep_job(run: Run) -> Run:
+def _sweep_job(run: Run, resumed_by: str | None) -> Run:
     def job(cfg: DictConfig) -> float | None:
         """Returns the job's objective; a job that fails is recorded, and the sweep goes on."""
-        folder = Path(cfg.paths.run_dir)
-        folder.chmod(0o700)  # Hydra made it, for all to read
+        Path(cfg.paths.run_dir).chmod(0o700)  # Hydra made it, for all to read
         try:
-            result = run(cfg)
+            with _plain_end(cfg, resumed_by, after=" The jobs of the sweep after this one have not been started."):
+                result = run(cfg)
         except AnemiaError as error:
-            (folder / "FAILED.txt").write_text(f"{error}\n", encoding="utf-8")
+            _failure(cfg).write_text(f"{error}\n", encoding="utf-8")
             _explain(error)
             return float("nan")
         return getattr(result, "objective", None)
 
     return job
+
+
+def _failure(cfg: DictConfig) -> Path:
+    return Path(cfg.paths.run_dir) / "FAILED.txt"
+
+
+@contextmanager
+def _plain_end(cfg: DictConfig, resumed_by: str | None, *, after: str = "") -> Iterator[None]:
+    """Ends the process in plain words where the work is interrupted or defective; `AnemiaError` passes."""
+    try:
+        yield
+    except AnemiaError:
+        raise
+    except KeyboardInterrupt:
+        sys.exit(_say(_stopped("Interrupted", cfg, resumed_by) + after, EXIT_INTERRUPTED))
+    except Terminated:
+        sys.exit(_say(_stopped("Terminated", cfg, resumed_by) + after, EXIT_TERMINATED))
+    except SystemExit as stop:
+        # Lightning turns Ctrl-C during a fit into exit code 1.
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            sys.exit(_say(_stopped("Interrupted", cfg, resumed_by) + after, EXIT_INTERRUPTED))
+        raise
+    except Exception as error:
+        _log.exception("A defect of anemia_lightning")
+        where = f"The traceback is in {cfg.paths.run_dir}/{cfg.verb}.log."
+        sys.exit(_say(f"A defect of ours: {type(error).__name__}: {error}\n{where}{after}", EXIT_DEFECT))
 
 
 def _remove_unfinished(created: Path | None) -> None:

@@ -1,6 +1,7 @@
 """Continuing a run: its own settings, its own folder, its last checkpoint."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -59,6 +60,33 @@ def continue_overrides(overrides: list[str], verb: str = "train") -> list[str]:
     return [*kept, *overrides, f"hydra.run.dir='{folder}'"]
 
 
+def resumed_folder(overrides: list[str]) -> Path | None:
+    """Returns the folder in which a command line goes on, as `continue_overrides` named it; None of a new run."""
+    named = _value(overrides, "hydra.run.dir")
+    return Path(named) if named and _value(overrides, "resume") else None
+
+
+@contextmanager
+def overrides_of_what_was_done(folder: Path | None) -> Iterator[None]:
+    """Puts back the overrides that a run was begun with where it did not take up those that it is resumed with.
+
+    Hydra writes them down before the run can refuse them, and the next start would take them up as the run's own.
+
+    Args:
+        folder: Of the run that is resumed; None where nothing is.
+    """
+    if folder is None:
+        yield
+        return
+    recorded, taken_up = folder / ".hydra" / "overrides.yaml", RunFolder(folder).settings
+    before, settings = _content(recorded), _content(taken_up)
+    try:
+        yield
+    finally:
+        if before is not None and settings == _content(taken_up):
+            recorded.write_bytes(before)
+
+
 def check_kept(cfg: DictConfig, recorded: Path, fixed: Fixed) -> None:
     """Asserts that what was done in a run folder already was done with the same settings.
 
@@ -104,6 +132,10 @@ def resume_checkpoint(cfg: DictConfig) -> Path | None:
     if not path.is_file():
         raise RunNotFoundError(str(cfg.resume), str(path))
     return path
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
 
 
 def _read(text: str) -> DictConfig:

@@ -241,6 +241,43 @@ def test_a_sweep_records_a_failure_and_goes_on(tmp_path: Path) -> None:
     assert "nowhere.pth" in (sweep / "1" / "FAILED.txt").read_text()
 
 
+def test_a_job_that_failed_and_then_came_to_its_end_has_not_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails = work_that_ends(MemoryExhaustedError(32, 1), "checkpoints/last.ckpt")
+    monkeypatch.setattr("anemia_lightning.training.train_run", fails)
+    assert run(tmp_path, "-m", "seed=0").returncode == 0
+    (job,) = (tmp_path / "logs" / "train" / "multiruns").glob("*/0")
+    assert (job / "FAILED.txt").is_file()
+    assert run(tmp_path, f"resume='{job}'").returncode == 2
+    assert (job / "FAILED.txt").is_file()
+    monkeypatch.setattr("anemia_lightning.training.train_run", lambda cfg: None)
+    assert run(tmp_path, f"resume='{job}'").returncode == 0
+    assert not (job / "FAILED.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (KeyboardInterrupt(), 130, "Interrupted. Continue with resume='{job}'."),
+        (
+            ValueError("no such thing"),
+            1,
+            "A defect of ours: ValueError: no such thing\nThe traceback is in {job}/train.log.",
+        ),
+    ],
+)
+def test_a_sweep_ends_in_plain_words_too(
+    error: BaseException, code: int, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anemia_lightning.training.train_run", work_that_ends(error, "checkpoints/last.ckpt"))
+    answer = run(tmp_path, "-m", "seed=0,1")
+    (job,) = (tmp_path / "logs" / "train" / "multiruns").glob("*/0")
+    after = "The jobs of the sweep after this one have not been started."
+    assert answer.returncode == code
+    assert answer.stderr.endswith(f"{sentence.format(job=job)} {after}\n")
+
+
 def test_a_distributed_sweep_is_refused(tmp_path: Path) -> None:
     message = refused(tmp_path, "-m", "trainer=ddp_cpu", "seed=0,1")
     assert "every process of a distributed job would start the sweep anew" in message
@@ -298,6 +335,27 @@ def test_a_refusal_of_other_settings_does_not_become_what_the_run_was_begun_with
     assert answer.returncode == 2
     assert "found another seed, optimizer.lr. Leave these as they were" in answer.stderr
     assert run(tmp_path, "resume=last", verb=verb).returncode == 130, "it goes on as it was begun"
+
+
+def test_settings_that_a_run_does_not_take_up_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[tuple[float, int]] = []
+
+    def work(cfg: DictConfig) -> None:
+        heard.append((cfg.optimizer.lr, cfg.trainer.max_epochs))
+        if cfg.optimizer.lr > 0.1:
+            raise MemoryExhaustedError(32, 1)
+        make_paths_absolute(cfg)
+        write_text(RunFolder(cfg.paths.run_dir).settings, OmegaConf.to_yaml(cfg, resolve=True))
+        RunFolder(cfg.paths.run_dir).point_latest()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("anemia_lightning.training.train_run", work)
+    begun = run(tmp_path, "optimizer.lr=0.01", "trainer.max_epochs=20")
+    refused = run(tmp_path, "resume=last", "optimizer.lr=0.5")
+    longer = run(tmp_path, "resume=last", "trainer.max_epochs=30")
+    again = run(tmp_path, "resume=last")
+    assert [each.returncode for each in (begun, refused, longer, again)] == [130, 2, 130, 130]
+    assert heard == [(0.01, 20), (0.5, 20), (0.01, 30), (0.01, 30)]
 
 
 @pytest.mark.parametrize(
