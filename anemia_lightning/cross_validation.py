@@ -112,7 +112,8 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
     write_documents(folder.path, report)
     folder.point_latest()
     notes = [f"Note: {note}" for note in (*fold_notes(decisions), assessment["baselines_note"]) if note]
-    say("", *fold_lines(scores), "", *end_lines(assessment), *notes, *warning_lines(warnings), *places(folder), NOTE)
+    beside = [*notes, *warning_lines(report.warnings)]
+    say("", *fold_lines(scores), "", *end_lines(assessment), *beside, *places(folder), NOTE)
     return CrossvalResult(folder.path, predictions, scores)
 
 

@@ -112,6 +112,7 @@ def test_what_a_fold_could_not_do_is_said(
         for note in decision_of(RunFolder(finished.folder / "folds" / name)).notes:
             assert f"Note: {name}: {note}" in said
     assert "Conformal sets: " in said, "so few photos are too few for sets"
+    assert said.count("\nWarning: The network starts from random weights, by choice") == 1, "at the end, of all folds"
 
 
 def test_baselines_judge_the_same_photos(finished: CrossvalResult) -> None:
