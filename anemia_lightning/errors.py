@@ -395,14 +395,20 @@ class UnfinishedRunError(AnemiaError):
 
 
 class SettingsChangedError(AnemiaError):
-    """A run that is to be continued with other settings than it was begun with, but would then be neither's."""
+    """A run that is to be continued with other settings than it was begun with, but would then be neither's.
 
-    def __init__(self, run: Path, changed: Sequence[str]) -> None:
+    Args:
+        run: Its folder.
+        changed: Which settings.
+        instead: What the user may do who wants these.
+    """
+
+    def __init__(self, run: Path, changed: Sequence[str], *, instead: str = "start anew in another folder") -> None:
         self.changed = list(changed)
         super().__init__(
             f"the settings that {run} was begun with, as its config_resolved.yaml has them",
             f"another {_first(changed)}",
-            "Leave these as they were, or start anew in another folder.",
+            f"Leave these as they were, or {instead}.",
         )
 
 

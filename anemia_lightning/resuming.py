@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning.errors import RunNotFoundError, SettingsChangedError
 from anemia_lightning.run_folder import RunFolder, find_run, write_text
+from anemia_lightning.settings import flat_settings
 
 Fixed = Callable[[DictConfig], Mapping[str, object]]
 """Returns the settings that may not change from one start of a run to the next, by dotted name."""
@@ -19,6 +20,9 @@ _CONTINUED_FROM = (
     "pieces/*.json",  # of a speed comparison
 )
 """What a run goes on from instead of starting anew."""
+
+_IN_A_CHECKPOINT = ("optimizer.", "scheduler.", "model.learning_rate_factors.")
+"""Settings that the state of optimizer and schedule brings along, so that others would have no effect."""
 
 
 def can_be_continued(run: Path) -> bool:
@@ -87,13 +91,28 @@ def overrides_of_what_was_done(folder: Path | None) -> Iterator[None]:
             recorded.write_bytes(before)
 
 
-def check_kept(cfg: DictConfig, recorded: Path, fixed: Fixed) -> None:
+def check_state_kept(cfg: DictConfig, checkpoint: Path) -> None:
+    """Asserts that a run is not to be continued with settings over which its checkpoint's own state would prevail.
+
+    Raises:
+        SettingsChangedError: If it is, and the settings that it was begun with lie in its folder.
+    """
+
+    def carried(cfg: DictConfig) -> dict[str, object]:
+        return {key: value for key, value in flat_settings(cfg).items() if key.startswith(_IN_A_CHECKPOINT)}
+
+    instead = f"start a new run from its weights with init_from={checkpoint}"
+    check_kept(cfg, checkpoint.parent.parent / "config_resolved.yaml", carried, instead=instead)
+
+
+def check_kept(cfg: DictConfig, recorded: Path, fixed: Fixed, **kwargs: str) -> None:
     """Asserts that what was done in a run folder already was done with the same settings.
 
     Args:
         cfg: The settings.
         recorded: Those that the folder's files come from, if there are any yet.
         fixed: Names those that may not change.
+        **kwargs: What else `SettingsChangedError` takes.
 
     Raises:
         SettingsChangedError: If it was not.
@@ -105,7 +124,7 @@ def check_kept(cfg: DictConfig, recorded: Path, fixed: Fixed) -> None:
     )
     changed = [key for key in {**then, **now} if then.get(key) != now.get(key)]
     if changed:
-        raise SettingsChangedError(recorded.parent, changed)
+        raise SettingsChangedError(recorded.parent, changed, **kwargs)
 
 
 def keep_settings(cfg: DictConfig, folder: RunFolder, fixed: Fixed) -> None:

@@ -23,7 +23,7 @@ from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.model.compiling import compile_network
 from anemia_lightning.model.weights import WeightsRecord, load_checkpoint, load_weights
 from anemia_lightning.photos import photo_lines, prepare_photos, restore_datamodule
-from anemia_lightning.resuming import resume_checkpoint
+from anemia_lightning.resuming import check_state_kept, resume_checkpoint
 from anemia_lightning.run_card_file import read_run_card
 from anemia_lightning.run_features import FitFeatures
 from anemia_lightning.run_folder import RunFolder, write_table, write_text
@@ -56,6 +56,8 @@ def train_run(cfg: DictConfig, *, prepared: Prepared | None = None) -> TrainResu
     L.seed_everything(cfg.seed, verbose=False)
     folder = RunFolder(cfg.paths.run_dir)
     checkpoint = resume_checkpoint(cfg)
+    if checkpoint:
+        check_state_kept(cfg, checkpoint)
     prepared = prepared or prepare_photos(cfg)
     if checkpoint and folder.splits.is_file():
         datamodule = restore_datamodule(cfg, prepared, folder)

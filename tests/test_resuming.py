@@ -3,9 +3,16 @@
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
-from anemia_lightning.errors import RunNotFoundError
-from anemia_lightning.resuming import can_be_continued, continue_overrides, how_to_continue, resume_checkpoint
+from anemia_lightning.errors import RunNotFoundError, SettingsChangedError
+from anemia_lightning.resuming import (
+    can_be_continued,
+    check_state_kept,
+    continue_overrides,
+    how_to_continue,
+    resume_checkpoint,
+)
 from anemia_lightning.settings import compose
 
 
@@ -89,3 +96,41 @@ def test_a_run_can_be_continued_once_something_is_done(tmp_path: Path, file: str
     (tmp_path / file).parent.mkdir(parents=True)
     (tmp_path / file).touch()
     assert can_be_continued(tmp_path) == can
+
+
+@pytest.mark.parametrize(
+    ("overrides", "changed"),
+    [
+        (["optimizer.lr=0.5"], "optimizer.lr"),
+        (["optimizer=sgd", "optimizer.lr=1e-4"], "optimizer._target_, optimizer.fused, optimizer.momentum"),
+        (["scheduler.patience=1"], "scheduler.patience"),
+        (["model.learning_rate_factors.layer4=0.5"], "model.learning_rate_factors.layer4"),
+        (["trainer.max_epochs=50", "callbacks.early_stopping.patience=1", "trainer.precision=32"], ""),
+    ],
+)
+def test_what_the_checkpoint_itself_brings_along_may_not_be_said_anew(
+    run: Path, overrides: list[str], changed: str
+) -> None:
+    (run / "config_resolved.yaml").write_text(OmegaConf.to_yaml(compose("train", [], run_dir=run), resolve=True))
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    cfg = compose("train", overrides, run_dir=run)
+    if not changed:
+        check_state_kept(cfg, checkpoint)
+        return
+    with pytest.raises(SettingsChangedError) as caught:
+        check_state_kept(cfg, checkpoint)
+    assert str(caught.value).endswith(
+        f"found another {changed}. Leave these as they were, or start a new run from its weights with "
+        f"init_from={checkpoint}."
+    )
+    (run / "config_resolved.yaml").unlink()
+    check_state_kept(cfg, checkpoint)
+
+
+def test_the_length_of_a_cosine_stays_what_it_was(run: Path) -> None:
+    begun = compose("train", ["scheduler=cosine", "trainer.max_epochs=20"], run_dir=run)
+    (run / "config_resolved.yaml").write_text(OmegaConf.to_yaml(begun, resolve=True))
+    longer = ["scheduler=cosine", "trainer.max_epochs=30"]
+    with pytest.raises(SettingsChangedError, match=r"found another scheduler\.epochs\."):
+        check_state_kept(compose("train", longer, run_dir=run), run / "checkpoints" / "last.ckpt")
+    check_state_kept(compose("train", [*longer, "scheduler.epochs=20"], run_dir=run), run / "checkpoints" / "last.ckpt")
