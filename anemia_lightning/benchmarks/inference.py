@@ -32,6 +32,8 @@ from anemia_lightning.model.finished import open_model
 from anemia_lightning.photo_logits import CALIBRATION_PHOTOS, calibration_images, read_images
 from anemia_lightning.photos import prepare_photos
 from anemia_lightning.randomness import stream
+from anemia_lightning.report.provenance import weights_says
+from anemia_lightning.run_card_file import read_run_card
 from anemia_lightning.run_folder import write_json, write_text
 from anemia_lightning.settings import compose
 from anemia_lightning.settings_check import check_settings
@@ -68,12 +70,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "aside": int(is_aside.sum()),
         "threads": options.threads,
         "load_before": load,
+        "weights": "The model started from: " + " ".join(weights_says(_weights_of(Path(cfg.ckpt)))),
         "rows": compare(rows, scored["label"].to_numpy(), decide=decide),
     }
     write_json(place / "inference.json", report)
     write_text(place / "inference.md", "\n".join(table(report)) + "\n")
     say(*table(report))
     return 0
+
+
+def _weights_of(checkpoint: Path) -> dict[str, Any]:
+    """Returns what the run behind a checkpoint recorded of the weights that it started from, where it lies beside."""
+    weights: dict[str, Any] = read_run_card(checkpoint.parent.parent / "run.json").get("weights", {})
+    return weights
 
 
 def set_aside(photos: pd.DataFrame) -> NDArray[np.bool_]:

@@ -53,6 +53,7 @@ def table(report: Mapping[str, Any]) -> list[str]:
     return [
         f"{photos} photos scored, {report['aside']} others set aside for int8; threads={report['threads']}; "
         f"load before: {report['load_before']:.1f}",
+        report["weights"],
         "",
         "| Engine | Images/s | CPU time each | Ready, first time | Later | Model | Peak memory | predict, all photos |",
         "|---|---|---|---|---|---|---|---|",

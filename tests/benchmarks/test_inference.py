@@ -62,6 +62,7 @@ def test_an_engine_that_is_not_installed_is_listed() -> None:
         "aside": 3,
         "threads": 2,
         "load_before": 0.1,
+        "weights": "Random.",
         "rows": {"openvino-int8": {"without": "no openvino"}},
     }
     assert table(report)[-1] == "\nNot measured: openvino int8, no openvino"
