@@ -98,20 +98,24 @@ class _Comparison:
         """Measures what is missing and returns the report."""
         cfg = self.cfg
         found: dict[str, list[Piece]] = {arm: [] for arm in ARMS if arm in cfg.arms}
-        for turn in range(max(cfg.repeats, cfg.whole_runs)):
+        wholes: dict[str, Piece] = {}
+        turns = max(cfg.repeats, cfg.whole_runs)
+        for turn in range(turns):
             for arm, pieces in found.items():
                 if arm in LOOPS and turn < cfg.repeats:
                     pieces.append(self._loop(arm, turn))
                 if arm in RUNS and turn < cfg.whole_runs:
                     pieces.append(self._command(arm, turn))
+            if cfg.prove and turn == (turns - 1) // 2:
+                # Amid the turns, so that a machine that slows down or speeds up does so for both sides of the proof.
+                wholes = {arm: self._whole_loop(arm) for arm in found if arm in LOOPS}
         for arm, pieces in found.items():
             if arm in WHOLES:
                 pieces.append(self._command(arm, 0))
-        whole = self._whole_loop() if cfg.prove else None
-        rows = [self._row(arm, pieces, whole) for arm, pieces in found.items()]
+        rows = [self._row(arm, pieces, wholes.get(arm)) for arm, pieces in found.items()]
         add_ratios(rows)
         trunk = self.pieces.trunk("trunk_pass", self._settings("views", Path(), Path()))
-        proof = prove(rows[0], whole) if whole else None
+        proofs = {row["arm"]: prove(row, wholes[row["arm"]]) for row in rows if row["arm"] in wholes}
         told = findings(rows, trunk, epochs=self.epochs, repeats=cfg.repeats)
         return {
             "conditions": conditions(cfg, self.begun, threads=self.threads, epochs=self.epochs, workers=self.workers),
@@ -123,8 +127,8 @@ class _Comparison:
             "workers": self.workers,
             "arms": rows,
             "trunk_pass": trunk,
-            "proof": proof,
-            "findings": [*told, *([proof["words"]] if proof else [])],
+            "proofs": proofs,
+            "findings": [*told, *(proof["words"] for proof in proofs.values())],
         }
 
     def _begin(self, load: float) -> Piece:
@@ -158,10 +162,10 @@ class _Comparison:
                 say(f"{arm} loop, {stage} epoch, {turn + 1} of {self.cfg.repeats}: {seconds:.1f} s")
         return piece
 
-    def _whole_loop(self) -> Piece:
-        settings = loop_settings(self.cfg, self.inputs, "plain", num_workers=self.workers["plain"], epochs=self.epochs)
-        piece = self.pieces.loop("plain_whole", settings)
-        say(f"plain loop, whole: {seconds_in_words(piece['wall_s'])}")
+    def _whole_loop(self, arm: str) -> Piece:
+        settings = loop_settings(self.cfg, self.inputs, arm, num_workers=self.workers[arm], epochs=self.epochs)
+        piece = self.pieces.loop(f"{arm}_whole", settings)
+        say(f"{arm} loop, whole: {seconds_in_words(piece['wall_s'])}")
         return piece
 
     def _command(self, arm: str, turn: int) -> Piece:
@@ -179,8 +183,7 @@ class _Comparison:
 
     def _row(self, arm: str, pieces: Sequence[Piece], whole: Piece | None) -> Row:
         if arm in LOOPS:
-            of_arm = whole if arm == "plain" else None
-            return loop_row(arm, pieces, of_arm, epochs=self.epochs, photos=self.begun["photos"]["train"])
+            return loop_row(arm, pieces, whole, epochs=self.epochs, photos=self.begun["photos"]["train"])
         return command_row(arm, pieces, runs={"crossval": self.cfg.folds, "sweep": self.cfg.trials}.get(arm, 1))
 
 

@@ -101,11 +101,12 @@ def test_two_real_arms_and_the_trunk_are_measured(compose_benchmark: Compose, tm
 
 
 def test_arms_take_turns_and_ours_is_run_whole(staged: BenchmarkResult, stage: Stage) -> None:
-    loops = ["plain_0", "tuned_0", "fresh_0", "views_0", "plain_1", "tuned_1"]
     assert stage.orders == [
         *("tuned_workers_0", "tuned_workers_2"),
-        *loops,
-        *("crossval_0", "sweep_0", "plain_whole", "trunk_pass"),
+        *("plain_0", "tuned_0", "fresh_0", "views_0"),
+        *("plain_whole", "tuned_whole"),
+        *("plain_1", "tuned_1"),
+        *("crossval_0", "sweep_0", "trunk_pass"),
     ]
     hollow = {row["arm"]: row["is_multiplied_out"] for row in staged.report["arms"]}
     assert hollow == dict.fromkeys(("plain", "tuned"), True) | dict.fromkeys(
@@ -121,9 +122,17 @@ def test_ratios_are_those_of_as_many_runs(staged: BenchmarkResult) -> None:
     assert rows["views"]["ratios"]["plain"] == {"wall_s": pytest.approx(1), "cpu_s": pytest.approx(1)}
     assert rows["crossval"]["ratios"]["plain"]["wall_s"] == pytest.approx(5)
     assert rows["sweep"]["ratios"]["tuned"]["wall_s"] == pytest.approx(4)
-    assert staged.report["proof"]["wall_s"] == {"predicted_s": pytest.approx(10), "measured_s": 10.0}
-    assert rows["plain"]["scores"] == {"auroc": 0.75, "loss": 0.5}
-    assert rows["tuned"]["scores"] is None
+    proofs = staged.report["proofs"]
+    assert proofs["plain"]["wall_s"] == {"predicted_s": pytest.approx(10), "measured_s": 10.0}
+    assert proofs["tuned"]["wall_s"]["predicted_s"] == pytest.approx(rows["tuned"]["wall_s"])
+    assert rows["plain"]["scores"] == rows["tuned"]["scores"] == {"auroc": 0.75, "loss": 0.5}
+
+
+def test_loops_that_were_not_run_whole_have_no_scores(stage: Stage, compose_benchmark: Compose, tmp_path: Path) -> None:
+    report = compare_arms(compose_benchmark(tmp_path / "run", "arms=[plain,views]", "repeats=1")).report
+    plain, views = report["arms"]
+    assert (plain["scores"], report["proofs"]) == (None, {})
+    assert views["scores"]
 
 
 def test_what_was_measured_stays_and_models_and_caches_go(staged: BenchmarkResult) -> None:
@@ -135,7 +144,8 @@ def test_what_was_measured_stays_and_models_and_caches_go(staged: BenchmarkResul
     assert json.loads((staged.folder / "benchmark.json").read_text()) == json.loads(json.dumps(staged.report))
     text = (staged.folder / "benchmark.md").read_text()
     assert "| plain loop (a) | 1 | 10.0 s * |" in text
-    assert "One whole plain loop took 10.0 s (multiplied out 10.0 s, +0.0%)" in text
+    assert "One whole plain loop (a) took 10.0 s (multiplied out 10.0 s, +0.0%)" in text
+    assert "One whole tuned loop (b) took 10.0 s" in text
     assert "multiplied out: start and end + 1 head epochs + 2 layer4 epochs" in text
     assert "reaches 90% of the machine's own rate of matrix products" in text
     assert "ours, default views: 7.5 s of its time once the libraries are loaded" in text
@@ -201,7 +211,7 @@ def test_the_defaults_are_the_protocol_for_as_long_as_it_says() -> None:
         ("folds=1", "folds must be between 2 and 99, not 1."),
         ("threads=0", "threads must be at least 1, not 0."),
         ("trainer.devices=2", "Every arm runs on one device: leave trainer.devices=1."),
-        ("[arms=[views],prove=true]", "prove=true runs the plain loop whole: put plain among the arms."),
+        ("[arms=[views],prove=true]", "prove=true runs loops whole: put plain or tuned among the arms."),
         (
             "callbacks.unfreeze.phases=[{epoch: 2, train_from: layer3}]",
             "The plain loop knows one release, that of layer4: leave callbacks.unfreeze.phases so.",
@@ -230,9 +240,10 @@ def test_without_a_plain_loop_there_are_no_ratios() -> None:
 
 
 def test_a_prediction_that_is_off_says_by_how_much() -> None:
-    found = prove({"wall_s": 90.0, "cpu_s": 110.0}, {"wall_s": 100.0, "cpu_s": 100.0})
+    loop = {"words": "tuned loop (b)", "wall_s": 90.0, "cpu_s": 110.0}
+    found = prove(loop, {"wall_s": 100.0, "cpu_s": 100.0})
     assert found["words"] == (
-        "One whole plain loop took 100.0 s (multiplied out 90.0 s, -10.0%), and 100.0 s (multiplied out 110.0 s, "
+        "One whole tuned loop (b) took 100.0 s (multiplied out 90.0 s, -10.0%), and 100.0 s (multiplied out 110.0 s, "
         "+10.0%) of CPU time."
     )
 

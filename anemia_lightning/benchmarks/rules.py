@@ -4,7 +4,7 @@ from omegaconf import DictConfig
 
 from anemia_lightning import wiring
 from anemia_lightning.benchmarks.arms import GRID
-from anemia_lightning.benchmarks.orders import ARMS
+from anemia_lightning.benchmarks.orders import ARMS, LOOPS
 from anemia_lightning.errors import ConfigError
 from anemia_lightning.settings import flat_settings
 
@@ -30,8 +30,8 @@ def check_benchmark(cfg: DictConfig) -> None:
         problems.append("Every arm runs on one device: leave trainer.devices=1.")
     if not cfg.arms:
         problems.append("arms must name at least one.")
-    if cfg.prove and "plain" not in cfg.arms:
-        problems.append("prove=true runs the plain loop whole: put plain among the arms.")
+    if cfg.prove and not set(LOOPS) & set(cfg.arms):
+        problems.append("prove=true runs loops whole: put plain or tuned among the arms.")
     if cfg.callbacks.early_stopping:
         problems.append("Every arm must train as many epochs: leave callbacks.early_stopping=null.")
     if [phase["train_from"] for phase in wiring.phases(cfg)] not in ([], ["layer4"]):

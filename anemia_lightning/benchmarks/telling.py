@@ -86,15 +86,15 @@ def _of_other_sizes(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def prove(plain: Row, whole: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns how well the multiplication predicted a whole run of the plain loop."""
-    clocks = {clock: {"predicted_s": plain[clock], "measured_s": whole[clock]} for clock in ("wall_s", "cpu_s")}
+def prove(loop: Row, whole: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns how well the multiplication predicted a whole run of a loop."""
+    clocks = {clock: {"predicted_s": loop[clock], "measured_s": whole[clock]} for clock in ("wall_s", "cpu_s")}
     wall, cpu = (
         f"{seconds_in_words(each['measured_s'])} (multiplied out {seconds_in_words(each['predicted_s'])}, "
         f"{each['predicted_s'] / each['measured_s'] - 1:+.1%})"
         for each in clocks.values()
     )
-    return {**clocks, "words": f"One whole plain loop took {wall}, and {cpu} of CPU time."}
+    return {**clocks, "words": f"One whole {loop['words']} took {wall}, and {cpu} of CPU time."}
 
 
 def load_warnings(load: float, threads: int) -> list[str]:
