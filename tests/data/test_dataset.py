@@ -172,3 +172,15 @@ def test_a_worker_process_says_the_same_in_one_line(rows: PhotoRows) -> None:
     assert str(caught.value) == (
         f"Looked for a photograph in {rows.path[1]}; found no file there. Give a whole JPEG, PNG or WebP file."
     )
+
+
+def test_of_a_large_photo_no_more_is_decoded_than_the_image_needs(tmp_path: Path) -> None:
+    slope = np.linspace(0, 255, 640, dtype=np.uint8)
+    pixels = np.stack([np.broadcast_to(slope, (480, 640)), np.full((480, 640), 90), np.full((480, 640), 60)], axis=2)
+    Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "large.jpg", quality=95)
+    manifest = build_manifest([{"photo": "s/large.jpg", "path": tmp_path / "large.jpg", "label": 0, "mask": ""}])
+    dataset = PhotoDataset(PhotoRows.of(manifest), FRAMING, None)
+    # An eighth of each side is the smallest that holds twice 16 pixels.
+    assert dataset.photograph(0).rgba.shape == (60, 80, 4)
+    whole = torch.from_numpy(FRAMING.apply(read_photo(tmp_path / "large.jpg"))).permute(2, 0, 1)
+    torch.testing.assert_close(dataset.pixels([0])[0].float(), whole.float(), rtol=0, atol=4)

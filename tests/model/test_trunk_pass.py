@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.trunk_pass import TrunkPass
@@ -34,6 +35,23 @@ def test_it_agrees_with_the_network_itself(network: AnemiaNetwork) -> None:
         maps, pooled = network.trunk(values), network.embed(values)
     torch.testing.assert_close(frozen.trunk(values), maps, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(frozen.pool(frozen.trunk(values)), pooled, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_every_stage_computes_with_channels_last(network: AnemiaNetwork, dtype: torch.dtype) -> None:
+    given: list[torch.Tensor] = []
+    frozen = TrunkPass(network, device=CPU, dtype=dtype)
+
+    def note(module: nn.Module, inputs: object, output: object) -> None:
+        if isinstance(output, torch.Tensor) and output.dim() == 4 and min(output.shape[1:]) > 1:
+            given.append(output)
+
+    with register_module_forward_hook(note):
+        frozen.pool(frozen.trunk(images(3)))
+    assert len(given) > 16, "of eight blocks with two convolutions each"
+    for output in given:
+        assert output.is_contiguous(memory_format=torch.channels_last)
+        assert output.dtype == dtype
 
 
 def test_synchronised_batchnorm_is_folded_too(network: AnemiaNetwork) -> None:
