@@ -1,11 +1,12 @@
 """What a training run does when weights or memory are missing, and what it writes."""
 
 import html
+import io
 import json
 import re
 import shutil
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,22 @@ SMALL = (
     "trainer.accelerator=cpu",
     "trainer.max_epochs=3",
     "evaluation.resamples=200",
-    "evaluation.probe_photos=4",
 )
+CLOSER_LOOK = "evaluation.probe_photos=4"
+
+Small = Callable[..., DictConfig]
+"""Called with a run folder and overrides: ``small(folder, "model.hidden=64")``."""
+
+
+@pytest.fixture(scope="session")
+def small(drawn_photos: Path) -> Small:
+    """Composes a run without what takes longest: a look at where the network looks, and for cut-outs of one photo."""
+    quick = ("data.photo_groups=bytes", "evaluation.probe_photos=0", f"data.root={drawn_photos}")
+
+    def compose_small(run_dir: Path, *overrides: str) -> DictConfig:
+        return compose("train", [*SMALL, *quick, f"paths.root={run_dir.parent}", *overrides], run_dir=run_dir)
+
+    return compose_small
 
 
 @pytest.fixture
@@ -50,43 +65,33 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
 
 
-@pytest.mark.usefixtures("no_network")
-def test_drawn_photographs_go_on_without_weights_and_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    overrides = [*SMALL, "model.weights=IMAGENET1K_V1", f"paths.root={tmp_path}"]
-    folder = train_run(compose("train", overrides, run_dir=tmp_path / "run")).folder
-    card = json.loads((folder / "run.json").read_text())
-    sentence = "starts from random weights"
-    assert sentence in card["warnings"][0]
-    assert card["weights"]["source"] == "random"
+def test_drawn_photographs_go_on_without_weights_and_say_so_and_a_resumed_run_needs_none(
+    tmp_path: Path, small: Small, monkeypatch: pytest.MonkeyPatch, no_network: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, sentence = tmp_path / "run", "starts from random weights"
+    assert train_run(small(folder, "model.weights=IMAGENET1K_V1")).folder == folder
+    before = json.loads((folder / "run.json").read_text())
+    assert sentence in before["warnings"][0]
+    assert before["weights"]["source"] == "random"
     assert sentence in (folder / "report.html").read_text()
     assert sentence in capsys.readouterr().out
-
-
-def test_a_resumed_run_needs_no_weights_and_keeps_what_was_said_of_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_network: None
-) -> None:
-    overrides = [*SMALL, "model.weights=IMAGENET1K_V1", f"paths.root={tmp_path}"]
-    train_run(compose("train", overrides, run_dir=tmp_path / "run"))
-    before = json.loads((tmp_path / "run" / "run.json").read_text())
 
     def fail(*args: object, **kwargs: object) -> None:
         pytest.fail("a resumed run asked for weights")
 
     monkeypatch.setattr("urllib.request.urlopen", fail)
-    train_run(
-        compose("train", [*overrides, f"resume={tmp_path}/run", "trainer.max_epochs=4"], run_dir=tmp_path / "run")
-    )
-    after = json.loads((tmp_path / "run" / "run.json").read_text())
+    (folder / "report.html").unlink()
+    train_run(small(folder, "model.weights=IMAGENET1K_V1", f"resume={folder}", "trainer.max_epochs=4"))
+    after = json.loads((folder / "run.json").read_text())
     assert len(after["sessions"]) == 2
     assert (after["warnings"], after["weights"]) == (before["warnings"], before["weights"])
-    assert "starts from random weights" in (tmp_path / "run" / "report.html").read_text()
+    assert sentence in (folder / "report.html").read_text()
 
 
 @pytest.mark.usefixtures("no_network")
-def test_other_data_without_weights_are_refused_with_three_ways_out(tmp_path: Path) -> None:
-    overrides = [*SMALL, "model.weights=IMAGENET1K_V1", f"paths.root={tmp_path}", "data.name=mine"]
+def test_other_data_without_weights_are_refused_with_three_ways_out(tmp_path: Path, small: Small) -> None:
     with pytest.raises(WeightsUnavailableError) as caught:
-        train_run(compose("train", overrides, run_dir=tmp_path / "run"))
+        train_run(small(tmp_path / "run", "model.weights=IMAGENET1K_V1", "data.name=mine"))
     for way in ("resnet18-f37072fd.pth", "model.weights=", "model.weights=null"):
         assert way in str(caught.value)
 
@@ -95,21 +100,21 @@ def test_other_data_without_weights_are_refused_with_three_ways_out(tmp_path: Pa
     "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
 )
 def test_out_of_memory_names_what_to_lower(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+    tmp_path: Path, small: Small, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
 ) -> None:
     def exhaust(*args: Any, **kwargs: Any) -> None:
         raise error
 
     monkeypatch.setattr(AnemiaClassifier, "training_step", exhaust)
     with pytest.raises(MemoryExhaustedError, match=r"data\.batch_size.*trainer\.accumulate_grad_batches"):
-        train_run(compose("train", [*SMALL, f"paths.root={tmp_path}"], run_dir=tmp_path / "run"))
+        train_run(small(tmp_path / "run"))
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, real_figures: Callable[[], AbstractContextManager[None]]) -> Path:
     root = tmp_path_factory.mktemp("trained")
     with real_figures():
-        return train_run(compose("train", [*SMALL, f"paths.root={root}"], run_dir=root / "run")).folder
+        return train_run(compose("train", [*SMALL, CLOSER_LOOK, f"paths.root={root}"], run_dir=root / "run")).folder
 
 
 def test_the_run_folder_holds_what_is_promised(run: Path) -> None:
@@ -173,8 +178,8 @@ def test_the_page_begins_with_what_the_scores_are_worth_and_needs_nothing_else(r
 
 
 def test_scoring_again_gives_the_same_in_whatever_precision_the_machine_trains(run: Path, tmp_path: Path) -> None:
-    same = [override for override in SMALL if override.startswith("evaluation.")]
-    evaluate_run(compose("evaluate", [f"run={run}", "trainer.accelerator=cpu", *same], run_dir=tmp_path))
+    same = ("trainer.accelerator=cpu", "evaluation.resamples=200", CLOSER_LOOK)
+    evaluate_run(compose("evaluate", [f"run={run}", *same], run_dir=tmp_path))
     for name in ("predictions_test.csv", "decision.json", "assessment.json", "looks.json"):
         assert (tmp_path / name).read_bytes() == (run / name).read_bytes()
 
@@ -187,17 +192,16 @@ def test_each_test_photo_is_scored_once_and_no_patient_is_on_two_sides(run: Path
 
 
 @pytest.mark.usefixtures("no_network")
-def test_a_run_can_start_from_the_weights_of_another(run: Path, tmp_path: Path) -> None:
-    overrides = [
-        *SMALL,
+def test_a_run_can_start_from_the_weights_of_another(run: Path, tmp_path: Path, small: Small) -> None:
+    cfg = small(
+        tmp_path / "next",
         # Which the checkpoint replaces: nobody need have them, and nothing may be said of them.
         "model.weights=IMAGENET1K_V1",
-        f"paths.root={run.parent}",
         f"init_from={run}/checkpoints/best.ckpt",
         "optimizer.lr=1e-12",
         "scheduler=constant",
-    ]
-    folder = train_run(compose("train", overrides, run_dir=tmp_path / "next")).folder
+    )
+    folder = train_run(cfg).folder
     before = torch.load(run / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
     after = torch.load(folder / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
     for name, tensor in before.items():
@@ -210,24 +214,24 @@ def test_a_run_can_start_from_the_weights_of_another(run: Path, tmp_path: Path) 
     assert f"{says} SHA-256 of its tensors: {sha256}." in (folder / "MODEL_CARD.md").read_text()
 
 
-def test_a_run_that_is_continued_with_another_head_is_refused(run: Path, tmp_path: Path) -> None:
-    cfg = compose("train", [*SMALL, f"paths.root={run.parent}", f"resume={run}", "model.hidden=64"], run_dir=tmp_path)
+def test_a_run_that_is_continued_with_another_head_is_refused(run: Path, tmp_path: Path, small: Small) -> None:
     with pytest.raises(WeightsMismatchError, match=r"last\.ckpt; found .* not \(64, 512\).* model\.hidden"):
-        train_run(cfg)
+        train_run(small(tmp_path, f"resume={run}", "model.hidden=64"))
 
 
 def table_settings(data: Path, folder: Path, *overrides: str) -> DictConfig:
     """Composes the settings of a run on the table that lies beside drawn photographs."""
     theirs = [each for each in SMALL if not each.startswith(("data.patients", "data.photos"))]
     table = ["data=table", f"data.root={data}", f"data.table={data}/manifest.csv", "data.columns.photo=path"]
+    table += ["data.photo_groups=bytes", "evaluation.probe_photos=0"]
     return compose("train", [*theirs, *table, f"paths.root={folder.parent}", *overrides], run_dir=folder)
 
 
 @pytest.fixture(scope="module")
-def begun(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def begun(drawn_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with drawn photographs, and a run on them that shall train for longer."""
     folder = tmp_path_factory.mktemp("begun")
-    data = shutil.copytree(next((run.parent / "data" / "synthetic").iterdir()), folder / "drawn")
+    data = shutil.copytree(next(drawn_photos.iterdir()), folder / "drawn")
     train_run(table_settings(data, folder / "run", "trainer.max_epochs=1"))
     return folder
 
@@ -287,7 +291,7 @@ def test_tensorboard_holds_curves_charts_and_final_values(run: Path) -> None:
 
 
 def test_the_moments_of_training_are_gone_before_anything_is_scored(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fits: list[Fit] = []
 
@@ -296,16 +300,23 @@ def test_the_moments_of_training_are_gone_before_anything_is_scored(
         return {}
 
     monkeypatch.setattr("anemia_lightning.finishing.finish_run", keep)
-    overrides = [*SMALL, "model.weights=null", f"paths.root={tmp_path}"]
-    train_run(compose("train", overrides, run_dir=tmp_path / "run"))
+    train_run(small(tmp_path / "run", "model.weights=null"))
     trainer = fits[0].trainer
     assert trainer.global_step
     assert [len(optimizer.state) for optimizer in trainer.optimizers] == [0]
 
 
-def test_photographs_can_be_kept_out(tmp_path: Path) -> None:
-    overrides = [*SMALL, f"paths.root={tmp_path}", "logger.photos=false"]
-    folder = train_run(compose("train", overrides, run_dir=tmp_path / "run")).folder
+@pytest.fixture(scope="module")
+def private(small: Small, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A run on leaky data that keeps photographs out of what it writes, and what it said."""
+    overrides = ("logger.photos=false", "data.caution='These photographs leak.'", CLOSER_LOOK)
+    with redirect_stdout(io.StringIO()) as said:
+        folder = train_run(small(tmp_path_factory.mktemp("private") / "run", *overrides)).folder
+    return folder, said.getvalue()
+
+
+def test_photographs_can_be_kept_out(private: tuple[Path, str]) -> None:
+    folder, _ = private
     assert not (folder / "plots" / "training_photos.png").exists()
     page = (folder / "report.html").read_text()
     assert "Training photos as the network sees them" not in page
@@ -313,16 +324,14 @@ def test_photographs_can_be_kept_out(tmp_path: Path) -> None:
 
 
 def test_random_weights_and_leaky_data_and_what_too_few_photos_could_not_choose_are_labelled(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    private: tuple[Path, str],
 ) -> None:
-    overrides = [*SMALL, f"paths.root={tmp_path}", "data.caution='These photographs leak.'"]
-    folder = train_run(compose("train", overrides, run_dir=tmp_path / "run")).folder
+    folder, said = private
     page = (folder / "report.html").read_text()
     assert "These photographs leak." in page
     assert "starts from random weights, by choice" in page
     assert len(json.loads((folder / "run.json").read_text())["warnings"]) == 2
     notes = json.loads((folder / "decision.json").read_text())["notes"]
-    said = capsys.readouterr().out
     sentence = r"The logits are left as they are: \d photos are fewer than 10\."
     for text in (notes[0], page, said):
         assert re.search(sentence, text)
