@@ -1,7 +1,11 @@
 """Scoring a finished model again, and on photos that it has never met."""
 
+import io
 import json
 import shutil
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +29,10 @@ from anemia_lightning.prediction import predict_source
 from anemia_lightning.settings import compose
 from anemia_lightning.training import train_run
 
-SMALL = ("experiment=quick", "data.image_size=32", "data.patients=24", "data.photos=48", "trainer.accelerator=cpu")
+# Where the network looks is compared in test_training.
+BRIEF = ("trainer.accelerator=cpu", "evaluation.resamples=200", "evaluation.probe_photos=0")
+DRAWN = ("data.patients=24", "data.photos=48", "data.photo_groups=bytes")
+SMALL = (*BRIEF, *DRAWN, "experiment=quick", "data.image_size=32")
 
 
 # Enough validation photos to calibrate and to choose sets; in full precision, so that only the order of sums differs;
@@ -42,9 +49,9 @@ DECIDED = (
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(drawn_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("trained")
-    overrides = [*SMALL, *DECIDED, f"paths.root={root}", "data.resize=letterbox"]
+    overrides = [*SMALL, *DECIDED, f"data.root={drawn_photos}", f"paths.root={root}", "data.resize=letterbox"]
     return train_run(compose("train", overrides, run_dir=root / "run")).folder
 
 
@@ -57,18 +64,32 @@ def predictions_of(folder: Path, file: str = "predictions_test.csv") -> pd.DataF
 
 
 def evaluate(run: Path, folder: Path, *overrides: str) -> dict[str, Any]:
-    settings = [f"run={run}", "trainer.accelerator=cpu", "trainer.precision=32-true", *overrides]
+    settings = [*BRIEF, f"run={run}", "trainer.precision=32-true", *overrides]
     return evaluate_run(compose("evaluate", settings, run_dir=folder))
 
 
-def test_a_run_scores_exactly_what_training_wrote(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    scores = evaluate(run, tmp_path / "again")
-    assert scores["test"] == json.loads((run / "metrics.json").read_text())["test"]
-    assert "starts from random weights" in capsys.readouterr().out
+@dataclass(frozen=True)
+class Again:
+    """A run that was scored again, as it was."""
+
+    folder: Path
+    scores: dict[str, Any]
+    said: str
+
+
+@pytest.fixture(scope="module")
+def again(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Again:
+    folder = tmp_path_factory.mktemp("evaluated") / "again"
+    with redirect_stdout(io.StringIO()) as said:
+        scores = evaluate(run, folder)
+    return Again(folder, scores, said.getvalue())
+
+
+def test_a_run_scores_exactly_what_training_wrote(run: Path, again: Again) -> None:
+    assert again.scores["test"] == json.loads((run / "metrics.json").read_text())["test"]
+    assert "starts from random weights" in again.said
     for name in ("predictions_test.csv", "decision.json", "assessment.json", "splits.csv", "flow.md"):
-        assert (tmp_path / "again" / name).read_text() == (run / name).read_text(), name
+        assert (again.folder / name).read_text() == (run / name).read_text(), name
     assert decision_of(run).scaling.slope != 1, "what was chosen is not what there would be without a choice"
 
 
@@ -95,10 +116,9 @@ def asked_of(folder: Path) -> tuple[str, set[str]]:
 
 
 def test_patients_are_pooled_and_groups_looked_at_as_in_training_unless_the_user_says_otherwise(
-    run: Path, tmp_path: Path
+    run: Path, again: Again, tmp_path: Path
 ) -> None:
-    evaluate(run, tmp_path / "again")
-    assert asked_of(tmp_path / "again") == ("max", {"site", "ward"})
+    assert asked_of(again.folder) == ("max", {"site", "ward"})
     evaluate(run, tmp_path / "other", "evaluation.pooling=median", "evaluation.subgroups=[]")
     assert asked_of(tmp_path / "other") == ("median", set())
 
@@ -158,8 +178,7 @@ def test_a_model_of_an_earlier_version_decides_at_its_threshold_and_says_so(
 def test_another_precision_is_said(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trained = json.loads((run / "run.json").read_text())["precision"]
     other = "64-true" if trained != "64-true" else "32-true"
-    overrides = [f"run={run}", "trainer.accelerator=cpu", f"trainer.precision={other}"]
-    evaluate_run(compose("evaluate", overrides, run_dir=tmp_path / "again"))
+    evaluate(run, tmp_path / "again", f"trainer.precision={other}")
     assert f"training scored in precision {trained}, this is {other}" in capsys.readouterr().out
 
 
@@ -206,7 +225,7 @@ def test_whoever_is_left_out_of_other_data_is_told_and_counted(
     (classes[0] / "empty.png").touch()
     overrides = [f"ckpt={run}/checkpoints/best.ckpt", "data=folder", f"data.root={tmp_path}/photos"]
     overrides += ["data.positive_class=Anemic", "data.photo_groups=bytes", "data.on_unreadable=skip"]
-    overrides += ["evaluation.on_overlap=drop", "trainer.accelerator=cpu"]
+    overrides += ["evaluation.on_overlap=drop", *BRIEF]
     scores = evaluate_checkpoint(compose("evaluate", overrides, run_dir=tmp_path / "other"))
     assert scores["test"]["n"] == len(unmet) - 1
     table = pd.read_csv(tmp_path / "other" / "splits.csv", keep_default_na=False)
@@ -227,15 +246,24 @@ def test_whoever_is_left_out_of_other_data_is_told_and_counted(
     assert "2 met before, 1 IMG_EMPTY; splits.csv says which." in said
 
 
-def predict_all(run: Path, folder: Path, *overrides: str, ckpt: Path | None = None) -> pd.DataFrame:
-    photos = next((run.parent / "data" / "synthetic").iterdir()) / "photos"
-    settings = [f"ckpt={ckpt or run / 'checkpoints' / 'best.ckpt'}", f"source={photos}", "trainer=cpu"]
-    return predict_source(compose("predict", [*settings, "trainer.precision=32-true", *overrides], run_dir=folder))
+PredictAll = Callable[..., pd.DataFrame]
 
 
-def test_predict_agrees_with_the_predictions_of_training(run: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def predict_all(run: Path, drawn_photos: Path) -> PredictAll:
+    """Predicts all drawn photographs with a checkpoint of the run, the best one by default."""
+
+    def predict_into(folder: Path, *overrides: str, ckpt: str = "best") -> pd.DataFrame:
+        settings = [f"ckpt={run}/checkpoints/{ckpt}.ckpt", f"source={next(drawn_photos.rglob('photos'))}"]
+        settings += ["trainer=cpu", "trainer.precision=32-true"]
+        return predict_source(compose("predict", [*settings, *overrides], run_dir=folder))
+
+    return predict_into
+
+
+def test_predict_agrees_with_the_predictions_of_training(run: Path, drawn_photos: Path, tmp_path: Path) -> None:
     trained = pd.read_csv(run / "predictions_test.csv")
-    photos = next((run.parent / "data" / "synthetic").iterdir()) / "photos"
+    photos = next(drawn_photos.rglob("photos"))
     overrides = [f"ckpt={run}/checkpoints/best.ckpt", f"source={photos}", "trainer.accelerator=cpu"]
     table = predict(compose("predict", [*overrides, "trainer.precision=32-true"], run_dir=tmp_path / "predicted"))
     assert len(table) == 48
@@ -274,11 +302,13 @@ def test_whatever_the_fit_has_read_all_commands_give_one_logit(
     pd.testing.assert_frame_equal(predictions_of(tmp_path / "again"), tested, check_exact=True)
 
 
-def test_predict_can_abstain(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    whole = predict_all(run, tmp_path / "all")
+def test_predict_can_abstain(
+    run: Path, predict_all: PredictAll, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = predict_all(tmp_path / "all")
     decision = decision_of(run)
     assert "abstained" not in whole
-    table = predict_all(run, tmp_path / "sure", "abstain=true")
+    table = predict_all(tmp_path / "sure", "abstain=true")
     written = predictions_of(tmp_path / "sure", "predictions.csv")
     assert list(written) == [name for name in (*PREDICTION_COLUMNS, "abstained") if name != "label"]
     answers, sets = decision.answers(table["probability"]), decision.sets(table["probability"])
@@ -296,13 +326,13 @@ def test_predict_can_abstain(run: Path, tmp_path: Path, capsys: pytest.CaptureFi
     )
 
 
-def test_without_sets_a_model_cannot_abstain(run: Path, tmp_path: Path) -> None:
+def test_without_sets_a_model_cannot_abstain(predict_all: PredictAll, tmp_path: Path) -> None:
     with pytest.raises(NoConformalSetsError, match=r"conformal sets in .*last\.ckpt.* evaluation\.coverage=0\.9"):
-        predict_all(run, tmp_path, "abstain=true", ckpt=run / "checkpoints" / "last.ckpt")
+        predict_all(tmp_path, "abstain=true", ckpt="last")
 
 
-def test_predict_takes_a_threshold_of_the_user(run: Path, tmp_path: Path) -> None:
-    table = predict_all(run, tmp_path, "threshold=0.9")
+def test_predict_takes_a_threshold_of_the_user(predict_all: PredictAll, tmp_path: Path) -> None:
+    table = predict_all(tmp_path, "threshold=0.9")
     assert 0 < table["prediction"].sum() < len(table)
     assert (table["prediction"] == (table["probability"] >= 0.9)).all()
 
@@ -316,7 +346,7 @@ class TestPhotographsThatTheModelHasMet:
             "data.patients=24",
             "data.photos=48",
             "data.photo_groups=bytes",
-            "trainer.accelerator=cpu",
+            *BRIEF,
         ]
         return evaluate_checkpoint(compose("evaluate", [*settings, *overrides], run_dir=tmp_path / "other"))
 
