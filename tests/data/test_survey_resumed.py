@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,19 +23,42 @@ PHOTOS = 12
 Take = Callable[..., Survey]
 
 
-@pytest.fixture
-def manifest(tmp_path: Path) -> pd.DataFrame:
+def manifest_of(folder: Path) -> pd.DataFrame:
+    photos = sorted(folder.glob("*.png"))
+    return pd.DataFrame({"photo": [f"s/{each.name}" for each in photos], "path": list(map(str, photos)), "mask": ""})
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Photographs of which one is a copy of another, one a part of another, and one cannot be read."""
+    folder = tmp_path_factory.mktemp("drawn")
     rgba = [draw_conjunctiva(MIDDLE_A, 0.7, stream("a person for the tests of surveys", n)) for n in range(PHOTOS - 1)]
     rgba[4] = np.ascontiguousarray(rgba[2][:, ::-1])
     rgba[5] = rgba[3][8:, 4:]
     names = [f"{number:02}.png" for number in range(PHOTOS)]
     for name, pixels in zip(names, rgba, strict=False):
-        Image.fromarray(pixels).save(tmp_path / name)
-    (tmp_path / names[-1]).write_bytes(b"no picture")
-    return pd.DataFrame(
-        {"photo": [f"s/{name}" for name in names], "path": [str(tmp_path / n) for n in names], "mask": ""}
-    )
+        Image.fromarray(pixels).save(folder / name)
+    (folder / names[-1]).write_bytes(b"no picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(drawn: Path) -> Survey:
+    """What is found out of all of them at once, with nothing kept."""
+    return survey_photos(manifest_of(drawn))
+
+
+@pytest.fixture
+def manifest(drawn: Path, tmp_path: Path) -> pd.DataFrame:
+    """A copy of theirs for one test, which may change it."""
+    return manifest_of(shutil.copytree(drawn, tmp_path, dirs_exist_ok=True))
+
+
+@pytest.fixture
+def whole(found: Survey, manifest: pd.DataFrame) -> Survey:
+    """The same of the copies, which lie elsewhere."""
+    paths = dict(zip(manifest["photo"], manifest["path"], strict=True))
+    return replace(found, unreadable=[each._replace(path=paths[each.photo]) for each in found.unreadable])
 
 
 @pytest.fixture
@@ -84,7 +108,7 @@ def assert_same(one: Survey, other: Survey) -> None:
 
 
 def test_what_is_kept_is_not_found_out_again(
-    manifest: pd.DataFrame, take: Take, read: list[str], compared: list[int]
+    manifest: pd.DataFrame, take: Take, whole: Survey, read: list[str], compared: list[int]
 ) -> None:
     first = take(manifest)
     assert set(first.copies.pairs["grain"]) == {"turned", "recut"}
@@ -94,10 +118,10 @@ def test_what_is_kept_is_not_found_out_again(
     assert_same(take(manifest), first)
     # What cannot be read today, for want of permission or of a decoder, may be readable tomorrow.
     assert (read, compared) == (["11.png"], [])
-    assert_same(first, survey_photos(manifest))
+    assert_same(first, whole)
 
 
-def test_an_interrupted_reading_goes_on(manifest: pd.DataFrame, take: Take, read: list[str]) -> None:
+def test_an_interrupted_reading_goes_on(manifest: pd.DataFrame, take: Take, whole: Survey, read: list[str]) -> None:
     def stop(step: str, done: int, _: int) -> None:
         if (step, done) == ("reading photographs", 5):
             raise KeyboardInterrupt
@@ -110,10 +134,12 @@ def test_an_interrupted_reading_goes_on(manifest: pd.DataFrame, take: Take, read
     resumed = take(manifest, progress=lambda *call: calls.append(call))
     assert calls[:PHOTOS] == [("reading photographs", done, PHOTOS) for done in range(1, PHOTOS + 1)]
     assert len(before & set(read)) <= len(before) - 5
-    assert_same(resumed, survey_photos(manifest))
+    assert_same(resumed, whole)
 
 
-def test_an_interrupted_comparison_goes_on(manifest: pd.DataFrame, take: Take, compared: list[int]) -> None:
+def test_an_interrupted_comparison_goes_on(
+    manifest: pd.DataFrame, take: Take, whole: Survey, compared: list[int]
+) -> None:
     def stop(step: str, done: int, _: int) -> None:
         if step == "comparing photographs alike" and done > 10:
             raise KeyboardInterrupt
@@ -126,14 +152,16 @@ def test_an_interrupted_comparison_goes_on(manifest: pd.DataFrame, take: Take, c
     # The third four had been compared, and with them the pass ended.
     assert sum(compared) == calls[-1][2] - 12
     assert calls[-1][:2] == ("comparing photographs alike", calls[-1][2])
-    assert_same(resumed, survey_photos(manifest))
+    assert_same(resumed, whole)
 
 
-def test_of_more_photographs_the_new_ones_are_read(manifest: pd.DataFrame, take: Take, read: list[str]) -> None:
+def test_of_more_photographs_the_new_ones_are_read(
+    manifest: pd.DataFrame, take: Take, whole: Survey, read: list[str]
+) -> None:
     take(manifest.drop(index=[0, 6, 7]))
     read.clear()
-    assert_same(take(manifest), survey_photos(manifest))
-    assert sorted(read[:4]) == ["00.png", "06.png", "07.png", "11.png"]
+    assert_same(take(manifest), whole)
+    assert sorted(read) == ["00.png", "06.png", "07.png", "11.png"]
 
 
 def test_order_and_names_are_those_of_the_manifest(manifest: pd.DataFrame, take: Take) -> None:
@@ -168,7 +196,7 @@ def test_whatever_changes_is_read_anew(manifest: pd.DataFrame, take: Take, read:
 
 
 def test_what_was_replaced_while_it_was_read_is_not_kept(
-    manifest: pd.DataFrame, take: Take, read: list[str], monkeypatch: pytest.MonkeyPatch
+    manifest: pd.DataFrame, take: Take, whole: Survey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = Path(manifest["path"][3])
     before, times = path.read_bytes(), (path.stat().st_atime_ns, path.stat().st_mtime_ns)
@@ -184,4 +212,4 @@ def test_what_was_replaced_while_it_was_read_is_not_kept(
     # Back in its place, with its time, as a backup or rsync does it.
     path.write_bytes(before)
     os.utime(path, ns=times)
-    assert_same(take(manifest), survey_photos(manifest))
+    assert_same(take(manifest), whole)
