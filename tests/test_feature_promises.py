@@ -1,9 +1,10 @@
 """What the cache of frozen layers promises: it changes nothing but time, and it is on unless it is switched off."""
 
-import json
 import re
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from anemia_lightning.data.reading import Photograph
 from anemia_lightning.errors import ConfigError, DiskFullError, PhotoChangedError
 from anemia_lightning.features import shard_collection
 from anemia_lightning.features.store import FeatureStore
-from anemia_lightning.finishing import Fit
+from anemia_lightning.finishing import Fit, load_best, predict_and_decide, write_scores
 from anemia_lightning.frozen_features import FrozenFeatures
 from anemia_lightning.model.trunk_pass import TrunkPass
 from anemia_lightning.photos import prepare_photos
@@ -62,7 +63,10 @@ def trunk_images(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture
 def run(tiny_cfg: ComposeTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Fits in a folder and returns the loss of every step and what the run wrote; scores it too if told to."""
+    """Fits in a folder and returns the loss of every step and what the run wrote; scores it too if told to.
+
+    The scores are not judged: no store is asked for that.
+    """
 
     def run_in(name: str, *overrides: str, source: Sequence[str] = (), score: bool = False) -> dict[str, Any]:
         overrides = (f"paths.cache={tmp_path}/cache", *SHORT, *overrides)
@@ -80,23 +84,47 @@ def run_one(cfg: DictConfig, monkeypatch: pytest.MonkeyPatch, *, score: bool) ->
     build = wiring.build_callbacks
     kept: list[Fit] = []
 
-    def keep(fit: Fit) -> dict[str, Any]:
+    def finish(fit: Fit) -> dict[str, Any]:
         kept.append(fit)
-        return {}
+        if not score:
+            return {}
+        load_best(fit.folder, fit.classifier)
+        _, predictions = predict_and_decide(fit)
+        return write_scores(fit, predictions)
 
     with monkeypatch.context() as patch:
         patch.setattr(wiring, "build_callbacks", lambda cfg: [*build(cfg), losses])
-        if not score:
-            patch.setattr(finishing, "finish_run", keep)
+        patch.setattr(finishing, "finish_run", finish)
         folder = training.train_run(cfg).folder
     files = ["metrics.csv"] + ["metrics.json", "predictions_val.csv", "predictions_test.csv"] * score
-    card = json.loads((folder / "run.json").read_text()) if score else kept[0].card.content
     written = {file: (folder / file).read_bytes() for file in files}
-    return {"losses": losses.values, **written, "features": card["features"]}
+    return {"losses": losses.values, **written, "features": kept[0].card.content["features"]}
 
 
 def results(ran: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in ran.items() if name != "features"}
+
+
+@pytest.fixture(scope="module")
+def unkept(tiny_cfg: ComposeTiny, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Returns the results of a fit that keeps nothing, which several tests compare theirs with."""
+
+    @cache
+    def fit(*overrides: str) -> dict[str, Any]:
+        cfg = tiny_cfg(tmp_path_factory.mktemp("unkept") / "run", *SHORT, *overrides, "features.store=false")
+        with pytest.MonkeyPatch.context() as patch:
+            return results(run_one(cfg, patch, score=False))
+
+    return fit
+
+
+@pytest.fixture(scope="module")
+def cold(tiny_cfg: ComposeTiny, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    """The results of a scored run that has filled a cache, and the cache."""
+    folder = tmp_path_factory.mktemp("cold")
+    with pytest.MonkeyPatch.context() as patch:
+        ran = run_one(tiny_cfg(folder / "run", *SHORT, f"paths.cache={folder}/cache"), patch, score=True)
+    return results(ran), folder / "cache"
 
 
 # --- on by default ---
@@ -175,7 +203,7 @@ def test_kept_or_not_cold_or_warm_every_loss_is_the_same(
     assert computed == [216, cold, warm]
 
 
-def test_fresh_views_are_what_no_cache_at_all_gives(run: Run, trunk_images: list[int]) -> None:
+def test_fresh_views_are_what_no_cache_at_all_gives(run: Run, unkept: Run, trunk_images: list[int]) -> None:
     fresh = run("fresh", "features.views=fresh")
     as_many = run("as_many", "features.views=5")
     assert results(fresh) == results(as_many), "five views for five epochs are fresh ones"
@@ -183,18 +211,21 @@ def test_fresh_views_are_what_no_cache_at_all_gives(run: Run, trunk_images: list
     kept = run("kept", "features.views=fresh", "features.keep_fresh=true")
     assert results(kept) == results(fresh)
     assert sum(trunk_images) == computed, "a fresh view and a stored one are the same view"
-    assert results(run("few", "features.views=1")) != results(fresh)
+    assert unkept("features.views=1") != results(fresh)
 
 
-def test_a_resumed_run_reads_on(run: Run, trunk_images: list[int], tmp_path: Path) -> None:
-    whole = run("whole", score=True)
+def test_a_resumed_run_reads_on(
+    run: Run, cold: tuple[dict[str, Any], Path], trunk_images: list[int], tmp_path: Path
+) -> None:
+    whole, cache_folder = cold
+    shutil.copytree(cache_folder, tmp_path / "cache")
+    trunk_images.clear()
     run("part", "trainer.max_epochs=3")
-    computed = sum(trunk_images)
     resumed = run("resumed", f"resume={tmp_path}/part/checkpoints/last.ckpt", score=True)
     assert resumed["metrics.json"] == whole["metrics.json"]
     assert resumed["predictions_test.csv"] == whole["predictions_test.csv"]
     assert resumed["losses"] == whole["losses"][-len(resumed["losses"]) :]
-    assert sum(trunk_images) == computed
+    assert sum(trunk_images) == 0
 
 
 @pytest.fixture
@@ -274,16 +305,6 @@ def test_what_a_phase_has_computed_is_on_the_disk_when_the_next_begins(
 # --- what shares it, and what does not ---
 
 
-def test_other_seeds_splits_and_rates_share_it(run: Run, trunk_images: list[int]) -> None:
-    run("first", "features.views=1")
-    first = sum(trunk_images)
-    run("second", "features.views=1", "seed=1", "optimizer.lr=0.01", "model.hidden=16", "model.init_seed=0")
-    assert sum(trunk_images) == first
-    run("third", "features.views=1", "split.seed=1")
-    # A photo that was never trained on has no training view yet, one that was never tested no plain one.
-    assert first < sum(trunk_images) < 2 * first
-
-
 @pytest.fixture(scope="module")
 def filled(tiny_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
     """Settings of a run that has filled a cache with one view, and its last checkpoint."""
@@ -294,6 +315,23 @@ def filled(tiny_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) 
     with pytest.MonkeyPatch.context() as patch:
         run_one(compose("train", settings, run_dir=folder / "run"), patch, score=False)
     return settings, folder / "run" / "checkpoints" / "last.ckpt"
+
+
+def test_other_seeds_splits_and_rates_share_it(
+    filled: tuple[list[str], Path], trunk_images: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, checkpoint = filled
+    # Which this test alone adds to.
+    own = f"paths.cache={shutil.copytree(checkpoint.parents[2] / 'cache', tmp_path / 'cache')}"
+
+    def fit(name: str, *changes: str) -> int:
+        trunk_images.clear()
+        run_one(compose("train", [*settings, own, *changes], run_dir=tmp_path / name), monkeypatch, score=False)
+        return sum(trunk_images)
+
+    assert fit("second", "seed=1", "optimizer.lr=0.02", "model.hidden=16", "model.init_seed=0") == 0
+    # A photo that was never trained on has no training view yet, one that was never tested no plain one.
+    assert 0 < fit("third", "split.seed=1") < 32 + 8
 
 
 @pytest.mark.parametrize(
@@ -360,10 +398,14 @@ def test_maps_in_bytes_give_the_same_vectors_whether_they_are_kept_or_not(run: R
     assert results(run("kept", *head_alone)) == results(unkept)
 
 
-def test_a_full_store_is_read_all_the_same(run: Run, trunk_images: list[int]) -> None:
-    cold = run("cold")
+def test_a_full_store_is_read_all_the_same(
+    run: Run, cold: tuple[dict[str, Any], Path], trunk_images: list[int], tmp_path: Path
+) -> None:
+    known, cache_folder = cold
+    shutil.copytree(cache_folder, tmp_path / "cache")
     trunk_images.clear()
-    assert results(run("warm", "features.max_bytes=1")) == results(cold)
+    warm = run("warm", "features.max_bytes=1")
+    assert results(warm) == {name: known[name] for name in ("losses", "metrics.csv")}
     assert sum(trunk_images) == 0
 
 
@@ -417,7 +459,7 @@ def test_another_pixel_and_another_name_are_misses(run: Run, trunk_images: list[
 def test_a_full_disk_is_said_once_and_the_run_goes_on(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    usual = run("usual", "features.store=false")
+    usual = run("usual", "paths.cache=null")
 
     def refuse(path: Path, *args: object, **kwargs: object) -> None:
         raise DiskFullError(path)
@@ -434,11 +476,11 @@ def test_a_full_disk_is_said_once_and_the_run_goes_on(
 
 
 def test_a_budget_that_is_too_small_is_said_and_the_run_goes_on(
-    run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    run: Run, unkept: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    usual = run("usual", "features.store=false")
+    usual = unkept()
     small = run("small", "features.max_bytes=1000")
-    assert results(small) == results(usual)
+    assert results(small) == usual
     said = capsys.readouterr().out
     assert "may take 1.00kB in all (features.max_bytes), commands that are running use some of it, and" in said
     assert "are free on its disk. Fewer features.views or features.dtype=uint8 need less." in said
@@ -450,13 +492,18 @@ def test_a_budget_that_is_too_small_is_said_and_the_run_goes_on(
     [(400_000, 4, "pixels and pooled vectors"), (200_000, 4, "pixels"), (120_000, 1, "pooled vectors")],
 )
 def test_what_there_is_room_for_is_kept(
-    most: int, views: int, kept: str, run: Run, capsys: pytest.CaptureFixture[str]
+    most: int,
+    views: int,
+    kept: str,
+    run: Run,
+    unkept: Run,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     small = run("small", f"features.max_bytes={most}", f"features.views={views}")
     assert f"Note: {kept} alone can be kept, so this run will take longer" in capsys.readouterr().out
     assert small["features"]["kept"] == kept.replace(" vectors", "").split(" and ")
     assert 0 < small["features"]["bytes_written"] <= most
-    assert results(small) == results(run("usual", "features.store=false", f"features.views={views}"))
+    assert results(small) == unkept(f"features.views={views}")
 
 
 @pytest.mark.parametrize(
@@ -486,14 +533,21 @@ def test_a_run_says_what_becomes_of_its_frozen_layers(
     overrides: Sequence[str],
     sentence: str,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run("run", *overrides)
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # Before it begins to fit.
+    monkeypatch.setattr(training, "_fit", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run("run", *overrides)
     assert sentence in capsys.readouterr().out
 
 
-def test_what_trains_deeper_reads_the_same_views(run: Run) -> None:
-    kept, unkept = run("kept", DEEPER), run("unkept", DEEPER, "features.store=false")
-    assert results(kept) == results(unkept)
+def test_what_trains_deeper_reads_the_same_views(run: Run, unkept: Run) -> None:
+    kept = run("kept", DEEPER)
+    assert results(kept) == unkept(DEEPER)
     shallow = run("shallow", "callbacks.unfreeze.phases=[{epoch: 1, train_from: layer4}]")
     steps = 3 * len(kept["losses"]) // 5
     assert kept["losses"][:steps] == shallow["losses"][:steps]
