@@ -1,8 +1,10 @@
 """Cross-validation as users run it: folds that do not leak, scores of photos that no model saw, resumption."""
 
+import io
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -103,11 +105,16 @@ def test_each_fold_decides_by_what_its_own_validation_photos_chose(finished: Cro
     assert pooled["specificity"] == recall_score(table["label"], table["prediction"], pos_label=0)
 
 
-def test_what_a_fold_could_not_do_is_said(
-    finished: CrossvalResult, compose_crossval: Compose, capsys: pytest.CaptureFixture[str]
-) -> None:
-    cross_validate(compose_crossval(finished.folder))
-    said = capsys.readouterr().out
+@pytest.fixture(scope="module")
+def again(finished: CrossvalResult, compose_crossval: Compose) -> tuple[CrossvalResult, str]:
+    """The same once more, which trains no fold, and what it said."""
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as said:
+        patch.setattr("anemia_lightning.training.train_run", pytest.fail)
+        return cross_validate(compose_crossval(finished.folder)), said.getvalue()
+
+
+def test_what_a_fold_could_not_do_is_said(finished: CrossvalResult, again: tuple[CrossvalResult, str]) -> None:
+    _, said = again
     for name in fold_names(finished):
         for note in decision_of(RunFolder(finished.folder / "folds" / name)).notes:
             assert f"Note: {name}: {note}" in said
@@ -128,13 +135,10 @@ def test_baselines_judge_the_same_photos(finished: CrossvalResult) -> None:
     assert low <= forest["network_minus_this"] <= high
 
 
-def test_a_finished_fold_is_not_trained_again(
-    finished: CrossvalResult, compose_crossval: Compose, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("anemia_lightning.training.train_run", pytest.fail)
-    again = cross_validate(compose_crossval(finished.folder))
-    pd.testing.assert_frame_equal(again.predictions, finished.predictions)
-    assert again.scores == finished.scores
+def test_a_finished_fold_is_not_trained_again(finished: CrossvalResult, again: tuple[CrossvalResult, str]) -> None:
+    result, _ = again
+    pd.testing.assert_frame_equal(result.predictions, finished.predictions)
+    assert result.scores == finished.scores
 
 
 @pytest.mark.slow
