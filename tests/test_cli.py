@@ -25,6 +25,8 @@ from anemia_lightning.run_folder import RunFolder, write_text
 from anemia_lightning.settings import make_paths_absolute
 
 QUICK = ("experiment=quick", "data.patients=24", "data.photos=48", "data.image_size=32", "trainer.accelerator=cpu")
+# Where nobody asks for cut-outs of one photograph.
+FEW = ("data.patients=24", "data.photos=48", "data.photo_groups=bytes")
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def refused(folder: Path, *arguments: str, verb: str = "train", run: Callable[..
         (("data=folder",), "data.positive_class must be given"),
         (("trainer.accumulate_grad_batches=64",), "data.batch_size=32 photos per step cannot be dealt to 64 parts"),
         (("resume=last",), "Looked for the run last; found no "),
-        (("model.weights=nowhere.pth", "data.patients=24", "data.photos=48"), "nowhere.pth"),
+        (("model.weights=nowhere.pth", *FEW), "nowhere.pth"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_in_one_line(
@@ -127,7 +129,7 @@ def test_settings_that_cannot_be_are_refused_in_one_line(
 
 
 def test_a_cross_validation_that_is_refused_leaves_the_latest_one_alone(tmp_path: Path) -> None:
-    arguments = (*QUICK, "model.weights=nowhere.pth")
+    arguments = (*QUICK, *FEW, "model.weights=nowhere.pth")
     assert "nowhere.pth" in refused(tmp_path, *arguments, verb="crossval")
     (tmp_path / "logs" / "crossval" / "runs" / "earlier").mkdir(parents=True)
     (tmp_path / "logs" / "crossval" / "latest").symlink_to("runs/earlier")
@@ -166,7 +168,8 @@ def test_all_unreadable_photos_are_listed_or_left_out(tmp_path: Path) -> None:
     draw_folder(tmp_path / "photos", Anemic=12, Healthy=12)
     (tmp_path / "photos" / "Anemic" / "0.png").write_bytes(b"")
     (tmp_path / "photos" / "Healthy" / "1.png").write_bytes(b"not a picture")
-    settings = (*QUICK[:1], "data=folder", "data.root=photos", "data.positive_class=Anemic", "data.image_size=32")
+    settings = [*QUICK[:1], "data=folder", "data.root=photos", "data.positive_class=Anemic", "data.image_size=32"]
+    settings += ["data.photo_groups=bytes", "evaluation.resamples=200", "evaluation.probe_photos=0"]
     message = refused(tmp_path, *settings)
     assert "Anemic/0.png" in message
     assert "Healthy/1.png" in message
@@ -210,7 +213,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
     from torchvision import models
 
     torch.save(models.resnet18().state_dict(), tmp_path / "small.pth")
-    message = refused(tmp_path, "model.weights=small.pth", "data.patients=24", "data.photos=48")
+    message = refused(tmp_path, "model.weights=small.pth", *FEW)
     assert "small.pth" in message
     assert "resnet50" in message
 
@@ -223,7 +226,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path) -> None
     network = AnemiaNetwork(backbone="resnet18", hidden=8)
     weights = {f"network.{key}": value for key, value in network.state_dict().items()}
     torch.save({"state_dict": weights}, tmp_path / "small.ckpt")
-    small = ("data.patients=24", "data.photos=48", "model.weights=null")
+    small = (*FEW, "model.weights=null")
     message = refused(tmp_path, "init_from=small.ckpt", *small)
     assert "small.ckpt; found those of another architecture: " in message
     assert "model.backbone" in message
