@@ -11,6 +11,9 @@ from torchvision import models
 
 from anemia_lightning.benchmarks.plain_loop import LoopSettings, PlainLoop
 
+Ran = tuple[PlainLoop, dict[str, float], list[str]]
+"""A loop, its scores, and the laps that it ended."""
+
 
 @pytest.fixture(scope="module")
 def settings(drawn_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> LoopSettings:
@@ -34,10 +37,15 @@ def settings(drawn_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Lo
     )
 
 
-def run(settings: LoopSettings) -> tuple[PlainLoop, dict[str, float], list[str]]:
+def run(settings: LoopSettings) -> Ran:
     names: list[str] = []
     loop = PlainLoop(settings, names.append)
     return loop, loop.run(), names
+
+
+@pytest.fixture(scope="module")
+def ran(settings: LoopSettings) -> Ran:
+    return run(settings)
 
 
 def state(network: nn.Module, part: str) -> dict[str, Tensor]:
@@ -54,8 +62,8 @@ def test_it_learns_the_easy_photographs(settings: LoopSettings) -> None:
     assert scores["auroc"] > 0.9
 
 
-def test_each_part_ends_a_lap(settings: LoopSettings) -> None:
-    _, _, names = run(settings)
+def test_each_part_ends_a_lap(ran: Ran) -> None:
+    _, _, names = ran
     assert names == ["start", *["head train", "head val"] * 2, "layer4 train", "layer4 val", "test"]
 
 
@@ -77,8 +85,8 @@ def test_what_is_frozen_stays_bit_equal(settings: LoopSettings, *, frozen_batchn
     assert moved is not frozen_batchnorm
 
 
-def test_a_seed_reproduces(settings: LoopSettings) -> None:
-    first, scores, _ = run(settings)
+def test_a_seed_reproduces(settings: LoopSettings, ran: Ran) -> None:
+    first, scores, _ = ran
     second, again, _ = run(settings)
     assert scores == again
     assert equal(dict(first.network.state_dict()), dict(second.network.state_dict()))
