@@ -34,6 +34,7 @@ Run = Callable[..., dict[str, Any]]
 # Fewer views than epochs, so that the head phase and layer4's both read a view that an epoch before has seen.
 SHORT = ("trainer.max_epochs=5", "features.views=2")
 WHOLE = "callbacks.unfreeze.phases=[{epoch: 0, train_from: layer3}]"
+NO_CHECKPOINTS = "~callbacks.checkpoint"
 DEEPER = "callbacks.unfreeze.phases=[{epoch: 1, train_from: layer4}, {epoch: 3, train_from: layer3}]"
 
 
@@ -69,7 +70,8 @@ def run(tiny_cfg: ComposeTiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """
 
     def run_in(name: str, *overrides: str, source: Sequence[str] = (), score: bool = False) -> dict[str, Any]:
-        overrides = (f"paths.cache={tmp_path}/cache", *SHORT, *overrides)
+        # What was read of the photographs is kept elsewhere, and for all tests.
+        overrides = (f"features.dir={tmp_path}/features", *SHORT, *overrides)
         if source:
             cfg = compose("train", [*source, *overrides], run_dir=tmp_path / name)
         else:
@@ -111,7 +113,8 @@ def unkept(tiny_cfg: ComposeTiny, tmp_path_factory: pytest.TempPathFactory) -> R
 
     @cache
     def fit(*overrides: str) -> dict[str, Any]:
-        cfg = tiny_cfg(tmp_path_factory.mktemp("unkept") / "run", *SHORT, *overrides, "features.store=false")
+        folder = tmp_path_factory.mktemp("unkept") / "run"
+        cfg = tiny_cfg(folder, *SHORT, NO_CHECKPOINTS, *overrides, "features.store=false")
         with pytest.MonkeyPatch.context() as patch:
             return results(run_one(cfg, patch, score=False))
 
@@ -120,11 +123,11 @@ def unkept(tiny_cfg: ComposeTiny, tmp_path_factory: pytest.TempPathFactory) -> R
 
 @pytest.fixture(scope="module")
 def cold(tiny_cfg: ComposeTiny, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
-    """The results of a scored run that has filled a cache, and the cache."""
+    """The results of a scored run that has filled a store, and the store."""
     folder = tmp_path_factory.mktemp("cold")
     with pytest.MonkeyPatch.context() as patch:
-        ran = run_one(tiny_cfg(folder / "run", *SHORT, f"paths.cache={folder}/cache"), patch, score=True)
-    return results(ran), folder / "cache"
+        ran = run_one(tiny_cfg(folder / "run", *SHORT, f"features.dir={folder}/features"), patch, score=True)
+    return results(ran), folder / "features"
 
 
 # --- on by default ---
@@ -217,8 +220,8 @@ def test_fresh_views_are_what_no_cache_at_all_gives(run: Run, unkept: Run, trunk
 def test_a_resumed_run_reads_on(
     run: Run, cold: tuple[dict[str, Any], Path], trunk_images: list[int], tmp_path: Path
 ) -> None:
-    whole, cache_folder = cold
-    shutil.copytree(cache_folder, tmp_path / "cache")
+    whole, store = cold
+    shutil.copytree(store, tmp_path / "features")
     trunk_images.clear()
     run("part", "trainer.max_epochs=3")
     resumed = run("resumed", f"resume={tmp_path}/part/checkpoints/last.ckpt", score=True)
@@ -293,7 +296,7 @@ def test_what_a_phase_has_computed_is_on_the_disk_when_the_next_begins(
 
     class Count(L.Callback):
         def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-            store = FeatureStore(tmp_path / "cache" / "features")
+            store = FeatureStore(tmp_path / "features")
             kept[trainer.current_epoch] = sum(each.photos for each in store.collections())
 
     monkeypatch.setattr(wiring, "build_callbacks", lambda cfg: [*build(cfg), Count()])
@@ -307,14 +310,14 @@ def test_what_a_phase_has_computed_is_on_the_disk_when_the_next_begins(
 
 @pytest.fixture(scope="module")
 def filled(tiny_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
-    """Settings of a run that has filled a cache with one view, and its last checkpoint."""
+    """Settings of a run that has filled a store with one view, and its last checkpoint; others with them keep none."""
     folder = tmp_path_factory.mktemp("filled")
     # One epoch of the head and one that changes layer4 much.
     settings = [*tiny_overrides, "features.views=1", "trainer.max_epochs=2", "optimizer.lr=0.01"]
-    settings += ["callbacks.unfreeze.phases=[{epoch: 1, train_from: layer4}]", f"paths.cache={folder}/cache"]
+    settings += ["callbacks.unfreeze.phases=[{epoch: 1, train_from: layer4}]", f"features.dir={folder}/features"]
     with pytest.MonkeyPatch.context() as patch:
         run_one(compose("train", settings, run_dir=folder / "run"), patch, score=False)
-    return settings, folder / "run" / "checkpoints" / "last.ckpt"
+    return [*settings, NO_CHECKPOINTS], folder / "run" / "checkpoints" / "last.ckpt"
 
 
 def test_other_seeds_splits_and_rates_share_it(
@@ -322,7 +325,7 @@ def test_other_seeds_splits_and_rates_share_it(
 ) -> None:
     settings, checkpoint = filled
     # Which this test alone adds to.
-    own = f"paths.cache={shutil.copytree(checkpoint.parents[2] / 'cache', tmp_path / 'cache')}"
+    own = f"features.dir={shutil.copytree(checkpoint.parents[2] / 'features', tmp_path / 'features')}"
 
     def fit(name: str, *changes: str) -> int:
         trunk_images.clear()
@@ -401,8 +404,8 @@ def test_maps_in_bytes_give_the_same_vectors_whether_they_are_kept_or_not(run: R
 def test_a_full_store_is_read_all_the_same(
     run: Run, cold: tuple[dict[str, Any], Path], trunk_images: list[int], tmp_path: Path
 ) -> None:
-    known, cache_folder = cold
-    shutil.copytree(cache_folder, tmp_path / "cache")
+    known, store = cold
+    shutil.copytree(store, tmp_path / "features")
     trunk_images.clear()
     warm = run("warm", "features.max_bytes=1")
     assert results(warm) == {name: known[name] for name in ("losses", "metrics.csv")}
@@ -484,7 +487,7 @@ def test_a_budget_that_is_too_small_is_said_and_the_run_goes_on(
     said = capsys.readouterr().out
     assert "may take 1.00kB in all (features.max_bytes), commands that are running use some of it, and" in said
     assert "are free on its disk. Fewer features.views or features.dtype=uint8 need less." in said
-    assert not list((tmp_path / "cache" / "features").rglob("*.safetensors"))
+    assert not list((tmp_path / "features").rglob("*.safetensors"))
 
 
 @pytest.mark.parametrize(
