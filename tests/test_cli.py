@@ -29,6 +29,12 @@ QUICK = ("experiment=quick", "data.patients=24", "data.photos=48", "data.image_s
 FEW = ("data.patients=24", "data.photos=48", "data.photo_groups=bytes")
 
 
+@pytest.fixture(scope="session")
+def drawn(drawn_photos: Path) -> tuple[str, ...]:
+    """Settings of a few photographs that need not be drawn anew."""
+    return (*FEW, f"data.root={drawn_photos}")
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a command line came to."""
@@ -128,8 +134,8 @@ def test_settings_that_cannot_be_are_refused_in_one_line(
     assert "\n" not in message
 
 
-def test_a_cross_validation_that_is_refused_leaves_the_latest_one_alone(tmp_path: Path) -> None:
-    arguments = (*QUICK, *FEW, "model.weights=nowhere.pth")
+def test_a_cross_validation_that_is_refused_leaves_the_latest_one_alone(tmp_path: Path, drawn: tuple[str, ...]) -> None:
+    arguments = (*QUICK, *drawn, "model.weights=nowhere.pth")
     assert "nowhere.pth" in refused(tmp_path, *arguments, verb="crossval")
     (tmp_path / "logs" / "crossval" / "runs" / "earlier").mkdir(parents=True)
     (tmp_path / "logs" / "crossval" / "latest").symlink_to("runs/earlier")
@@ -208,17 +214,17 @@ def test_an_output_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None
     assert "paths.root" in refused(tmp_path, "paths.root=file")
 
 
-def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
+def test_weights_of_another_architecture_are_refused(tmp_path: Path, drawn: tuple[str, ...]) -> None:
     import torch
     from torchvision import models
 
     torch.save(models.resnet18().state_dict(), tmp_path / "small.pth")
-    message = refused(tmp_path, "model.weights=small.pth", *FEW)
+    message = refused(tmp_path, "model.weights=small.pth", *drawn)
     assert "small.pth" in message
     assert "resnet50" in message
 
 
-def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path, drawn: tuple[str, ...]) -> None:
     import torch
 
     from anemia_lightning.model.backbone import AnemiaNetwork
@@ -226,7 +232,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path) -> None
     network = AnemiaNetwork(backbone="resnet18", hidden=8)
     weights = {f"network.{key}": value for key, value in network.state_dict().items()}
     torch.save({"state_dict": weights}, tmp_path / "small.ckpt")
-    small = (*FEW, "model.weights=null")
+    small = (*drawn, "model.weights=null")
     message = refused(tmp_path, "init_from=small.ckpt", *small)
     assert "small.ckpt; found those of another architecture: " in message
     assert "model.backbone" in message
@@ -300,7 +306,7 @@ def work_that_ends(error: BaseException, *done: str) -> Callable[..., None]:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_full_disk_leaves_the_folds_that_are_finished(
-    jobs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    jobs: int, tmp_path: Path, drawn: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def train(cfg: DictConfig, *_: object) -> None:
         fold = Path(cfg.paths.run_dir)
@@ -314,7 +320,7 @@ def test_a_full_disk_leaves_the_folds_that_are_finished(
     monkeypatch.setattr("anemia_lightning.fold_runs._train", train)
     monkeypatch.setattr("anemia_lightning.fold_runs._train_apart", train)
     monkeypatch.setattr("anemia_lightning.fold_runs.worker_processes", ThreadPoolExecutor)
-    answer = run(tmp_path, *QUICK, "folds=3", f"jobs={jobs}", verb="crossval")
+    answer = run(tmp_path, *QUICK, *drawn, "folds=3", f"jobs={jobs}", verb="crossval")
     assert answer.returncode == 2
     assert "found a full disk" in answer.stderr
     (left,) = (tmp_path / "logs" / "crossval" / "runs").iterdir()
