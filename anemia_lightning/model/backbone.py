@@ -5,6 +5,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision import models
 
 from anemia_lightning.contracts import Entry
@@ -143,7 +144,8 @@ class AnemiaNetwork(nn.Module):
             choice = self.batchnorm if self._stage_trains(stage) else self.frozen_batchnorm
             for part in self._stage_parts(stage):
                 for module in part.modules():
-                    if isinstance(module, (nn.BatchNorm2d, nn.SyncBatchNorm)):
+                    # Also what Lightning makes of a synchronised one when a fit ends.
+                    if isinstance(module, _BatchNorm):
                         module.train(mode and choice == "train")
         return self
 

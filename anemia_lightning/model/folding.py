@@ -4,6 +4,7 @@ import copy
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision import models
 from torchvision.models.resnet import BasicBlock, Bottleneck
@@ -31,6 +32,7 @@ def fold_batchnorm(backbone: models.ResNet) -> models.ResNet:
 def _fold_pair(parent: nn.Module, conv: str, norm: str) -> None:
     before, after = parent.get_submodule(conv), parent.get_submodule(norm)
     assert isinstance(before, nn.Conv2d)
-    assert isinstance(after, nn.BatchNorm2d | nn.SyncBatchNorm)
+    # Also what Lightning makes of a synchronised one when a fit ends.
+    assert isinstance(after, _BatchNorm)
     setattr(parent, conv, fuse_conv_bn_eval(before, after))
     setattr(parent, norm, nn.Identity())

@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 import torch
+from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from torchvision import models
@@ -205,6 +206,13 @@ def test_synchronised_batchnorm_is_frozen_too() -> None:
     network = nn.SyncBatchNorm.convert_sync_batchnorm(tiny()).train()  # type: ignore[no-untyped-call]
     kinds = {type(module): module.training for module in network.modules() if "BatchNorm" in type(module).__name__}
     assert kinds == {nn.SyncBatchNorm: False}
+
+
+def test_batchnorm_stays_frozen_when_lightning_has_undone_its_synchronisation() -> None:
+    lightnings = TorchSyncBatchNorm()
+    network = lightnings.revert(lightnings.apply(tiny())).train()
+    modes = [module.training for module in network.modules() if "BatchNorm" in type(module).__name__]
+    assert modes == [False] * 20
 
 
 def test_a_stage_that_is_frozen_again_stays_put() -> None:

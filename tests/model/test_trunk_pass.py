@@ -1,9 +1,11 @@
 """What a pass through the frozen stages gives depends on the image and the weights, and on nothing else."""
 
 import copy
+from typing import cast
 
 import pytest
 import torch
+from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
@@ -54,12 +56,17 @@ def test_every_stage_computes_with_channels_last(network: AnemiaNetwork, dtype: 
         assert output.dtype == dtype
 
 
-def test_synchronised_batchnorm_is_folded_too(network: AnemiaNetwork) -> None:
-    copied = copy.deepcopy(network)
-    synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(copied)  # type: ignore[no-untyped-call]
-    passes = [TrunkPass(each, device=CPU, dtype=torch.float32) for each in (network, synchronised)]
-    assert torch.equal(passes[0].trunk(images(3)), passes[1].trunk(images(3)))
-    assert passes[0].trunk_sha256 == passes[1].trunk_sha256
+def test_synchronised_batchnorm_is_folded_too_also_when_lightning_has_undone_it(network: AnemiaNetwork) -> None:
+    lightnings = TorchSyncBatchNorm()
+    synchronised = lightnings.apply(copy.deepcopy(network))
+    undone = lightnings.revert(copy.deepcopy(synchronised))
+    plain, *others = (
+        TrunkPass(cast("AnemiaNetwork", each), device=CPU, dtype=torch.float32)
+        for each in (network, synchronised, undone)
+    )
+    for other in others:
+        assert torch.equal(other.trunk(images(3)), plain.trunk(images(3)))
+        assert other.trunk_sha256 == plain.trunk_sha256
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
