@@ -158,6 +158,9 @@ class AnemiaClassifier(L.LightningModule):
         optimizer = self._optimizer_factory(
             [{"params": params, "name": name} for name, params in self.network.parameter_groups()]
         )
+        # Fused ones would undo the scaling of fp16 in their step. Lightning then refuses to clip gradients, in any
+        # precision, and shows callbacks those of fp16 as they were scaled.
+        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]  # noqa: SLF001  torch has no public way
         for group in optimizer.param_groups:
             group["lr"] *= self.hparams["learning_rate_factors"][group["name"]]
         schedule = self._schedule_factory(optimizer)

@@ -1,5 +1,6 @@
 """The LightningModule: its loss, its curves, its checkpoint."""
 
+import copy
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,6 +11,7 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.plugins.precision import MixedPrecision
 from sklearn.metrics import accuracy_score, log_loss, recall_score, roc_auc_score
 from torch import Tensor
 from torch.nn import functional
@@ -296,3 +298,43 @@ def test_a_decision_comes_back_from_the_settings(classifier_settings: dict[str, 
     assert none.notes == [
         "Threshold: it is fixed at 0.5, since the model carries no decision made on validation photos."
     ]
+
+
+@pytest.fixture
+def fused_adam(classifier_settings: dict[str, Any]) -> AnemiaClassifier:
+    return AnemiaClassifier(**{**classifier_settings, "optimizer": partial(torch.optim.Adam, lr=1e-3, fused=True)})
+
+
+class Steps(L.Callback):
+    """Keeps the norm of the gradients with which each step is made."""
+
+    def __init__(self) -> None:
+        self.norms: list[float] = []
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        trainer.optimizers[0].register_step_post_hook(self._note)
+
+    def _note(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        self.norms.append(float(torch.nn.utils.get_total_norm(gradients)))
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_gradients_of_a_fused_optimizer_are_clipped(
+    precision: str, fused_adam: AnemiaClassifier, draw_batch: DrawBatch
+) -> None:
+    steps = Steps()
+    fitting = trainer(precision=precision, gradient_clip_val=1e-3, callbacks=[steps])
+    fitting.fit(fused_adam, loader([draw_batch(seed=seed) for seed in range(3)]), loader([draw_batch()]))
+    assert steps.norms == pytest.approx([1e-3] * 3, rel=0.01)
+
+
+def test_gradients_in_fp16_are_shown_as_they_are(fused_adam: AnemiaClassifier, draw_batch: DrawBatch) -> None:
+    found = {}
+    for name, plugins in {"32": [], "16": [MixedPrecision("16-mixed", "cpu")]}.items():
+        gradients = Gradients()
+        fitting = trainer(callbacks=[gradients], plugins=plugins)
+        fitting.fit(copy.deepcopy(fused_adam), loader([draw_batch()]), loader([draw_batch()]))
+        found[name] = gradients.kept
+    for name, gradient in found["32"].items():
+        torch.testing.assert_close(found["16"][name].float(), gradient, rtol=0.05, atol=1e-3)
