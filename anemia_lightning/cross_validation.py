@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig
 
+from anemia_lightning import wiring
 from anemia_lightning.assessing import assess_predictions, write_assessment
 from anemia_lightning.assessment.words import end_lines
 from anemia_lightning.comparing.settings import settings_with_effect
@@ -76,6 +77,7 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
     """
     quiet()
     make_paths_absolute(cfg)
+    wiring.check_devices(cfg)
     folder = RunFolder(cfg.paths.run_dir)
     prepared = prepare_photos(cfg)
     folds, skipped = deal_folds(cfg, prepared.manifest)

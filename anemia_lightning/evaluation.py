@@ -70,6 +70,7 @@ def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
         DataChangedError: If the photographs are no longer those of the run.
     """
     quiet()
+    wiring.check_devices(cfg)
     run = RunFolder(_finished_run(cfg))
     trained = OmegaConf.load(run.settings)
     assert isinstance(trained, DictConfig)
@@ -115,6 +116,7 @@ def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
 def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     """Scores a checkpoint on all photos of another data set, read the way the model was trained to."""
     quiet()
+    wiring.check_devices(cfg)
     _settle(cfg.evaluation, {})
     classifier = load_classifier(Path(cfg.ckpt))
     prepared, notes = _unmet_photos(cfg, prepare_photos(cfg))

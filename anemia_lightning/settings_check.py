@@ -155,6 +155,11 @@ def _crossval(cfg: DictConfig) -> Iterator[str]:
             yield f"{key} must be at least {least}, not {cfg[key]}."
     if cfg.split.file:
         yield "crossval deals the photos to folds itself: leave split.file empty."
+    if _may_be_several(cfg):
+        yield (
+            "crossval trains each fold on one device: leave trainer.devices=1 and trainer.num_nodes=1. jobs=2 trains "
+            "two folds side by side."
+        )
 
 
 def _audit(cfg: DictConfig) -> Iterator[str]:
@@ -182,10 +187,18 @@ def _trainer(cfg: DictConfig) -> Iterator[str]:
             f"data.batch_size={cfg.data.batch_size} photos per step cannot be dealt to {parts} parts "
             "(devices x nodes x accumulated batches)."
         )
-    # -1 stands for as many as there are.
-    may_be_several = devices * trainer.num_nodes > 1 or str(trainer.devices) == "-1"
-    if may_be_several and "train" in (cfg.model.batchnorm, cfg.model.frozen_batchnorm) and not trainer.sync_batchnorm:
+    if (
+        _may_be_several(cfg)
+        and "train" in (cfg.model.batchnorm, cfg.model.frozen_batchnorm)
+        and not trainer.sync_batchnorm
+    ):
         yield "BatchNorm that trains over several devices needs trainer.sync_batchnorm=true (GPUs only)."
+
+
+def _may_be_several(cfg: DictConfig) -> bool:
+    """Returns whether more than one process may train; -1 stands for as many as there are devices."""
+    devices = cfg.trainer.devices
+    return cfg.trainer.num_nodes > 1 or str(devices) == "-1" or (isinstance(devices, int) and devices > 1)
 
 
 def _phases(cfg: DictConfig) -> Iterator[str]:

@@ -53,6 +53,7 @@ def train_run(cfg: DictConfig, *, prepared: Prepared | None = None) -> TrainResu
     """
     quiet()
     make_paths_absolute(cfg)
+    wiring.check_devices(cfg)
     L.seed_everything(cfg.seed, verbose=False)
     folder = RunFolder(cfg.paths.run_dir)
     checkpoint = resume_checkpoint(cfg)

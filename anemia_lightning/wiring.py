@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -148,26 +149,37 @@ def build_logger(cfg: DictConfig) -> "Logger | None":
 
 
 def build_trainer(cfg: DictConfig, *, callbacks: "list[L.Callback]", logger: "Logger | None") -> "L.Trainer":
-    """Returns the Trainer of a fit."""
+    """Returns the Trainer of a fit.
+
+    Raises:
+        ConfigError: If Lightning cannot do what `trainer` says.
+    """
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
     from anemia_lightning.callbacks.checkpoint import DurableCheckpointIO
 
     settings = plain(cfg.trainer)
-    settings["strategy"] = _strategy(settings["strategy"], settings["devices"])
+    settings["strategy"] = _strategy(settings["strategy"], settings["devices"], nodes=settings["num_nodes"])
     settings["precision"] = resolve_precision(cfg)
     # Lightning would replace our sampler; the datamodule does what the flag means.
     settings.pop("overfit_batches")
-    trainer: L.Trainer = instantiate(
-        settings,
-        callbacks=callbacks,
-        logger=logger or False,
-        plugins=[DurableCheckpointIO()],
-        default_root_dir=cfg.paths.run_dir,
-        enable_checkpointing=any("Checkpoint" in type(callback).__name__ for callback in callbacks),
-        # Our samplers deal photos to ranks themselves, and the loaders change with the phase.
-        use_distributed_sampler=False,
-        reload_dataloaders_every_n_epochs=1,
-        _convert_="all",
-    )
+    try:
+        trainer: L.Trainer = instantiate(
+            settings,
+            callbacks=callbacks,
+            logger=logger or False,
+            plugins=[DurableCheckpointIO()],
+            default_root_dir=cfg.paths.run_dir,
+            enable_checkpointing=any("Checkpoint" in type(callback).__name__ for callback in callbacks),
+            # Our samplers deal photos to ranks themselves, and the loaders change with the phase.
+            use_distributed_sampler=False,
+            reload_dataloaders_every_n_epochs=1,
+            _convert_="all",
+        )
+    except InstantiationException as error:
+        if isinstance(error.__cause__, MisconfigurationException | ValueError):
+            raise ConfigError([f"Lightning's Trainer refuses these settings: {error.__cause__}"]) from error
+        raise
     return trainer
 
 
@@ -179,6 +191,8 @@ def build_scoring_trainer(cfg: DictConfig, *, precision: str) -> "L.Trainer":
         accelerator=cfg.trainer.accelerator,
         devices=1,
         precision=precision,  # type: ignore[arg-type]
+        deterministic=cfg.trainer.deterministic,
+        benchmark=cfg.trainer.benchmark,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=sys.stdout.isatty(),
@@ -216,6 +230,21 @@ def resolve_device(accelerator: str) -> "torch.device":
     raise ConfigError([f"trainer.accelerator={accelerator}: there is no such device here."])
 
 
+def check_devices(cfg: DictConfig) -> None:
+    """Asserts that the devices that `trainer` names are there, before anything else takes its time.
+
+    Raises:
+        ConfigError: If they are not.
+    """
+    import torch
+
+    wanted = cfg.trainer.devices
+    if resolve_device(cfg.trainer.accelerator).type == "cuda" and isinstance(wanted, int):
+        there = torch.cuda.device_count()
+        if wanted > there:
+            raise ConfigError([f"trainer.devices={wanted}: there are only so many CUDA devices here: {there}."])
+
+
 def resolve_workers(workers: int | str, accelerator: str) -> int:
     """Returns what `data.num_workers=auto` stands for.
 
@@ -246,7 +275,7 @@ def _cpu_has_bf16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def _strategy(name: str, devices: int | str) -> "str | DDPStrategy":
+def _strategy(name: str, devices: int | str, *, nodes: int) -> "str | DDPStrategy":
     """Returns the strategy; our way of freezing asks two things of DDP.
 
     Frozen stages get no gradients although DDP expects them (`find_unused_parameters`). BatchNorm's frozen
@@ -255,7 +284,8 @@ def _strategy(name: str, devices: int | str) -> "str | DDPStrategy":
     import torch
     from lightning.pytorch.strategies import DDPStrategy
 
-    several = isinstance(devices, int) and (devices > 1 or (devices == -1 and torch.cuda.device_count() > 1))
+    as_many_as_there_are = str(devices) in {"-1", "auto"} and torch.cuda.device_count() > 1
+    several = nodes > 1 or as_many_as_there_are or (isinstance(devices, int) and devices > 1)
     if name == "ddp" or (name == "auto" and several):
         return DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
     return name

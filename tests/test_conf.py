@@ -130,6 +130,12 @@ def test_batchnorm_that_trains_over_several_devices_must_be_synchronised(several
     check_settings(cfg)
 
 
+@pytest.mark.parametrize("several", ["trainer=ddp", "trainer.devices=2", "trainer.num_nodes=2"])
+def test_a_cross_validation_on_several_devices_is_refused(several: str) -> None:
+    with pytest.raises(ConfigError, match=r"crossval trains each fold on one device: leave trainer\.devices=1"):
+        check_settings(compose("crossval", [several]))
+
+
 @pytest.mark.parametrize(("group", "name"), PRESETS)
 def test_every_preset_trains_a_batch_per_phase(group: str, name: str, tmp_path: Path, drawn_photos: Path) -> None:
     overrides = [f"{group}={name}", *SMALL, f"paths.root={tmp_path}", f"data.root={drawn_photos}", "data.batch_size=8"]
