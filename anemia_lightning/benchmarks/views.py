@@ -180,8 +180,8 @@ def photos_needed(mean: float, reach: float, photos: int) -> int | None:
 def words(report: Mapping[str, Any]) -> list[str]:
     """Returns the comparison, line by line."""
     lines = [
-        f"AUROC of {report['photos']} photos, each predicted by a model that never saw it; seeds: {report['seeds']}. "
-        f"{report['weights']}"
+        f"AUROC of {report['photos']} photos, each predicted by a model that never saw it; seeds: {report['seeds']}",
+        report["weights"],
     ]
     for views, found in report["views"].items():
         line = f"  {views:>5} views: {found['mean']:.4f}"
