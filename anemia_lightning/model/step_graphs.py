@@ -1,7 +1,8 @@
 """Training steps replayed as CUDA graphs: a GPU runs the kernels of a step sooner than they can be started singly."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import torch
@@ -34,7 +35,8 @@ class StepGraphs:
         """Returns the logits of both labels, float32 [B, 2], as the network does in training."""
         kind = (self._network.train_from, entry, values.shape, values.dtype)
         # Images come from loaders whose threads reserve memory for the GPU meanwhile, which would spoil a recording.
-        may_record = self._works and entry != "image"
+        # To look for NaN in each gradient asks the GPU for an answer, which a recording cannot wait for.
+        may_record = self._works and entry != "image" and not torch.is_anomaly_enabled()
         if may_record and kind in self._seen and kind not in self._steps:
             self._record(kind, values, entry, keep)
         self._seen.add(kind)
@@ -43,10 +45,12 @@ class StepGraphs:
         return cast("Tensor", self._network(values, entry=entry, keep=keep))
 
     def _record(self, kind: tuple[object, ...], values: Tensor, entry: Entry, keep: Tensor) -> None:
+        # Nobody enters the network below where it trained before.
+        self._steps = {known: step for known, step in self._steps.items() if known[0] == kind[0]}
         # The stream that records is another one than that which replays, as is meant.
         torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
         try:
-            with _same_precision(values.device.type):
+            with _own_stream_again(values.device), _same_precision(values.device.type):
                 recorded = torch.cuda.make_graphed_callables(
                     _Entered(self._network, entry), (values.clone(), keep.clone()), allow_unused_input=True
                 )
@@ -57,6 +61,22 @@ class StepGraphs:
             )
             return
         self._steps[kind] = cast("_Step", recorded)
+
+
+@contextmanager
+def _own_stream_again(device: torch.device) -> Iterator[None]:
+    """Comes back to the stream of before: a recording that fails midway leaves its own in place.
+
+    Whatever then ran on it would not wait for what other threads compute on the usual one.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    stream = torch.cuda.current_stream(device)
+    try:
+        yield
+    finally:
+        torch.cuda.set_stream(stream)
 
 
 def _same_precision(device: str) -> torch.autocast:

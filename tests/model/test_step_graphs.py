@@ -8,7 +8,7 @@ from torch import Tensor
 
 from anemia_lightning.contracts import Entry
 from anemia_lightning.model.backbone import AnemiaNetwork
-from anemia_lightning.model.step_graphs import StepGraphs
+from anemia_lightning.model.step_graphs import StepGraphs, _own_stream_again
 
 WIDTHS: dict[Entry, tuple[int, ...]] = {"image": (3, 32, 32), "pooled": (512,), "layer3": (256, 2, 2)}
 
@@ -91,3 +91,37 @@ def test_where_nothing_can_be_recorded_every_step_runs(
         "Training steps cannot be recorded as CUDA graphs, and run one by one: "
         "operation not permitted when stream is capturing"
     )
+
+
+def test_what_was_recorded_of_a_phase_goes_with_it(recorder: Recorder, network: AnemiaNetwork) -> None:
+    graphs = StepGraphs(network)
+    for stage in ("head", "layer4"):
+        network.release(stage)
+        for _ in range(2):
+            step(graphs, network, "layer3", 4)
+        assert len(graphs._steps) == 1
+
+
+def test_where_torch_looks_for_nan_nothing_is_recorded(recorder: Recorder, network: AnemiaNetwork) -> None:
+    graphs = StepGraphs(network)
+    with torch.autograd.set_detect_anomaly(True):  # the other way to say so warns of its price
+        for _ in range(3):
+            step(graphs, network, "pooled", 4)
+    assert not recorder.shapes
+    step(graphs, network, "pooled", 4)
+    assert recorder.shapes == [(4, 512)]
+
+
+def test_a_recording_that_fails_leaves_the_stream_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    streams = ["usual"]
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: streams[-1])
+    monkeypatch.setattr(torch.cuda, "set_stream", streams.append)
+
+    def record() -> None:
+        with _own_stream_again(torch.device("cuda", 0)):
+            streams.append("recording")
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    with pytest.raises(RuntimeError):
+        record()
+    assert streams == ["usual", "recording", "usual"]
