@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore, Lock
 from typing import Any
+from weakref import WeakSet
 
 import pandas as pd
 import torch
@@ -59,6 +60,8 @@ class FrozenFeatures:
         self._lock = Lock()
         # Of all who read: an open photograph takes much memory.
         self._readers = BoundedSemaphore(settings.threads)
+        # Those of earlier phases go with the loaders that read them.
+        self._on_device: WeakSet[OnDevice] = WeakSet()
         self._kept: tuple[str, ...] = _KEPT[0]
         self.off_because = settings.off_because
         """Why nothing is kept, or not any more; None while it is."""
@@ -124,11 +127,12 @@ class FrozenFeatures:
 
     def _on_gpu(self, values: Compute, *, rows: int, row_bytes: int, one_at_a_time: bool = False) -> Compute:
         device = self._pass.device
-        is_shared = torch.distributed.is_available() and torch.distributed.is_initialized()
+        distributed = torch.distributed
+        is_shared = distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
         # Each process of several would bring all photos, where it needs only its share of them.
         if device.type != "cuda" or is_shared:
             return values
-        return OnDevice(
+        on_device = OnDevice(
             values,
             rows=rows,
             row_bytes=row_bytes,
@@ -137,6 +141,8 @@ class FrozenFeatures:
             one_at_a_time=one_at_a_time,
             progress=lambda: progress_bar("Frozen layers"),
         )
+        self._on_device.add(on_device)
+        return on_device
 
     def make_room(self, to_come: Mapping[str, int]) -> None:
         """Makes room in the store for so many bytes of each kind, for some kinds only, or does without the store.
@@ -205,10 +211,12 @@ class FrozenFeatures:
                 self._fail(error)
 
     def close(self) -> None:
-        """Writes what still waits in memory, and leaves the store to others."""
+        """Writes what still waits in memory, and leaves the store and the device's memory to others."""
         try:
             self.flush()
         finally:
+            for on_device in self._on_device:
+                on_device.release()
             for collection in self._opened.values():
                 collection.close()
             self._opened.clear()

@@ -52,6 +52,11 @@ def read_beside_a_gpu(photos: Photos, monkeypatch: pytest.MonkeyPatch, *, room: 
 
     monkeypatch.setattr(FrozenFeatures, "_on_gpu", bring)
     monkeypatch.setattr(FrozenFeatures, "_is_on_cpu", False)
+    dataset = frozen_features().dataset(photos, None, entry="layer3", augmented=False)
+    return dataset[BatchRequest(tuple(range(PHOTOS)), view=0, step_label_counts=(PHOTOS, 0))]
+
+
+def frozen_features() -> FrozenFeatures:
     settings = FeatureSettings(
         store=None,
         off_because="nothing is kept",
@@ -66,9 +71,7 @@ def read_beside_a_gpu(photos: Photos, monkeypatch: pytest.MonkeyPatch, *, room: 
         threads=READERS,
     )
     network = AnemiaNetwork(backbone="resnet18", hidden=8)
-    features = FrozenFeatures(network, settings, device=CPU, say=pytest.fail)
-    dataset = features.dataset(photos, None, entry="layer3", augmented=False)
-    return dataset[BatchRequest(tuple(range(PHOTOS)), view=0, step_label_counts=(PHOTOS, 0))]
+    return FrozenFeatures(network, settings, device=CPU, say=pytest.fail)
 
 
 def test_what_a_gpu_has_room_for_is_read_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,3 +87,29 @@ def test_what_it_has_no_room_for_is_read_by_as_many_and_no_more(monkeypatch: pyt
     assert photos.most == READERS
     brought = read_beside_a_gpu(Photos(), monkeypatch, room=10**9)
     assert torch.equal(passed_on.values, brought.values)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_on_a_gpu_lives_what_no_other_process_needs_a_share_of_until_the_features_are_closed(
+    processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: processes)
+    monkeypatch.setattr("anemia_lightning.frozen_features.half_of_free_memory", lambda _: 10**6)
+
+    def values(indices: Sequence[int], view: int) -> Tensor:
+        return torch.tensor([[float(index), view] for index in indices])
+
+    features = frozen_features()
+    monkeypatch.setattr(features._pass, "device", torch.device("cuda", 0))
+    found = features._on_gpu(values, rows=PHOTOS, row_bytes=8)
+    if processes > 1:
+        assert found is values
+        return
+    assert isinstance(found, OnDevice)
+    found._device = CPU
+    assert torch.equal(found([3, 1], 0), values([3, 1], 0))
+    assert list(found._held) == [0]
+    features.close()
+    assert not found._held
+    assert torch.equal(found([3, 1], 0), values([3, 1], 0))

@@ -63,13 +63,26 @@ class OnDevice:
         """Returns the values of some rows in one view, on the device."""
         with self._lock:
             if view not in self._held and self._has_room():
-                self._held[view] = self._bring(view)
+                self._try_to_bring(view)
             held = self._held.get(view)
         if held is None:
             return self._values(indices, view).to(self._device)
         # Else the copy would wait for all that a GPU still has to do.
         rows = torch.tensor(list(indices)).to(self._device, non_blocking=self._device.type == "cuda")
         return held[rows]
+
+    def release(self) -> None:
+        """Lets go of what is there; from then on values are passed on."""
+        with self._lock:
+            self._held.clear()
+            self._most_views = 0
+
+    def _try_to_bring(self, view: int) -> None:
+        try:
+            self._held[view] = self._bring(view)
+        except torch.OutOfMemoryError:
+            # Others on the same device have taken the room since it was asked for.
+            self._most_views = len(self._held)
 
     def _has_room(self) -> bool:
         if self._one_at_a_time:

@@ -79,3 +79,28 @@ def test_what_does_not_fit_is_passed_on() -> None:
     for _ in range(3):
         kept([2, 4], 0)
     assert source.asked == [*[([2, 4], 0)] * 3]
+
+
+def test_what_others_have_taken_the_room_of_is_passed_on() -> None:
+    class Cramped(Source):
+        def __call__(self, indices: Sequence[int], view: int) -> Tensor:
+            values = super().__call__(indices, view)
+            if view == 1 and len(indices) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return values
+
+    source = Cramped()
+    kept = on_device(source, 9, chunk=4)
+    for view in (0, 1, 1, 0, 2):
+        assert torch.equal(kept([2, 4], view), torch.tensor([[view, 2.0, 7], [view, 4, 7]]))
+    tried = [(list(range(4)), 1)]
+    assert [each for each in source.asked if each[1] > 0] == [*tried, *[([2, 4], 1)] * 2, ([2, 4], 2)]
+
+
+def test_what_was_let_go_is_passed_on() -> None:
+    source = Source()
+    kept = on_device(source, 9, chunk=99)
+    kept([1], 0)
+    kept.release()
+    assert torch.equal(kept([2, 4], 0), torch.tensor([[0.0, 2, 7], [0, 4, 7]]))
+    assert source.asked == [(list(range(ROWS)), 0), ([2, 4], 0)]
