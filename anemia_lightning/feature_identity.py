@@ -88,6 +88,7 @@ def _device_words(trunk: TrunkPass) -> str:
     shape = f"{trunk.batch_size} images a pass" + (", fused" if trunk.is_fused else "")
     if trunk.device.type == "cuda":
         kernels = f"TF32 {torch.backends.cudnn.allow_tf32}, benchmark {torch.backends.cudnn.benchmark}"
+        kernels += f", deterministic {torch.are_deterministic_algorithms_enabled()}"
         matmul = torch.get_float32_matmul_precision()
         return f"{torch.cuda.get_device_name(trunk.device)}, {matmul}, {kernels}, {shape}"
     # Processors of one name may have bf16 instructions or not, as on the nodes of a cluster with one home folder.

@@ -65,15 +65,15 @@ class RunCard(L.Callback):
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the clock of the epoch."""
-        self._marks["train"] = time.perf_counter()
+        self._marks["train"] = _when_done(trainer)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the clock of the validation, which ends the epoch's training."""
-        self._marks["val"] = time.perf_counter()
+        self._marks["val"] = _when_done(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Notes the seconds of the epoch."""
-        now = time.perf_counter()
+        now = _when_done(trainer)
         validated = self._marks["val"] > self._marks["train"]
         train_end = self._marks["val"] if validated else now
         self._session["epochs"].append(
@@ -114,6 +114,14 @@ def versions() -> dict[str, str]:
     """Returns the versions of ourselves, of Python and of what numbers depend on."""
     ours = {"anemia_lightning": __version__, "python": platform.python_version(), "platform": platform.platform()}
     return ours | {package: version(package) for package in _PACKAGES}
+
+
+def _when_done(trainer: L.Trainer) -> float:
+    """Returns the clock when the device has done all that it was told to: a GPU is told ahead of its time."""
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def device_name(trainer: L.Trainer) -> str:

@@ -5,10 +5,12 @@ import math
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import lightning as L
 import pytest
+import torch
 
 from anemia_lightning import __version__
 from anemia_lightning.callbacks.checkpoint import BestAndLastCheckpoint
@@ -128,3 +130,13 @@ def test_a_number_that_is_none_never_enters(path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         RunCard(path, {"loss": math.nan}).write()
     assert not path.exists()
+
+
+def test_the_clock_waits_for_a_gpu(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: done.append(str(device)))
+    trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cuda", 0)))
+    card = RunCard(path, {})
+    card.on_train_epoch_start(cast("L.Trainer", trainer), L.LightningModule())
+    card.on_validation_start(cast("L.Trainer", trainer), L.LightningModule())
+    assert done == ["cuda:0"] * 2
