@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from anemia_lightning.errors import CompilerMissingError
 from anemia_lightning.model.backbone import AnemiaNetwork
 
+_MOST_VARIANTS = 64
+
 MODES = ("default", "reduce-overhead", "max-autotune")
 """What torch.compile calls its modes; `reduce-overhead` records CUDA graphs."""
 
@@ -25,7 +27,9 @@ def compile_network(network: AnemiaNetwork, mode: str) -> None:
     """
     # An experiment must not end because a compiler is missing: it would only be slower.
     torch._dynamo.config.suppress_errors = True  # noqa: SLF001  torch has no public way
-    # Batches have few shapes: a whole one, the last of an epoch, those of validation.
+    # Each phase has four kinds of batch, whole ones and last ones, to train and to validate. Beyond its limit torch
+    # computes the next kind uncompiled, with a line in a log that nobody sees.
+    torch._dynamo.config.recompile_limit = _MOST_VARIANTS  # noqa: SLF001  as above
     network.compile(mode=mode, dynamic=False)
 
 

@@ -28,8 +28,8 @@ def step(network: AnemiaNetwork, size: int) -> dict[str, torch.Tensor]:
 @pytest.fixture
 def pair() -> Iterator[tuple[AnemiaNetwork, AnemiaNetwork]]:
     """Two equal networks."""
-    # The switch that lets a failed compilation pass is one of the whole process.
-    with torch._dynamo.config.patch(suppress_errors=False):
+    # The switch that lets a failed compilation pass is one of the whole process, and so is the limit.
+    with torch._dynamo.config.patch(suppress_errors=False, recompile_limit=8):
         torch._dynamo.reset()
         yield AnemiaNetwork(backbone="resnet18", hidden=8), AnemiaNetwork(backbone="resnet18", hidden=8)
 
@@ -55,6 +55,27 @@ def test_it_computes_what_the_plain_one_computes_before_and_after_a_release(
         assert any(name.startswith("backbone.layer4") for name in found) == (stage == "layer4")
         for name, value in expected.items():
             torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-4, msg=name)
+
+
+def test_kinds_of_batches_are_compiled_however_many_there_are(
+    pair: tuple[AnemiaNetwork, AnemiaNetwork], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+
+    def compile_graph(graph: torch.fx.GraphModule, *_: object, **__: object) -> object:
+        compiled.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", compile_graph)
+    _, network = pair
+    compile_network(network.train(), "default")
+    grown = []
+    for size in range(2, 14):
+        before = len(compiled)
+        step(network, size)
+        grown.append(len(compiled) - before)
+    assert min(grown) > 0
+    assert len(set(grown)) == 1, grown
 
 
 @pytest.mark.slow
