@@ -78,7 +78,13 @@ def test_the_defaults_are_the_protocol() -> None:
         512,
         0.5,
     )
-    assert (cfg.optimizer._target_, cfg.optimizer.lr, cfg.optimizer.weight_decay) == ("torch.optim.Adam", 1e-4, 1e-4)
+    assert cfg.optimizer == {
+        "_target_": "torch.optim.Adam",
+        "_partial_": True,
+        "lr": 1e-4,
+        "weight_decay": 1e-4,
+        "fused": True,
+    }
     schedule = cfg.scheduler
     assert (schedule.factor, schedule.patience, schedule.min_lr) == (0.5, 3, 1e-6)
     assert cfg.callbacks.unfreeze.phases == [{"epoch": 5, "train_from": "layer4"}]

@@ -55,7 +55,8 @@ def compose_crossval(tiny_overrides: list[str]) -> Compose:
 
 @pytest.fixture(scope="module")
 def finished(compose_crossval: Compose, tmp_path_factory: pytest.TempPathFactory) -> CrossvalResult:
-    return cross_validate(compose_crossval(tmp_path_factory.mktemp("cv") / "run"))
+    folder = tmp_path_factory.mktemp("cv")
+    return cross_validate(compose_crossval(folder / "run", f"paths.cache={folder}/cache"))
 
 
 def decision_of(folder: RunFolder) -> Decision:
@@ -76,6 +77,16 @@ def test_each_photo_is_scored_once_by_a_model_that_saw_neither_it_nor_its_patien
             assert splits.groupby(column)["split"].nunique().eq(1).all()
         run = pd.read_csv(finished.folder / "folds" / name / "splits.csv", dtype=str).set_index("photo")
         assert run["split"].to_dict() == splits.set_index("photo")["split"].to_dict()
+
+
+def test_folds_compute_each_view_of_a_photo_once(finished: CrossvalResult) -> None:
+    cards = [json.loads((finished.folder / "folds" / name / "run.json").read_text()) for name in fold_names(finished)]
+    computed = [card["features"]["trunk_images"] for card in cards]
+    photos = [card["data"]["photos"] for card in cards]
+    assert computed[0] == photos[0]["train"] + photos[0]["val"]
+    assert sum(each["train"] for each in photos) > 48
+    # Of each photo one augmented view, and the image itself where it validates or tests.
+    assert computed[0] < sum(computed) <= 48 + 48
 
 
 def test_pooled_scores_are_those_of_all_predictions(finished: CrossvalResult) -> None:

@@ -24,6 +24,7 @@ from anemia_lightning.evaluation import evaluate_checkpoint, evaluate_run
 from anemia_lightning.metrics.conformal import ABSTAIN
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.metrics.thresholds import choose_threshold
+from anemia_lightning.model.trunk_pass import TrunkPass
 from anemia_lightning.predict import predict
 from anemia_lightning.prediction import predict_source
 from anemia_lightning.settings import compose
@@ -80,7 +81,9 @@ class Again:
 @pytest.fixture(scope="module")
 def again(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Again:
     folder = tmp_path_factory.mktemp("evaluated") / "again"
-    with redirect_stdout(io.StringIO()) as said:
+    # What training has computed of the test photos is kept.
+    with redirect_stdout(io.StringIO()) as said, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrunkPass, "trunk", pytest.fail)
         scores = evaluate(run, folder)
     return Again(folder, scores, said.getvalue())
 
