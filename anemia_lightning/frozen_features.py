@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import BoundedSemaphore, Lock
+from types import MappingProxyType
 from typing import Any
 from weakref import WeakSet
 
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from anemia_lightning.contracts import Entry
 from anemia_lightning.data.dataset import PhotoDataset
@@ -20,16 +20,12 @@ from anemia_lightning.features.codec import AsTheyAre, BytesPerChannel, Codec
 from anemia_lightning.features.dataset import FeatureDataset
 from anemia_lightning.features.keys import row_key
 from anemia_lightning.features.on_device import OnDevice, half_of_free_memory
+from anemia_lightning.features.room import EVERYTHING, Choice, choices_of, size_in_words
 from anemia_lightning.features.store import Collection
 from anemia_lightning.features.stored import Compute, Stored, Tally
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.trunk_pass import TrunkPass
 from anemia_lightning.terminal import progress_bar
-
-_KEPT = (("pixels", "layer3", "pooled"), ("pixels", "pooled"), ("pixels",), ("pooled",))
-"""What is kept: the first for which there is room. A photo's pixels and pooled vectors take a tenth of all, and
-pooled vectors a tenth of that."""
-_WORDS = {"pixels": "pixels", "layer3": "layer3's maps", "pooled": "pooled vectors"}
 
 
 class FrozenFeatures:
@@ -62,7 +58,7 @@ class FrozenFeatures:
         self._readers = BoundedSemaphore(settings.threads)
         # Those of earlier phases go with the loaders that read them.
         self._on_device: WeakSet[OnDevice] = WeakSet()
-        self._kept: tuple[str, ...] = _KEPT[0]
+        self._kept = EVERYTHING
         self.off_because = settings.off_because
         """Why nothing is kept, or not any more; None while it is."""
 
@@ -144,56 +140,58 @@ class FrozenFeatures:
         self._on_device.add(on_device)
         return on_device
 
-    def make_room(self, to_come: Mapping[str, int]) -> None:
-        """Makes room in the store for so many bytes of each kind, for some kinds only, or does without the store.
+    def make_room(self, to_come: Mapping[str, int], *, maps: Mapping[int, int] = MappingProxyType({})) -> None:
+        """Makes room in the store for so many bytes of each kind, for some only, or does without the store.
 
         Args:
             to_come: Bytes of pixels, layer3 and pooled that are to be added; a kind that is not named is not needed.
+            maps: Those of layer3 that are of augmented views, by view. Where not all fit, as many views are kept as
+                do: of half a view each batch would still be computed, since a pass takes the time of a whole one.
         """
         store = self._settings.store
         if store is None:
             return
-        choices = [kinds for kinds in _KEPT if any(kind in to_come for kind in kinds)]
-        needed = [sum(to_come.get(kind, 0) for kind in kinds) for kinds in choices]
+        choices = choices_of(to_come, maps)
         try:
-            fitting = (each for each, count in zip(choices, needed, strict=True) if not count or store.make_room(count))
-            kept = next(fitting, None)
+            kept = next((each for each in choices if not each.needed or store.make_room(each.needed)), None)
         except OSError as error:
             self._do_without(f"{store.folder} cannot be used ({error.strerror or error})")
             return
         why = (
-            f"{_size(needed[0])} more would be needed; {store.folder} may take {_size(store.max_bytes)} in all "
-            f"(features.max_bytes), commands that are running use some of it, and {_size(store.free_bytes)} are "
-            "free on its disk. Fewer features.views or features.dtype=uint8 need less"
+            f"{size_in_words(choices[0].needed)} more would be needed; {store.folder} may take "
+            f"{size_in_words(store.max_bytes)} in all (features.max_bytes), commands that are running use some of it, "
+            f"and {size_in_words(store.free_bytes)} are free on its disk. Fewer features.views or features.dtype=uint8 "
+            "need less"
         )
         if kept is None:
             self._do_without(why)
-        elif kept != _KEPT[0]:
+        elif kept is not choices[0]:
             self._kept = kept
-            words = " and ".join(_WORDS[kind] for kind in kept)
+            words = kept.words(len(maps))
             self._say(f"Note: {words} alone can be kept, so this run will take longer, with the same result: {why}.")
 
     @property
-    def room(self) -> tuple[tuple[str, ...], str | None]:
+    def room(self) -> tuple[Choice, str | None]:
         """What is kept, and why nothing is; processes that train together follow the first."""
         return self._kept, self.off_because
 
     @room.setter
-    def room(self, room: tuple[tuple[str, ...], str | None]) -> None:
+    def room(self, room: tuple[Choice, str | None]) -> None:
         self._kept, self.off_because = room
 
     @property
     def keeps_pixels(self) -> bool:
         """Whether photographs are decoded once and kept."""
-        return self.off_because is None and "pixels" in self._kept
+        return self.off_because is None and self._kept.holds("pixels")
 
     def record(self) -> dict[str, Any]:
         """Returns what run.json says of the features."""
         return {
             "store": self.off_because is None,
             "off_because": self.off_because,
-            "kept": list(self._kept) if self.off_because is None else [],
+            "kept": list(self._kept.kinds) if self.off_because is None else [],
             "views": self._settings.views or "fresh",
+            "views_of_maps_kept": "all" if self._kept.views is None else len(self._kept.views),
             "stored_as": self._codec("layer3").name,
             "trunk_sha256": self._pass.trunk_sha256,
             "trunk_images": self._trunk_images,
@@ -284,7 +282,7 @@ class FrozenFeatures:
             codec=self._codec(kind),
             open_view=lambda view: self._open(kind, augmented=augmented, view=view) if keys else None,
             tally=self._tallies[kind],
-            may_add=lambda: self.off_because is None and kind in self._kept,
+            may_add=lambda view: self.off_because is None and self._kept.holds(kind, view if augmented else None),
             on_failure=self._fail,
         )
 
@@ -326,7 +324,3 @@ class FrozenFeatures:
             is_news, self.off_because = self.off_because is None, self.off_because or why
         if is_news:
             self._say(f"Note: no more features can be kept, so this run will take longer, with the same result: {why}.")
-
-
-def _size(count: int) -> str:
-    return str(tqdm.format_sizeof(count, suffix="B"))

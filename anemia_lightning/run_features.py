@@ -122,28 +122,34 @@ class FitFeatures:
             trainer = self._datamodule.trainer
             assert trainer is not None
             features = FrozenFeatures(self._network, self._settings, device=trainer.strategy.root_device, say=say)
-            to_come = self._bytes_to_come(features, range(epoch, self._cfg.trainer.max_epochs))
+            to_come, maps = self._bytes_to_come(features, range(epoch, self._cfg.trainer.max_epochs))
             # One process of a machine makes room for all: another would take the same room a second time.
             if trainer.local_rank == 0:
-                features.make_room(to_come)
+                features.make_room(to_come, maps=maps)
             features.room = trainer.strategy.broadcast(features.room)
             self._features = features
         return self._features
 
-    def _bytes_to_come(self, features: FrozenFeatures, epochs: range) -> Counter[str]:
+    def _bytes_to_come(self, features: FrozenFeatures, epochs: range) -> tuple[Counter[str], Counter[int]]:
         """Returns how many bytes of each kind these epochs, and the scoring that follows them, will add to the store.
+
+        And how many of them are maps of training photos, by view.
 
         Of a resumed fit these are its own epochs alone: what the earlier ones read was kept under the weights that the
         network had then, and nobody reads it under those that it has now.
         """
         to_come: Counter[str] = Counter()
+        maps: Counter[int] = Counter()
         for stage in STAGES:
             photos, facts = self._datamodule.photo_dataset(stage, 0), self._facts(stage)
             for kind, view, exact in {("pixels", 0, True)} | self._reads(stage, epochs) | self._scores(stage, epochs):
-                to_come[kind] += features.missing_bytes(
+                missing = features.missing_bytes(
                     photos, facts, kind=kind, augmented=stage == "train", view=view, exact=exact
                 )
-        return to_come
+                to_come[kind] += missing
+                if stage == "train" and kind == "layer3":
+                    maps[view] += missing
+        return to_come, maps
 
     def _reads(self, stage: Stage, epochs: range) -> set[tuple[str, int, bool]]:
         """Returns kind and view of the features that some epochs read, and whether these are exact."""

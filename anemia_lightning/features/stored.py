@@ -45,7 +45,7 @@ class Stored:
             nothing.
         open_view: Finds what is kept of a view.
         tally: Counts.
-        may_add: Whether there is room for more; what is kept already is read in any case.
+        may_add: Whether there is room for more of a view; what is kept already is read in any case.
         on_failure: Told when the store fails.
     """
 
@@ -57,7 +57,7 @@ class Stored:
         codec: Codec,
         open_view: OpenView,
         tally: Tally,
-        may_add: Callable[[], bool],
+        may_add: Callable[[int], bool],
         on_failure: Callable[[DiskFullError | StoreUnwritableError], None],
     ) -> None:
         self._compute = compute
@@ -140,7 +140,7 @@ class Stored:
             collection.refresh()
             missing = collection.missing(missing)
         if missing:
-            if self._has_failed or not self._may_add():
+            if self._has_failed or not self._may_add(view):
                 return missing
             values = self._compute([row_of[key] for key in missing], view)
             collection.add(missing, self._codec.encode(values))

@@ -42,7 +42,7 @@ def stored(
     *,
     keys: Sequence[str] | None = KEYS,
     told: list[str] | None = None,
-    may_add: Callable[[], bool] = lambda: True,
+    may_add: Callable[[int], bool] = lambda view: True,
 ) -> Stored:
     told = [] if told is None else told
     return Stored(
@@ -118,7 +118,7 @@ def test_a_full_disk_costs_time_and_is_told_once(tmp_path: Path, monkeypatch: py
 def test_what_is_kept_is_read_where_no_more_may_be_added(tmp_path: Path) -> None:
     stored(Computer(), keep_in(tmp_path)).values(range(6), 0)
     compute = Computer()
-    full = stored(compute, keep_in(tmp_path), may_add=lambda: False)
+    full = stored(compute, keep_in(tmp_path), may_add=lambda view: False)
     for _ in range(2):
         assert torch.equal(full.values([1, 2], 0), Computer()([1, 2], 0))
         assert torch.equal(full.values([8, 1, 9, 2, 8], 0), Computer()([8, 1, 9, 2, 8], 0))
@@ -182,7 +182,7 @@ def test_the_tally_counts_rows_and_bytes(tmp_path: Path) -> None:
         codec=CODEC,
         open_view=keep_in(tmp_path),
         tally=tally,
-        may_add=lambda: True,
+        may_add=lambda view: True,
         on_failure=lambda error: pytest.fail(str(error)),
     )
     values.values([0, 1, 2], 0)
