@@ -1,5 +1,7 @@
 """What becomes of a Trainer's settings where the devices are not there, or several."""
 
+from importlib import import_module
+
 import lightning as L
 import pytest
 import torch
@@ -23,20 +25,22 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_gpu")
-@pytest.mark.parametrize("verb", ["train", "crossval", "evaluate"])
-def test_a_device_that_is_not_here_is_said_before_anything_else(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from anemia_lightning import cross_validation, evaluation, training
-
-    run = {
-        "train": training.train_run,
-        "crossval": cross_validation.cross_validate,
-        "evaluate": evaluation.evaluate_run,
-    }[verb]
-    for module in (training, cross_validation, evaluation):
-        monkeypatch.setattr(module, "prepare_photos", pytest.fail)
+@pytest.mark.parametrize(
+    ("verb", "module", "work"),
+    [
+        ("train", "training", "train_run"),
+        ("crossval", "cross_validation", "cross_validate"),
+        ("evaluate", "evaluation", "evaluate_run"),
+    ],
+)
+def test_a_device_that_is_not_here_is_said_before_anything_else(
+    verb: str, module: str, work: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = import_module(f"anemia_lightning.{module}")
+    monkeypatch.setattr(home, "prepare_photos", pytest.fail)
     cfg = compose(verb, ["trainer.accelerator=gpu", *(["run=nowhere"] if verb == "evaluate" else [])])
     with pytest.raises(ConfigError, match=r"trainer\.accelerator=gpu: there is no such device here\."):
-        run(cfg)
+        getattr(home, work)(cfg)
 
 
 @pytest.mark.usefixtures("two_gpus")
