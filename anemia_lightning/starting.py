@@ -10,7 +10,22 @@ from anemia_lightning.data.datamodule import AnemiaDataModule
 from anemia_lightning.data.folds import Fold
 from anemia_lightning.data.overlap import MetPhotos, check_unmet
 from anemia_lightning.data.preparation import Prepared
-from anemia_lightning.errors import CheckpointUnreadableError
+from anemia_lightning.errors import CheckpointUnreadableError, ConfigError
+
+
+def check_epochs(cfg: DictConfig, checkpoint: Path) -> None:
+    """Asserts that a run that goes on has not trained for longer than it is to.
+
+    Raises:
+        ConfigError: If it has.
+        CheckpointUnreadableError: If the checkpoint is missing or damaged.
+    """
+    done = read_checkpoint(checkpoint).get("epoch", -1) + 1
+    most = cfg.trainer.max_epochs
+    if done > most:
+        raise ConfigError(
+            [f"{checkpoint} has trained for {done} epochs, which are more than trainer.max_epochs={most}."]
+        )
 
 
 def remember_start(cfg: DictConfig, datamodule: AnemiaDataModule, checkpoint: Path | None) -> list[str]:

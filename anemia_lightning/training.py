@@ -29,7 +29,7 @@ from anemia_lightning.run_features import FitFeatures
 from anemia_lightning.run_folder import RunFolder, write_table, write_text
 from anemia_lightning.scoring import warning_lines
 from anemia_lightning.settings import make_paths_absolute
-from anemia_lightning.starting import remember_start
+from anemia_lightning.starting import check_epochs, remember_start
 from anemia_lightning.terminal import quiet, say
 
 
@@ -59,6 +59,7 @@ def train_run(cfg: DictConfig, *, prepared: Prepared | None = None) -> TrainResu
     checkpoint = resume_checkpoint(cfg)
     if checkpoint:
         check_state_kept(cfg, checkpoint)
+        check_epochs(cfg, checkpoint)
     prepared = prepared or prepare_photos(cfg)
     if checkpoint and folder.splits.is_file():
         datamodule = restore_datamodule(cfg, prepared, folder)

@@ -14,10 +14,10 @@ from anemia_lightning.cross_validation import deal_folds
 from anemia_lightning.data.datamodule import AnemiaDataModule
 from anemia_lightning.data.overlap import find_overlap, photo_hashes
 from anemia_lightning.data.preparation import Prepared
-from anemia_lightning.errors import StartOverlapError
+from anemia_lightning.errors import ConfigError, StartOverlapError
 from anemia_lightning.photos import prepare_photos
 from anemia_lightning.settings import compose
-from anemia_lightning.starting import check_folds, remember_start
+from anemia_lightning.starting import check_epochs, check_folds, remember_start
 
 Compose = Callable[..., DictConfig]
 
@@ -168,3 +168,13 @@ def test_no_fold_is_trained_where_one_of_them_would_be_judged_by_photos_met(
         check_folds(cfg, folds, prepared)
     cfg.init_from = str(save(tmp_path / "other.ckpt", {"photo_hashes": ["0" * 16], "training_hashes": []}))
     check_folds(cfg, folds, prepared)
+
+
+def test_a_run_is_not_resumed_to_train_for_less_than_it_has(cfg_of: Compose, tmp_path: Path) -> None:
+    torch.save({"epoch": 11, "state_dict": {}}, tmp_path / "last.ckpt")
+    for epochs in (12, 40):
+        check_epochs(cfg_of(f"trainer.max_epochs={epochs}"), tmp_path / "last.ckpt")
+    with pytest.raises(
+        ConfigError, match=r"last\.ckpt has trained for 12 epochs, which are more than trainer\.max_epochs=11\."
+    ):
+        check_epochs(cfg_of("trainer.max_epochs=11"), tmp_path / "last.ckpt")
