@@ -133,6 +133,7 @@ def cold(tiny_cfg: ComposeTiny, tmp_path_factory: pytest.TempPathFactory) -> tup
 # --- on by default ---
 
 
+@pytest.mark.usefixtures("_logs_end_with_the_test")
 def test_a_plain_train_computes_each_view_of_a_photo_once(
     tiny_overrides: list[str],
     tmp_path: Path,
