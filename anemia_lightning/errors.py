@@ -403,7 +403,7 @@ class SettingsChangedError(AnemiaError):
         instead: What the user may do who wants these.
     """
 
-    def __init__(self, run: Path, changed: Sequence[str], *, instead: str = "start anew in another folder") -> None:
+    def __init__(self, run: Path, changed: Sequence[str], *, instead: str) -> None:
         self.changed = list(changed)
         super().__init__(
             f"the settings that {run} was begun with, as its config_resolved.yaml has them",

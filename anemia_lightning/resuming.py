@@ -21,6 +21,7 @@ _CONTINUED_FROM = (
 )
 """What a run goes on from instead of starting anew."""
 
+_ANEW = "start anew in another folder"
 _IN_A_CHECKPOINT = ("optimizer.", "scheduler.", "model.learning_rate_factors.")
 """Settings that the state of optimizer and schedule brings along, so that others would have no effect."""
 
@@ -105,14 +106,14 @@ def check_state_kept(cfg: DictConfig, checkpoint: Path) -> None:
     check_kept(cfg, checkpoint.parent.parent / "config_resolved.yaml", carried, instead=instead)
 
 
-def check_kept(cfg: DictConfig, recorded: Path, fixed: Fixed, **kwargs: str) -> None:
+def check_kept(cfg: DictConfig, recorded: Path, fixed: Fixed, *, instead: str = _ANEW) -> None:
     """Asserts that what was done in a run folder already was done with the same settings.
 
     Args:
         cfg: The settings.
         recorded: Those that the folder's files come from, if there are any yet.
         fixed: Names those that may not change.
-        **kwargs: What else `SettingsChangedError` takes.
+        instead: What the user may do who wants others.
 
     Raises:
         SettingsChangedError: If it was not.
@@ -124,7 +125,7 @@ def check_kept(cfg: DictConfig, recorded: Path, fixed: Fixed, **kwargs: str) -> 
     )
     changed = [key for key in {**then, **now} if then.get(key) != now.get(key)]
     if changed:
-        raise SettingsChangedError(recorded.parent, changed, **kwargs)
+        raise SettingsChangedError(recorded.parent, changed, instead=instead)
 
 
 def keep_settings(cfg: DictConfig, folder: RunFolder, fixed: Fixed) -> None:

@@ -38,7 +38,7 @@ EXAMPLES = [
     WorkerError("an empty file"),
     CompilerMissingError("no g++"),
     EngineUnavailableError("onnxruntime", ["onnx"], "onnx"),
-    SettingsChangedError(Path("/logs/a"), ["seed"]),
+    SettingsChangedError(Path("/logs/a"), ["seed"], instead="start anew"),
     UnfinishedRunError(Path("/logs/a"), [Path("/logs/a/folds/b")]),
 ]
 
