@@ -3,6 +3,8 @@
 Nothing heavy is imported here: `--help` answers in about a second.
 """
 
+import atexit
+import gc
 import logging
 import os
 import shutil
@@ -72,6 +74,8 @@ def run_command(
         sys.argv[1:] = flags + overrides + ([f"hydra.run.dir='{created}'"] if created else [])
         resumed = resumed_folder(overrides) if is_first_process() else None
     signal.signal(signal.SIGTERM, _terminate)
+    # At the end of a process Python looks through all objects for cycles, a second for those of the libraries.
+    atexit.register(gc.freeze)
     resumed_by = verb if prepare else None
     job = _sweep_job(run, resumed_by) if parsed.multirun else _single_job(run, created, resumed_by)
     with overrides_of_what_was_done(resumed):

@@ -1,4 +1,4 @@
-"""Asking for help must not cost the import of a deep-learning framework."""
+"""Asking for help must not cost the import of a deep-learning framework, nor ending a command a look at all of it."""
 
 import os
 import re
@@ -92,3 +92,24 @@ def test_a_command_imports_what_it_uses(module: str, unused: tuple[str, ...], tm
 def test_a_heavy_import_would_be_seen(tmp_path: Path) -> None:
     _, imported = run(IMPORT_AND_TELL, "pandas", cwd=tmp_path)
     assert imported & set(HEAVY) == {"pandas"}
+
+
+END_AND_TELL = """
+import atexit, gc, sys
+atexit.register(lambda: print("left alone:", gc.get_freeze_count() > 10 * len(gc.get_objects())))
+from anemia_lightning.train import main
+sys.argv = ["train", "--cfg", "job"]
+main()
+"""
+
+
+def test_the_end_of_a_command_does_not_look_for_cycles_among_all_objects(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", END_AND_TELL],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.endswith("left alone: True\n")
