@@ -4,7 +4,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from anemia_lightning.cli import run_command
+from anemia_lightning.command_line.cli import run_command
 
 
 def main() -> None:
@@ -14,7 +14,7 @@ def main() -> None:
 
 def audit(cfg: DictConfig) -> dict[str, Any]:
     """Audits the data that the settings name and returns what audit.json holds."""
-    from anemia_lightning.auditing import audit_data
+    from anemia_lightning.auditing.audit_data import audit_data
 
     return audit_data(cfg)
 

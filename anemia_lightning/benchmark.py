@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from omegaconf import DictConfig
 
-from anemia_lightning.cli import run_command
+from anemia_lightning.command_line.cli import run_command
 
 
 def main() -> None:
@@ -14,13 +14,13 @@ def main() -> None:
 
 def benchmark(cfg: DictConfig) -> "object":
     """Measures as the settings say and returns the `BenchmarkResult`."""
-    from anemia_lightning.benchmarking import compare_arms
+    from anemia_lightning.benchmarks.benchmarking import compare_arms
 
     return compare_arms(cfg)
 
 
 def _prepare(overrides: list[str]) -> list[str]:
-    from anemia_lightning.resuming import continue_overrides
+    from anemia_lightning.command_line.resuming import continue_overrides
 
     return continue_overrides(overrides, verb="benchmark")
 

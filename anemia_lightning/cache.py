@@ -4,7 +4,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from anemia_lightning.cli import run_command
+from anemia_lightning.command_line.cli import run_command
 
 
 def main() -> None:

@@ -11,11 +11,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
+from anemia_lightning.command_line.terminal import progress_bar, quiet, say
 from anemia_lightning.errors import ConfigError
 from anemia_lightning.features.store import FeatureStore, StoredCollection
-from anemia_lightning.run_folder import RunFolder, write_json, write_text
-from anemia_lightning.terminal import progress_bar, quiet, say
-from anemia_lightning.whole_file import remove_drafts
+from anemia_lightning.files.run_folder import RunFolder, write_json, write_text
+from anemia_lightning.files.whole_file import remove_drafts
 
 _CHOICES = {"action": ("list", "verify", "purge"), "what": ("all", "features", "surveys", "engines")}
 _FILES = {"surveys": "**/*", "engines": "*.onnx"}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from omegaconf import DictConfig
 
-from anemia_lightning.cli import run_command
+from anemia_lightning.command_line.cli import run_command
 
 
 def main() -> None:
@@ -14,19 +14,19 @@ def main() -> None:
 
 def crossval(cfg: DictConfig) -> "object":
     """Cross-validates as the settings say and returns the `CrossvalResult`."""
-    from anemia_lightning.cross_validation import cross_validate
+    from anemia_lightning.crossvalidating.cross_validation import cross_validate
 
     return cross_validate(cfg)
 
 
 def _prepare(overrides: list[str]) -> list[str]:
-    from anemia_lightning.resuming import continue_overrides
+    from anemia_lightning.command_line.resuming import continue_overrides
 
     return continue_overrides(overrides, verb="crossval")
 
 
 def _fixed(cfg: DictConfig) -> Mapping[str, object]:
-    from anemia_lightning.cross_validation import fixed_settings
+    from anemia_lightning.crossvalidating.cross_validation import fixed_settings
 
     return fixed_settings(cfg)
 

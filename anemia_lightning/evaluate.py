@@ -4,7 +4,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from anemia_lightning.cli import run_command
+from anemia_lightning.command_line.cli import run_command
 
 
 def main() -> None:
@@ -14,7 +14,7 @@ def main() -> None:
 
 def evaluate(cfg: DictConfig) -> dict[str, Any]:
     """Scores as the settings say and returns the scores."""
-    from anemia_lightning.evaluation import evaluate_checkpoint, evaluate_run
+    from anemia_lightning.evaluating.evaluation import evaluate_checkpoint, evaluate_run
 
     return evaluate_run(cfg) if cfg.run else evaluate_checkpoint(cfg)
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from anemia_lightning import wiring
+from anemia_lightning.command_line.terminal import step_bars
 from anemia_lightning.contracts import GRAINS
 from anemia_lightning.errors import DataChangedError, SplitFileError, SplitImpossibleError, SplitLeakError
-from anemia_lightning.run_card_file import read_run_card
-from anemia_lightning.run_folder import RunFolder
-from anemia_lightning.terminal import step_bars
+from anemia_lightning.files.run_card_file import read_run_card
+from anemia_lightning.files.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from anemia_lightning.data.datamodule import AnemiaDataModule

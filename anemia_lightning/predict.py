@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from anemia_lightning.cli import run_command
+from anemia_lightning.command_line.cli import run_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +17,7 @@ def main() -> None:
 
 def predict(cfg: DictConfig) -> "pd.DataFrame":
     """Predicts as the settings say and returns the prediction table."""
-    from anemia_lightning.prediction import predict_source
+    from anemia_lightning.evaluating.prediction import predict_source
 
     return predict_source(cfg)
 

@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig
 
-from anemia_lightning.cli import run_command
+from anemia_lightning.command_line.cli import run_command
 
 
 def main() -> None:
@@ -12,13 +12,13 @@ def main() -> None:
 
 def train(cfg: DictConfig) -> "object":
     """Trains as the settings say and returns the `TrainResult`."""
-    from anemia_lightning.training import train_run
+    from anemia_lightning.fitting.training import train_run
 
     return train_run(cfg)
 
 
 def _prepare(overrides: list[str]) -> list[str]:
-    from anemia_lightning.resuming import continue_overrides
+    from anemia_lightning.command_line.resuming import continue_overrides
 
     return continue_overrides(overrides)
 

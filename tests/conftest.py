@@ -18,11 +18,11 @@ from omegaconf import DictConfig, OmegaConf
 from sklearn.metrics import roc_auc_score
 
 from anemia_lightning.baselines import registry
+from anemia_lightning.command_line.settings import compose
 from anemia_lightning.contracts import Batch, Entry
 from anemia_lightning.data.sources.synthetic import read_synthetic
+from anemia_lightning.files.run_folder import RunFolder
 from anemia_lightning.model.backbone import AnemiaNetwork
-from anemia_lightning.run_folder import RunFolder
-from anemia_lightning.settings import compose
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Tests run side by side, and threads of one that wait for one another would take the cores from the others.

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageOps
 
-from anemia_lightning.auditing import audit_data
+from anemia_lightning.auditing.audit_data import audit_data
+from anemia_lightning.command_line.settings import compose
 from anemia_lightning.data.sources.synthetic import read_synthetic
 from anemia_lightning.errors import UnsoundDataError
-from anemia_lightning.settings import compose
 
 Audit = Callable[..., dict[str, Any]]
 

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig
 
-from anemia_lightning.benchmarking import BenchmarkResult, compare_arms
 from anemia_lightning.benchmarks import pieces
+from anemia_lightning.benchmarks.benchmarking import BenchmarkResult, compare_arms
 from anemia_lightning.benchmarks.comparison import add_ratios, seconds_in_words
 from anemia_lightning.benchmarks.measuring import Use
 from anemia_lightning.benchmarks.rules import check_benchmark
 from anemia_lightning.benchmarks.telling import load_warnings, prove
+from anemia_lightning.command_line.resuming import continue_overrides
+from anemia_lightning.command_line.settings import compose
+from anemia_lightning.command_line.settings_check import check_settings
 from anemia_lightning.errors import ArmFailedError, ConfigError, SettingsChangedError
-from anemia_lightning.resuming import continue_overrides
-from anemia_lightning.settings import compose
-from anemia_lightning.settings_check import check_settings
 
 Compose = Callable[..., DictConfig]
 QUICK = ("trainer.max_epochs=3", "callbacks.unfreeze.phases=[{epoch: 1, train_from: layer4}]", "threads=1")

@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from anemia_lightning.caching import manage_cache
+from anemia_lightning.command_line.settings import compose
 from anemia_lightning.errors import ConfigError
 from anemia_lightning.features.shard_collection import Ingredients
 from anemia_lightning.features.store import Collection, FeatureStore
-from anemia_lightning.settings import compose
 
 ROOT = Path(__file__).parents[1]
 TRUNK = "3f2a9c1b" + "0" * 56

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from anemia_lightning.command_line.settings import CONF, compose, flat_settings
+from anemia_lightning.command_line.settings_check import check_settings
 from anemia_lightning.errors import ConfigError
-from anemia_lightning.settings import CONF, compose, flat_settings
-from anemia_lightning.settings_check import check_settings
-from anemia_lightning.training import train_run
+from anemia_lightning.fitting.training import train_run
 
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 COMMANDS = ("audit", "train", "crossval", "evaluate", "predict", "compare", "cache", "benchmark")

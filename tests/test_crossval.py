@@ -17,8 +17,11 @@ from PIL import Image, ImageOps
 from scipy.special import expit, logit
 from sklearn.metrics import recall_score, roc_auc_score
 
-from anemia_lightning.checkpoint_file import read_checkpoint
-from anemia_lightning.cross_validation import CrossvalResult, cross_validate
+from anemia_lightning.command_line.resuming import continue_overrides
+from anemia_lightning.command_line.settings import compose
+from anemia_lightning.command_line.settings_check import check_settings
+from anemia_lightning.crossvalidating.cross_validation import CrossvalResult, cross_validate
+from anemia_lightning.crossvalidating.fold_scores import read_predictions
 from anemia_lightning.errors import (
     CheckpointUnreadableError,
     ConfigError,
@@ -27,15 +30,12 @@ from anemia_lightning.errors import (
     StartOverlapError,
     UnfinishedRunError,
 )
-from anemia_lightning.evaluation import evaluate_run
-from anemia_lightning.fold_scores import read_predictions
+from anemia_lightning.evaluating.evaluation import evaluate_run
+from anemia_lightning.evaluating.prediction import find_checkpoints, predict_source
+from anemia_lightning.files.checkpoint_file import read_checkpoint
+from anemia_lightning.files.run_folder import RunFolder
+from anemia_lightning.fitting.training import train_run
 from anemia_lightning.metrics.decision import Decision
-from anemia_lightning.prediction import find_checkpoints, predict_source
-from anemia_lightning.resuming import continue_overrides
-from anemia_lightning.run_folder import RunFolder
-from anemia_lightning.settings import compose
-from anemia_lightning.settings_check import check_settings
-from anemia_lightning.training import train_run
 
 Compose = Callable[..., DictConfig]
 
@@ -120,7 +120,7 @@ def test_each_fold_decides_by_what_its_own_validation_photos_chose(finished: Cro
 def again(finished: CrossvalResult, compose_crossval: Compose) -> tuple[CrossvalResult, str]:
     """The same once more, which trains no fold, and what it said."""
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as said:
-        patch.setattr("anemia_lightning.training.train_run", pytest.fail)
+        patch.setattr("anemia_lightning.fitting.training.train_run", pytest.fail)
         return cross_validate(compose_crossval(finished.folder)), said.getvalue()
 
 
@@ -157,7 +157,7 @@ def test_folds_that_are_missing_come_out_alike(
     finished: CrossvalResult, compose_crossval: Compose, tmp_path: Path
 ) -> None:
     cfg = compose_crossval(tmp_path / "run")
-    from anemia_lightning import training
+    from anemia_lightning.fitting import training
 
     whole = training.train_run
     done: list[Any] = []
@@ -211,7 +211,7 @@ def test_what_changes_no_score_may_change_where_a_cross_validation_goes_on(
     finished: CrossvalResult, compose_crossval: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(finished.folder, tmp_path / "moved")
-    monkeypatch.setattr("anemia_lightning.training.train_run", pytest.fail)
+    monkeypatch.setattr("anemia_lightning.fitting.training.train_run", pytest.fail)
     harmless = ["jobs=2", "resume=last", "evaluation.resamples=100", "evaluation.pooling=max", "data.num_workers=1"]
     harmless += ["trainer.accelerator=auto", "trainer.accumulate_grad_batches=2", "paths.cache=null", "logger=none"]
     result = cross_validate(compose_crossval(tmp_path / "moved", *harmless))
@@ -221,7 +221,7 @@ def test_what_changes_no_score_may_change_where_a_cross_validation_goes_on(
 def test_finished_folds_of_photos_that_have_changed_since_are_not_pooled_with_others(
     finished: CrossvalResult, compose_crossval: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("anemia_lightning.training.train_run", pytest.fail)
+    monkeypatch.setattr("anemia_lightning.fitting.training.train_run", pytest.fail)
     folder = shutil.copytree(finished.folder, tmp_path / "run")
     card = folder / "folds" / fold_names(finished)[0] / "run.json"
     content = json.loads(card.read_text())

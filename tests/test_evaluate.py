@@ -17,18 +17,18 @@ from scipy.special import expit
 
 from anemia_lightning.assessment.options import SUBGROUPS
 from anemia_lightning.callbacks.checkpoint import DurableCheckpointIO
-from anemia_lightning.checkpoint_file import read_checkpoint
+from anemia_lightning.command_line.settings import compose
 from anemia_lightning.contracts import PREDICTION_COLUMNS, SPLIT_COLUMNS
 from anemia_lightning.errors import DataChangedError, NoConformalSetsError, OverlapError, RunNotFoundError
-from anemia_lightning.evaluation import evaluate_checkpoint, evaluate_run
+from anemia_lightning.evaluating.evaluation import evaluate_checkpoint, evaluate_run
+from anemia_lightning.evaluating.prediction import predict_source
+from anemia_lightning.files.checkpoint_file import read_checkpoint
+from anemia_lightning.fitting.training import train_run
 from anemia_lightning.metrics.conformal import ABSTAIN
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.metrics.thresholds import choose_threshold
 from anemia_lightning.model.trunk_pass import TrunkPass
 from anemia_lightning.predict import predict
-from anemia_lightning.prediction import predict_source
-from anemia_lightning.settings import compose
-from anemia_lightning.training import train_run
 
 # Where the network looks is compared in test_training.
 BRIEF = ("trainer.accelerator=cpu", "evaluation.resamples=200", "evaluation.probe_photos=0")

@@ -15,18 +15,20 @@ import torch
 from omegaconf import DictConfig
 from PIL import Image
 
-from anemia_lightning import feature_identity, finishing, train, training, wiring
+from anemia_lightning import train, wiring
+from anemia_lightning.command_line.settings import compose
+from anemia_lightning.command_line.settings_check import check_settings
 from anemia_lightning.data.dataset import PhotoDataset
 from anemia_lightning.data.reading import Photograph
 from anemia_lightning.errors import ConfigError, DiskFullError, PhotoChangedError
 from anemia_lightning.features import shard_collection
 from anemia_lightning.features.store import FeatureStore
-from anemia_lightning.finishing import Fit, load_best, predict_and_decide, write_scores
-from anemia_lightning.frozen_features import FrozenFeatures
+from anemia_lightning.fitting import finishing, training
+from anemia_lightning.fitting.finishing import Fit, load_best, predict_and_decide, write_scores
+from anemia_lightning.frozen import feature_identity
+from anemia_lightning.frozen.frozen_features import FrozenFeatures
 from anemia_lightning.model.trunk_pass import TrunkPass
 from anemia_lightning.photos import prepare_photos
-from anemia_lightning.settings import compose
-from anemia_lightning.settings_check import check_settings
 
 ComposeTiny = Callable[..., DictConfig]
 Run = Callable[..., dict[str, Any]]

@@ -63,7 +63,7 @@ def test_version_help_and_settings_load_nothing_heavy_and_leave_nothing_behind(v
 
 
 def test_what_every_command_imports_is_light(tmp_path: Path) -> None:
-    modules = ("", ".errors", ".settings", ".settings_check", ".cli", ".wiring")
+    modules = ("", ".errors", ".command_line.settings_check", ".command_line.cli", ".wiring")
     _, imported = run(IMPORT_AND_TELL, *(f"anemia_lightning{module}" for module in modules), cwd=tmp_path)
     assert {f"anemia_lightning{module}" for module in modules} <= imported
     assert imported.isdisjoint(HEAVY)
@@ -74,18 +74,18 @@ def test_what_every_command_imports_is_light(tmp_path: Path) -> None:
     [
         # Each is what a command imports for its work; what trains nothing needs no Lightning, what only looks no torch.
         ("caching", ("lightning", "torchmetrics", "torchvision", "pandas", "scipy", "matplotlib")),
-        ("auditing", ("lightning", "torch", "torchvision", "torchmetrics", "matplotlib")),
-        ("comparing", ("lightning", "torch", "torchvision", "torchmetrics")),
-        ("training", ("jinja2", "tensorboard")),
+        ("auditing.audit_data", ("lightning", "torch", "torchvision", "torchmetrics", "matplotlib")),
+        ("comparing.comparison", ("lightning", "torch", "torchvision", "torchmetrics")),
+        ("fitting.training", ("jinja2", "tensorboard")),
         (
-            "prediction",
+            "evaluating.prediction",
             ("lightning", "torchmetrics", "scipy.stats", "sklearn", "matplotlib", "jinja2", "onnx", "onnxruntime"),
         ),
     ],
 )
 def test_a_command_imports_what_it_uses(module: str, unused: tuple[str, ...], tmp_path: Path) -> None:
     _, imported = run(IMPORT_AND_TELL, f"anemia_lightning.{module}", cwd=tmp_path)
-    assert "anemia_lightning" in imported
+    assert f"anemia_lightning.{module}" in imported
     assert imported.isdisjoint(unused)
 
 

@@ -23,10 +23,11 @@ from scipy.special import expit
 from sklearn.metrics import accuracy_score, log_loss, recall_score, roc_auc_score
 from torchvision import models
 
-from anemia_lightning import finishing, training, wiring
-from anemia_lightning.checkpoint_file import read_checkpoint
+from anemia_lightning import wiring
 from anemia_lightning.data.splits import independent_groups
-from anemia_lightning.finishing import Fit, finish_run
+from anemia_lightning.files.checkpoint_file import read_checkpoint
+from anemia_lightning.fitting import finishing, training
+from anemia_lightning.fitting.finishing import Fit, finish_run
 from anemia_lightning.metrics.decision import Decision, fit_decision
 from anemia_lightning.metrics.scaling import UNSCALED
 from anemia_lightning.model.classifier import AnemiaClassifier

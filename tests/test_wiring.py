@@ -8,8 +8,8 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 
 from anemia_lightning import wiring
+from anemia_lightning.command_line.settings import compose
 from anemia_lightning.errors import ConfigError
-from anemia_lightning.settings import compose
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def _loop(order: Order) -> dict[str, Any]:
 def _train(order: Order) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
-    from anemia_lightning.training import train_run
+    from anemia_lightning.fitting.training import train_run
 
     begun = time.perf_counter()
     result = train_run(OmegaConf.create(order.settings))
@@ -91,7 +91,7 @@ def _train(order: Order) -> dict[str, Any]:
 def _crossval(order: Order) -> dict[str, Any]:
     from omegaconf import OmegaConf
 
-    from anemia_lightning.cross_validation import cross_validate
+    from anemia_lightning.crossvalidating.cross_validation import cross_validate
 
     result = cross_validate(OmegaConf.create(order.settings))
     return {"scores": _picked(result.scores["pooled"])}
@@ -101,7 +101,7 @@ def _sweep(order: Order) -> dict[str, Any]:
     """Trains the trials one after the other, as `train -m` does, and returns the scores of that of the lowest loss."""
     from omegaconf import OmegaConf
 
-    from anemia_lightning.training import train_run
+    from anemia_lightning.fitting.training import train_run
 
     trials: list[dict[str, Any]] = []
     for number, (rate, factor, decay) in enumerate(GRID[: order.trials]):
@@ -132,7 +132,7 @@ def _picked(scores: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    from anemia_lightning.settings import register_resolvers
+    from anemia_lightning.command_line.settings import register_resolvers
 
     register_resolvers()
     sys.exit(main(sys.argv[1:]))

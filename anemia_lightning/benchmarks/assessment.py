@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from anemia_lightning.assessing import assess_predictions
+from anemia_lightning.judging.assessing import assess_predictions
 from anemia_lightning.metrics.decision import Decision, fit_decision
 from anemia_lightning.plots.assessment import draw_assessment
 from anemia_lightning.plots.style import to_png

@@ -10,12 +10,12 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning.benchmarks.rules import fixed_settings
+from anemia_lightning.command_line.resuming import keep_settings
+from anemia_lightning.command_line.settings import compose, make_paths_absolute
+from anemia_lightning.command_line.settings_check import check_settings
 from anemia_lightning.data.preparation import Prepared
+from anemia_lightning.files.run_folder import RunFolder, write_table
 from anemia_lightning.metrics.scores import auroc, decisions_of
-from anemia_lightning.resuming import keep_settings
-from anemia_lightning.run_folder import RunFolder, write_table
-from anemia_lightning.settings import compose, make_paths_absolute
-from anemia_lightning.settings_check import check_settings
 
 _NO_LOOKS = "evaluation.probe_photos=0"
 _EVEN = 0.5
@@ -94,7 +94,7 @@ class ClaimRuns:
 
     def finish(self, arm: str, seed: int) -> None:
         """Trains what is not trained yet of one cross-validation, and asks each model about its training photos."""
-        from anemia_lightning.cross_validation import cross_validate
+        from anemia_lightning.crossvalidating.cross_validation import cross_validate
 
         place = self.place(arm, seed)
         if not (place / "metrics.json").is_file():
@@ -170,7 +170,7 @@ def _folds(place: Path) -> list[RunFolder]:
 
 
 def _card(fold: RunFolder) -> dict[str, Any]:
-    from anemia_lightning.run_card_file import read_run_card
+    from anemia_lightning.files.run_card_file import read_run_card
 
     return read_run_card(fold.run_json)
 
@@ -188,10 +188,10 @@ def _accuracy(table: pd.DataFrame | None) -> float:
 
 def _score_training_photos(fold: RunFolder, prepared: Prepared) -> None:
     """Asks the best model of a run about its training photos as they are, through the features that are kept."""
-    from anemia_lightning.evaluation import load_classifier
+    from anemia_lightning.evaluating.evaluation import load_classifier
+    from anemia_lightning.frozen.run_features import facts_of
+    from anemia_lightning.judging.scoring import predict_photos
     from anemia_lightning.photos import restore_datamodule
-    from anemia_lightning.run_features import facts_of
-    from anemia_lightning.scoring import predict_photos
 
     cfg = OmegaConf.load(fold.settings)
     assert isinstance(cfg, DictConfig)

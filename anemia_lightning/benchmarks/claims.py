@@ -18,8 +18,8 @@ from anemia_lightning.benchmarks.claim_words import claim_lines, claim_markdown,
 from anemia_lightning.benchmarks.seed_claims import FULL
 from anemia_lightning.benchmarks.verdicts import judge_reuse
 from anemia_lightning.errors import AnemiaError
+from anemia_lightning.files.run_folder import write_json, write_text
 from anemia_lightning.plots.style import to_png
-from anemia_lightning.run_folder import write_json, write_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

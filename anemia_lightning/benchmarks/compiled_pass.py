@@ -20,8 +20,8 @@ from omegaconf import DictConfig
 
 from anemia_lightning.benchmarks.matmul import wait_for
 from anemia_lightning.benchmarks.trunk_rate import pass_of
+from anemia_lightning.command_line.settings import compose, register_resolvers
 from anemia_lightning.model.backbone import AnemiaNetwork
-from anemia_lightning.settings import compose, register_resolvers
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -24,20 +24,20 @@ from torch import Tensor
 from anemia_lightning.benchmarks.inference_arms import Arm, Task, Turn
 from anemia_lightning.benchmarks.inference_table import compare, table
 from anemia_lightning.benchmarks.measuring import machine_load, run_child
+from anemia_lightning.command_line.settings import compose
+from anemia_lightning.command_line.settings_check import check_settings
+from anemia_lightning.command_line.terminal import say
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.engines import ENGINES
 from anemia_lightning.errors import AnemiaError, ArmFailedError
+from anemia_lightning.evaluating.photo_logits import CALIBRATION_PHOTOS, calibration_images, read_images
+from anemia_lightning.files.run_card_file import read_run_card
+from anemia_lightning.files.run_folder import write_json, write_text
 from anemia_lightning.model.finished import open_model
-from anemia_lightning.photo_logits import CALIBRATION_PHOTOS, calibration_images, read_images
 from anemia_lightning.photos import prepare_photos
 from anemia_lightning.randomness import stream
 from anemia_lightning.report.provenance import weights_says
-from anemia_lightning.run_card_file import read_run_card
-from anemia_lightning.run_folder import write_json, write_text
-from anemia_lightning.settings import compose
-from anemia_lightning.settings_check import check_settings
-from anemia_lightning.terminal import say
 
 ARMS = tuple(f"{engine}-{precision}" for engine, precisions in ENGINES.items() for precision in precisions)
 

@@ -9,11 +9,11 @@ import torch
 from omegaconf import DictConfig
 
 from anemia_lightning import wiring
+from anemia_lightning.files.run_folder import write_text
+from anemia_lightning.files.whole_file import whole_file
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.weights import load_weights
 from anemia_lightning.photos import prepare_photos
-from anemia_lightning.run_folder import write_text
-from anemia_lightning.whole_file import whole_file
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from anemia_lightning.benchmarks.photographs import HALVES, Half, collect_photog
 from anemia_lightning.data.copies import find_copies, join_groups
 from anemia_lightning.data.fingerprints import Fingerprint, take_fingerprint
 from anemia_lightning.data.recuts import SAME_PHOTO_SCORE, compare_cuts
+from anemia_lightning.files.whole_file import whole_file
 from anemia_lightning.plots.style import house_style, new_axes, to_png
 from anemia_lightning.randomness import stream
-from anemia_lightning.whole_file import whole_file
 
 COUNTED_FROM = 0.4
 """Two cut-outs are a pair to be found if they share this much of the smaller one's tissue."""

@@ -5,8 +5,8 @@ from omegaconf import DictConfig
 from anemia_lightning import wiring
 from anemia_lightning.benchmarks.arms import GRID
 from anemia_lightning.benchmarks.orders import ARMS, LOOPS
+from anemia_lightning.command_line.settings import flat_settings
 from anemia_lightning.errors import ConfigError
-from anemia_lightning.settings import flat_settings
 
 _MAY_CHANGE = ("resume", "arms", "repeats", "whole_runs", "prove")
 """Settings that may change from one start of a comparison to the next: they add pieces, and spoil none."""

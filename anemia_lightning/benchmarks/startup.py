@@ -17,7 +17,7 @@ from typing import Any
 
 from anemia_lightning.benchmarks.measuring import Use, machine_load, run_child
 from anemia_lightning.errors import ArmFailedError
-from anemia_lightning.run_folder import write_json, write_text
+from anemia_lightning.files.run_folder import write_json, write_text
 
 VERBS = ("train", "evaluate", "predict", "audit", "crossval", "compare", "cache", "benchmark")
 _PHOTOS = 60

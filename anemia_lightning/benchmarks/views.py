@@ -19,19 +19,19 @@ from matplotlib.axes import Axes
 from omegaconf import DictConfig
 from scipy.stats import t as student
 
-from anemia_lightning.cross_validation import cross_validate, fixed_settings
+from anemia_lightning.command_line.resuming import keep_settings
+from anemia_lightning.command_line.settings import compose, make_paths_absolute
+from anemia_lightning.command_line.settings_check import check_settings
+from anemia_lightning.crossvalidating.cross_validation import cross_validate, fixed_settings
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.errors import AnemiaError
+from anemia_lightning.files.run_card_file import read_run_card
+from anemia_lightning.files.run_folder import RunFolder, write_json
 from anemia_lightning.metrics.intervals import numbered, percentile_interval, resample
 from anemia_lightning.metrics.over_runs import over_runs
 from anemia_lightning.metrics.resampled_scores import ResampledScores
 from anemia_lightning.plots.style import house_style, new_axes, to_png
 from anemia_lightning.report.provenance import weights_says
-from anemia_lightning.resuming import keep_settings
-from anemia_lightning.run_card_file import read_run_card
-from anemia_lightning.run_folder import RunFolder, write_json
-from anemia_lightning.settings import compose, make_paths_absolute
-from anemia_lightning.settings_check import check_settings
 
 FRESH = "fresh"
 VIEWS = ("1", "2", "4", "8", FRESH)

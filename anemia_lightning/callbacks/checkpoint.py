@@ -14,9 +14,9 @@ from lightning.fabric.utilities.types import _PATH
 from lightning.pytorch.callbacks import Checkpoint
 from typing_extensions import override
 
-from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.errors import DiskFullError
-from anemia_lightning.whole_file import link_file, whole_file
+from anemia_lightning.files.checkpoint_file import read_checkpoint
+from anemia_lightning.files.whole_file import link_file, whole_file
 
 
 class BestAndLastCheckpoint(Checkpoint):

@@ -10,7 +10,7 @@ import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from anemia_lightning.whole_file import whole_file
+from anemia_lightning.files.whole_file import whole_file
 
 _CHARTS = ("loss", "acc", "auroc", "sensitivity", "specificity")
 

@@ -17,8 +17,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from anemia_lightning import __version__
 from anemia_lightning.callbacks.early_stopping import EarlyStopping
 from anemia_lightning.callbacks.unfreeze import StagedClassifier
-from anemia_lightning.run_card_file import read_run_card
-from anemia_lightning.whole_file import whole_file
+from anemia_lightning.files.run_card_file import read_run_card
+from anemia_lightning.files.whole_file import whole_file
 
 _PACKAGES = (
     "torch",

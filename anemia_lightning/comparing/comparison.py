@@ -8,16 +8,16 @@ from typing import Any
 from matplotlib.axes import Axes
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from anemia_lightning.command_line.terminal import progress_bar, quiet, say
 from anemia_lightning.comparing.lines import comparison_lines
 from anemia_lightning.comparing.records import Leftover, RunRecord, read_run
 from anemia_lightning.comparing.result import comparison_record, comparison_table
 from anemia_lightning.comparing.search import find_runs, short_names
 from anemia_lightning.errors import ConfigError, NothingToCompareError, UnknownNameError
+from anemia_lightning.files.run_folder import RunFolder, write_json, write_table, write_text
 from anemia_lightning.plots.compared import Bounds, draw_compared
 from anemia_lightning.plots.style import to_png
 from anemia_lightning.report.compare import write_compare_html, write_compare_markdown
-from anemia_lightning.run_folder import RunFolder, write_json, write_table, write_text
-from anemia_lightning.terminal import progress_bar, quiet, say
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anemia_lightning.errors import NoRunsError
-from anemia_lightning.run_folder import find_run
+from anemia_lightning.files.run_folder import find_run
 
 _MARKS = ("config_resolved.yaml", ".hydra", "FAILED.txt", "run.json", "metrics.json")
 """Any of these makes a folder a run, whatever became of it."""

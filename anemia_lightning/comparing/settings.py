@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from anemia_lightning.settings import flat_settings
+from anemia_lightning.command_line.settings import flat_settings
 
 Repetition = Mapping[str, str]
 """What tells runs of one recipe apart: seeds by their names, and the fold."""

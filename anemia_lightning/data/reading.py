@@ -18,7 +18,7 @@ from anemia_lightning.data.orientation import read_orientation, turn_upright
 from anemia_lightning.data.photo_file import name_wrong_suffix, read_bytes
 from anemia_lightning.data.white_background import WHITE_NOTE, clear_white_background
 from anemia_lightning.errors import PhotoUnreadable
-from anemia_lightning.made_ahead import made_ahead
+from anemia_lightning.machine.made_ahead import made_ahead
 
 MAX_PIXELS = 50_000_000
 """Photographs with more pixels are refused by their header, before anything is decoded."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anemia_lightning.errors import DiskFullError
-from anemia_lightning.whole_file import note_use, whole_file
+from anemia_lightning.files.whole_file import note_use, whole_file
 
 Record = Mapping[str, NDArray[Any]]
 """Numeric arrays by name; records of one kind have the same names, types and numbers of dimensions."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from anemia_lightning.data.spool import Spool
 from anemia_lightning.data.texture import HasFeatures, mirror_features
-from anemia_lightning.made_ahead import made_ahead
+from anemia_lightning.machine.made_ahead import made_ahead
 from anemia_lightning.randomness import stream
 
 _Rows = NDArray[np.float32]

@@ -23,7 +23,7 @@ from anemia_lightning.data.record_store import RecordStore
 from anemia_lightning.data.spool import Spool
 from anemia_lightning.data.surveyed_photo import SurveyedPhoto, survey_photo
 from anemia_lightning.errors import PhotoUnreadable
-from anemia_lightning.made_ahead import made_ahead
+from anemia_lightning.machine.made_ahead import made_ahead
 
 StepProgress = Callable[[str, int, int], None]
 """Called with (step in words, done, in all) for one step after the other."""

@@ -18,7 +18,7 @@ from anemia_lightning.data.photo_file import file_state
 from anemia_lightning.data.reading import Unreadable
 from anemia_lightning.data.survey import SURVEY_VERSION, Survey
 from anemia_lightning.errors import DiskFullError
-from anemia_lightning.whole_file import note_use, whole_file
+from anemia_lightning.files.whole_file import note_use, whole_file
 
 _DENIED = "_DENIED"  # a photo or its mask
 

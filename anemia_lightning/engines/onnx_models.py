@@ -10,9 +10,9 @@ from torch import Tensor
 
 from anemia_lightning.engines.engine import PASS_IMAGES
 from anemia_lightning.engines.whole_network import WholeNetwork
+from anemia_lightning.files.whole_file import draft_folder, note_use
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.weights import tensors_sha256
-from anemia_lightning.whole_file import draft_folder, note_use
 
 MODELS_VERSION = 1
 """Raised whenever the same networks, images and packages would give another file."""

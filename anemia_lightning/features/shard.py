@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anemia_lightning.whole_file import whole_file
+from anemia_lightning.files.whole_file import whole_file
 
 SHARD_LAYOUT = 1
 """Raised whenever a shard of the same rows would be written differently."""

@@ -22,7 +22,7 @@ from anemia_lightning.features.shard import (
     row_bytes,
     write_shard,
 )
-from anemia_lightning.whole_file import whole_file
+from anemia_lightning.files.whole_file import whole_file
 
 Ingredients = Mapping[str, str | int | float | bool | None]
 """All that the rows of a collection depend on, beside their keys."""

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from anemia_lightning.command_line.terminal import progress_bar
 from anemia_lightning.data.cut_outs import CutOut, Pixels, cut_out
 from anemia_lightning.data.dataset import PhotoDataset, PhotoRows
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.transforms import normalise
-from anemia_lightning.freed_memory import give_back_memory
 from anemia_lightning.looking.changes import Change, changes_of, choose_partners
 from anemia_lightning.looking.sample import choose_photos
 from anemia_lightning.looking.values import (
@@ -35,12 +35,12 @@ from anemia_lightning.looking.values import (
     saliency_values,
 )
 from anemia_lightning.looking.words import look_sentences
-from anemia_lightning.made_ahead import made_ahead
+from anemia_lightning.machine.freed_memory import give_back_memory
+from anemia_lightning.machine.made_ahead import made_ahead
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.saliency import grad_cam
 from anemia_lightning.model.trunk_pass import TrunkPass
 from anemia_lightning.plots.looks import draw_robustness, heat_beside
-from anemia_lightning.terminal import progress_bar
 
 _QUALITY = 80
 _MAPS_AT_ONCE = 8

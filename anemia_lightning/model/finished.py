@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.errors import CheckpointUnreadableError
+from anemia_lightning.files.checkpoint_file import read_checkpoint
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.backbone import AnemiaNetwork
 

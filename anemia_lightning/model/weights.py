@@ -19,13 +19,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision import models
 
-from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.errors import (
     UnknownNameError,
     WeightsFileError,
     WeightsMismatchError,
     WeightsUnavailableError,
 )
+from anemia_lightning.files.checkpoint_file import read_checkpoint
 from anemia_lightning.model.backbone import AnemiaNetwork
 
 _log = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from anemia_lightning.files.whole_file import whole_file
 from anemia_lightning.report.sections import Section, Table
-from anemia_lightning.whole_file import whole_file
 
 
 def write_markdown(path: Path, lines: Iterable[str]) -> None:

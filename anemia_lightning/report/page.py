@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from anemia_lightning.whole_file import whole_file
+from anemia_lightning.files.whole_file import whole_file
 
 NOTICE = "Screening aid for research, not a medical device and not a diagnosis"
 

@@ -15,8 +15,8 @@ from anemia_lightning.benchmarks.arms import GRID, Order, main
 from anemia_lightning.benchmarks.inputs import Inputs, make_inputs
 from anemia_lightning.benchmarks.orders import ARMS, LOOPS, command_settings, loop_epochs, loop_settings, worker_choices
 from anemia_lightning.benchmarks.pieces import Pieces
+from anemia_lightning.command_line.settings import compose, flat_settings
 from anemia_lightning.errors import ArmFailedError
-from anemia_lightning.settings import compose, flat_settings
 
 Compose = Callable[..., DictConfig]
 

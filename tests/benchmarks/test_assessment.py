@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from anemia_lightning.assessing import assess_predictions
 from anemia_lightning.benchmarks.assessment import BASELINES, draw_predictions, main
+from anemia_lightning.judging.assessing import assess_predictions
 
 
 def test_what_is_drawn_fills_every_section() -> None:

@@ -26,7 +26,7 @@ from anemia_lightning.benchmarks.verdicts import (
     level_of,
     weigh_claim,
 )
-from anemia_lightning.run_folder import RunFolder
+from anemia_lightning.files.run_folder import RunFolder
 
 BY_NAME = {claim.name: claim for claim in CLAIMS}
 
@@ -272,7 +272,7 @@ def test_it_trains_the_arms_and_goes_on(
 
 
 def test_every_arm_differs_from_every_other() -> None:
-    from anemia_lightning.settings import compose
+    from anemia_lightning.command_line.settings import compose
 
     common = ("callbacks.unfreeze.phases=[{epoch: 2, train_from: layer4}]", "features.views=8", "seed=1")
     settings = {name: repr(compose("crossval", [*common, *arm.overrides], run_dir="x")) for name, arm in ARMS.items()}
@@ -281,8 +281,8 @@ def test_every_arm_differs_from_every_other() -> None:
 
 @pytest.mark.slow
 def test_every_arm_is_a_setting_that_can_be(tmp_path: Path) -> None:
-    from anemia_lightning.settings import compose
-    from anemia_lightning.settings_check import check_settings
+    from anemia_lightning.command_line.settings import compose
+    from anemia_lightning.command_line.settings_check import check_settings
 
     for arm in ARMS.values():
         check_settings(compose("crossval", arm.overrides, run_dir=tmp_path))

@@ -12,11 +12,11 @@ from sklearn.metrics import roc_auc_score
 from anemia_lightning.benchmarks import inference
 from anemia_lightning.benchmarks.inference import keep_photos, set_aside
 from anemia_lightning.benchmarks.inference_table import compare, table
+from anemia_lightning.command_line.settings import compose
 from anemia_lightning.data.framing import Framing
-from anemia_lightning.photo_logits import calibration_images
-from anemia_lightning.prediction import find_photos
-from anemia_lightning.settings import compose
-from anemia_lightning.training import train_run
+from anemia_lightning.evaluating.photo_logits import calibration_images
+from anemia_lightning.evaluating.prediction import find_photos
+from anemia_lightning.fitting.training import train_run
 
 
 @pytest.mark.parametrize("photos", [20, 100, 400])

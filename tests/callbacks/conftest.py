@@ -15,7 +15,7 @@ from torch.optim import SGD, Optimizer
 from torch.utils.data import DataLoader
 
 from anemia_lightning.callbacks.checkpoint import DurableCheckpointIO
-from anemia_lightning.terminal import quiet
+from anemia_lightning.command_line.terminal import quiet
 
 FitScript = Callable[..., L.Trainer]
 """Called with the val/loss of each epoch and the callbacks: ``fit_script([0.5, 0.4], EpochTable(path))``."""

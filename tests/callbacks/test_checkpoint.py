@@ -17,8 +17,8 @@ import pytest
 import torch
 
 from anemia_lightning.callbacks.checkpoint import BestAndLastCheckpoint, DurableCheckpointIO
-from anemia_lightning.checkpoint_file import read_checkpoint
 from anemia_lightning.errors import CheckpointUnreadableError, DiskFullError
+from anemia_lightning.files.checkpoint_file import read_checkpoint
 
 FitScript = Callable[..., L.Trainer]
 NAN = math.nan

@@ -8,7 +8,7 @@ from torch.optim import SGD, Optimizer
 from torch.utils.data import DataLoader
 
 from anemia_lightning.callbacks.gradient_norm import GradientNorm
-from anemia_lightning.terminal import quiet
+from anemia_lightning.command_line.terminal import quiet
 
 
 class TwoWeights(L.LightningModule):

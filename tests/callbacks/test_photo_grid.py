@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from anemia_lightning.callbacks import photo_grid
 from anemia_lightning.callbacks.photo_grid import TrainingPhotos
+from anemia_lightning.command_line.terminal import quiet
 from anemia_lightning.contracts import Batch, BatchRequest
 from anemia_lightning.plots.photos import draw_photo_grid
-from anemia_lightning.terminal import quiet
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.5)
 

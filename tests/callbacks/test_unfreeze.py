@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader
 from anemia_lightning.callbacks.checkpoint import BestAndLastCheckpoint, DurableCheckpointIO
 from anemia_lightning.callbacks.early_stopping import EarlyStopping
 from anemia_lightning.callbacks.unfreeze import Phase, StagedUnfreezing
+from anemia_lightning.command_line.terminal import quiet
 from anemia_lightning.contracts import Batch
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.model.schedule import Plateau
-from anemia_lightning.terminal import quiet
 
 LAYER4_AT_3 = [Phase(epoch=3, train_from="layer4")]
 # With patience 0 the plateau halves the rates after every epoch that is no better than the best.

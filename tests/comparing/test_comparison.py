@@ -16,12 +16,12 @@ from omegaconf import DictConfig, OmegaConf
 from scipy import stats
 from sklearn.metrics import accuracy_score, average_precision_score, brier_score_loss, recall_score, roc_auc_score
 
+from anemia_lightning.command_line.settings import compose
 from anemia_lightning.compare import compare
 from anemia_lightning.comparing.settings import SEEDS
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.errors import ConfigError, NoRunsError, NothingToCompareError, UnknownNameError
 from anemia_lightning.metrics.differences import compare_predictions, holm
-from anemia_lightning.settings import compose
 
 WriteRun = Callable[..., Path]
 

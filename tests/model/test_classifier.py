@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from anemia_lightning.command_line.terminal import quiet
 from anemia_lightning.contracts import Batch, Entry
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.metrics.scaling import UNSCALED
@@ -24,7 +25,6 @@ from anemia_lightning.metrics.thresholds import Threshold
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.model.schedule import Cosine, Plateau
 from anemia_lightning.randomness import dropout_keep
-from anemia_lightning.terminal import quiet
 
 DrawBatch = Callable[..., Batch]
 

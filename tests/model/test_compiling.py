@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from anemia_lightning.command_line.settings_check import _MODEL_CHOICES
 from anemia_lightning.errors import CompilerMissingError
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.compiling import MODES, compile_network
 from anemia_lightning.model.trunk_pass import TrunkPass
-from anemia_lightning.settings_check import _MODEL_CHOICES
 
 
 def step(network: AnemiaNetwork, size: int) -> dict[str, torch.Tensor]:

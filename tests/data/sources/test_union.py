@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
+from anemia_lightning.command_line.settings import CONF, compose
 from anemia_lightning.contracts import MANIFEST_COLUMNS
 from anemia_lightning.data.exclusions import add_excluded, set_excluded_aside
 from anemia_lightning.data.labels import LabelRule, label_manifest
 from anemia_lightning.data.manifest import build_manifest
 from anemia_lightning.data.sources.union import Part, read_union
 from anemia_lightning.errors import AnemiaError, SourceError
-from anemia_lightning.settings import CONF, compose
 from anemia_lightning.wiring import build_source
 
 ROOTS = {"children": "/children", "adults": "/adults", "clinic": "/clinic"}

@@ -1,0 +1,209 @@
+"""What every command does before and after its work: settings, run folder, messages, exit codes.
+
+Nothing heavy is imported here: `--help` answers in about a second.
+"""
+
+import atexit
+import gc
+import logging
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from omegaconf import DictConfig
+
+from anemia_lightning import __version__
+from anemia_lightning.command_line.resuming import (
+    Fixed,
+    can_be_continued,
+    check_kept,
+    how_to_continue,
+    overrides_of_what_was_done,
+    resumed_folder,
+)
+from anemia_lightning.command_line.settings import CONF, compose, make_paths_absolute, register_resolvers
+from anemia_lightning.command_line.settings_check import check_settings, check_sweep
+from anemia_lightning.errors import AnemiaError
+
+EXIT_DEFECT = 1
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+_log = logging.getLogger(__name__)
+
+Run = Callable[[DictConfig], Any]
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived; not an Exception, so that nothing on the way swallows it."""
+
+
+def run_command(
+    verb: str, run: Run, *, prepare: Callable[[list[str]], list[str]] | None = None, fixed: Fixed | None = None
+) -> None:
+    """Runs one command line and ends the process with the right exit code.
+
+    Args:
+        verb: The command; its settings are conf/<verb>.yaml.
+        run: Does the work; raises `AnemiaError` for what the user can mend.
+        prepare: Rewrites the overrides before anything else, to resume.
+        fixed: Names the settings with which a run must be resumed that it was begun with; None where any may change.
+    """
+    arguments = sys.argv[1:]
+    if "--version" in arguments:
+        sys.stdout.write(f"anemia_lightning {__version__}\n")
+        return
+    register_resolvers()
+    parsed = get_args_parser().parse_args(arguments)
+    only_shows = parsed.help or parsed.hydra_help or parsed.cfg or parsed.info or parsed.shell_completion
+    created = resumed = None
+    if not only_shows:
+        try:
+            overrides = prepare(parsed.overrides) if prepare else parsed.overrides
+            created = _check(verb, overrides, multirun=parsed.multirun, fixed=fixed)
+        except AnemiaError as error:
+            sys.exit(_explain(error))
+        flags = [argument for argument in arguments if argument not in parsed.overrides]
+        sys.argv[1:] = flags + overrides + ([f"hydra.run.dir='{created}'"] if created else [])
+        resumed = resumed_folder(overrides) if is_first_process() else None
+    signal.signal(signal.SIGTERM, _terminate)
+    # At the end of a process Python looks through all objects for cycles, a second for those of the libraries.
+    atexit.register(gc.freeze)
+    resumed_by = verb if prepare else None
+    job = _sweep_job(run, resumed_by) if parsed.multirun else _single_job(run, created, resumed_by)
+    with overrides_of_what_was_done(resumed):
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name=verb)(job)()
+
+
+def is_first_process() -> bool:
+    """Returns whether this process leads; the others of a distributed run were started by it or beside it."""
+    rank = next((os.environ[name] for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if name in os.environ), "0")
+    return rank == "0"
+
+
+def _check(verb: str, overrides: list[str], *, multirun: bool, fixed: Fixed | None) -> Path | None:
+    """Refuses settings that cannot be; makes the run folder of a single run and returns it if it is new."""
+    if multirun:
+        check_sweep(verb, overrides)
+        return None
+    cfg = compose(verb, overrides)
+    check_settings(cfg)
+    if fixed:
+        # Now, since Hydra writes down what was said, and the next start would take that up as the run's own.
+        make_paths_absolute(cfg)
+        check_kept(cfg, Path(cfg.paths.run_dir) / "config_resolved.yaml", fixed)
+    if not is_first_process() or any(override.startswith("hydra.run.dir=") for override in overrides):
+        return None
+    return make_run_folder(Path(cfg.paths.run_dir))
+
+
+def make_run_folder(path: Path) -> Path:
+    """Makes a new folder that only its owner can read: it will hold personal data.
+
+    Raises:
+        OutputUnwritableError: If it cannot be made.
+    """
+    from anemia_lightning.errors import OutputUnwritableError
+
+    try:
+        path.mkdir(mode=0o700, parents=True)
+    except OSError as error:
+        raise OutputUnwritableError(path, error) from error
+    return path
+
+
+def _single_job(run: Run, created: Path | None, resumed_by: str | None) -> Run:
+    def job(cfg: DictConfig) -> None:
+        try:
+            with _plain_end(cfg, resumed_by):
+                run(cfg)
+        except AnemiaError as error:
+            if not error.keeps_run:
+                _remove_unfinished(created)
+            # Who has resumed a run knows how to.
+            how = how_to_continue(created, resumed_by) if created and resumed_by and can_be_continued(created) else ""
+            sys.exit(_explain(error, how))
+        # Of a job of a sweep that failed and now has come to its end.
+        _failure(cfg).unlink(missing_ok=True)
+
+    return job
+
+
+def _sweep_job(run: Run, resumed_by: str | None) -> Run:
+    def job(cfg: DictConfig) -> float | None:
+        """Returns the job's objective; a job that fails is recorded, and the sweep goes on."""
+        Path(cfg.paths.run_dir).chmod(0o700)  # Hydra made it, for all to read
+        try:
+            with _plain_end(cfg, resumed_by, after=" The jobs of the sweep after this one have not been started."):
+                result = run(cfg)
+        except AnemiaError as error:
+            _failure(cfg).write_text(f"{error}\n", encoding="utf-8")
+            _explain(error)
+            return float("nan")
+        return getattr(result, "objective", None)
+
+    return job
+
+
+def _failure(cfg: DictConfig) -> Path:
+    return Path(cfg.paths.run_dir) / "FAILED.txt"
+
+
+@contextmanager
+def _plain_end(cfg: DictConfig, resumed_by: str | None, *, after: str = "") -> Iterator[None]:
+    """Ends the process in plain words where the work is interrupted or defective; `AnemiaError` passes."""
+    try:
+        yield
+    except AnemiaError:
+        raise
+    except KeyboardInterrupt:
+        sys.exit(_say(_stopped("Interrupted", cfg, resumed_by) + after, EXIT_INTERRUPTED))
+    except Terminated:
+        sys.exit(_say(_stopped("Terminated", cfg, resumed_by) + after, EXIT_TERMINATED))
+    except SystemExit as stop:
+        # Lightning turns Ctrl-C during a fit into exit code 1.
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            sys.exit(_say(_stopped("Interrupted", cfg, resumed_by) + after, EXIT_INTERRUPTED))
+        raise
+    except Exception as error:
+        _log.exception("A defect of anemia_lightning")
+        where = f"The traceback is in {cfg.paths.run_dir}/{cfg.verb}.log."
+        sys.exit(_say(f"A defect of ours: {type(error).__name__}: {error}\n{where}{after}", EXIT_DEFECT))
+
+
+def _remove_unfinished(created: Path | None) -> None:
+    """Leaves nothing behind of a run that ended before its first checkpoint, its own or one of its folds."""
+    if created and not can_be_continued(created) and not any(created.rglob("*.ckpt")):
+        logging.shutdown()
+        shutil.rmtree(created, ignore_errors=True)
+
+
+def _stopped(how: str, cfg: DictConfig, resumed_by: str | None) -> str:
+    """Returns what to say of a run that was stopped, and how to go on with it where that is possible."""
+    folder = Path(cfg.paths.run_dir)
+    if resumed_by is None:
+        return f"{how}."
+    if not can_be_continued(folder):
+        return f"{how} before there was anything to continue from: start again."
+    return f"{how}. {how_to_continue(folder, resumed_by)}"
+
+
+def _explain(error: AnemiaError, how_to_go_on: str = "") -> int:
+    return _say(f"{error} {how_to_go_on}".rstrip(), error.exit_code)
+
+
+def _say(message: str, code: int) -> int:
+    sys.stderr.write(message + "\n")
+    return code
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    del signum, frame
+    raise Terminated

@@ -1,0 +1,174 @@
+"""Continuing a run: its own settings, its own folder, its last checkpoint."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from anemia_lightning.command_line.settings import flat_settings
+from anemia_lightning.errors import RunNotFoundError, SettingsChangedError
+from anemia_lightning.files.run_folder import RunFolder, find_run, write_text
+
+Fixed = Callable[[DictConfig], Mapping[str, object]]
+"""Returns the settings that may not change from one start of a run to the next, by dotted name."""
+
+_CONTINUED_FROM = (
+    "checkpoints/last.ckpt",
+    "folds/*/checkpoints/last.ckpt",
+    "folds/*/report.html",  # a fold without checkpoints is finished only once
+    "pieces/*.json",  # of a speed comparison
+)
+"""What a run goes on from instead of starting anew."""
+
+_ANEW = "start anew in another folder"
+_IN_A_CHECKPOINT = ("optimizer.", "scheduler.", "model.learning_rate_factors.")
+"""Settings that the state of optimizer and schedule brings along, so that others would have no effect."""
+
+
+def can_be_continued(run: Path) -> bool:
+    """Returns whether a run has got so far that to continue it spares work."""
+    return any(True for pattern in _CONTINUED_FROM for _ in run.glob(pattern))
+
+
+def how_to_continue(run: Path, verb: str) -> str:
+    """Returns in words how to continue a run, wherever `latest` leads by now.
+
+    Args:
+        run: A run that can be continued.
+        verb: The command that continues it.
+    """
+    is_latest = find_run("last", ".", verb) == run.resolve()
+    return f"Continue with resume={'last' if is_latest else repr(str(run.absolute()))}."
+
+
+def continue_overrides(overrides: list[str], verb: str = "train") -> list[str]:
+    """Adds to a command line with `resume=` the overrides that the run was started with, and its folder.
+
+    What the command line says itself comes last and wins. A checkpoint that lies in no run folder is continued in a
+    new one, with the command line's settings alone; only `train` continues from one.
+
+    Raises:
+        RunNotFoundError: If there is nothing to continue.
+    """
+    named = _value(overrides, "resume")
+    if named in (None, "null", ""):
+        return overrides
+    folder = _folder_of(named, _value(overrides, "paths.root") or ".", verb)
+    recorded = folder / ".hydra" / "overrides.yaml"
+    if not recorded.is_file():
+        if named == "last" or Path(named).is_dir() or verb != "train":
+            raise RunNotFoundError(named, str(recorded))
+        return overrides
+    original = [str(override) for override in OmegaConf.load(recorded)]
+    kept = [override for override in original if not override.startswith(("resume=", "hydra.run.dir="))]
+    return [*kept, *overrides, f"hydra.run.dir='{folder}'"]
+
+
+def resumed_folder(overrides: list[str]) -> Path | None:
+    """Returns the folder in which a command line goes on, as `continue_overrides` named it; None of a new run."""
+    named = _value(overrides, "hydra.run.dir")
+    return Path(named) if named and _value(overrides, "resume") else None
+
+
+@contextmanager
+def overrides_of_what_was_done(folder: Path | None) -> Iterator[None]:
+    """Puts back the overrides that a run was begun with where it did not take up those that it is resumed with.
+
+    Hydra writes them down before the run can refuse them, and the next start would take them up as the run's own.
+
+    Args:
+        folder: Of the run that is resumed; None where nothing is.
+    """
+    if folder is None:
+        yield
+        return
+    recorded, taken_up = folder / ".hydra" / "overrides.yaml", RunFolder(folder).settings
+    before, settings = _content(recorded), _content(taken_up)
+    try:
+        yield
+    finally:
+        if before is not None and settings == _content(taken_up):
+            recorded.write_bytes(before)
+
+
+def check_state_kept(cfg: DictConfig, checkpoint: Path) -> None:
+    """Asserts that a run is not to be continued with settings over which its checkpoint's own state would prevail.
+
+    Raises:
+        SettingsChangedError: If it is, and the settings that it was begun with lie in its folder.
+    """
+
+    def carried(cfg: DictConfig) -> dict[str, object]:
+        return {key: value for key, value in flat_settings(cfg).items() if key.startswith(_IN_A_CHECKPOINT)}
+
+    instead = f"start a new run from its weights with init_from={checkpoint}"
+    check_kept(cfg, checkpoint.parent.parent / "config_resolved.yaml", carried, instead=instead)
+
+
+def check_kept(cfg: DictConfig, recorded: Path, fixed: Fixed, *, instead: str = _ANEW) -> None:
+    """Asserts that what was done in a run folder already was done with the same settings.
+
+    Args:
+        cfg: The settings.
+        recorded: Those that the folder's files come from, if there are any yet.
+        fixed: Names those that may not change.
+        instead: What the user may do who wants others.
+
+    Raises:
+        SettingsChangedError: If it was not.
+    """
+    if not recorded.is_file():
+        return
+    then, now = (
+        fixed(_read(text)) for text in (recorded.read_text(encoding="utf-8"), OmegaConf.to_yaml(cfg, resolve=True))
+    )
+    changed = [key for key in {**then, **now} if then.get(key) != now.get(key)]
+    if changed:
+        raise SettingsChangedError(recorded.parent, changed, instead=instead)
+
+
+def keep_settings(cfg: DictConfig, folder: RunFolder, fixed: Fixed) -> None:
+    """Writes the settings, unless what was done in the folder already was done with others.
+
+    Raises:
+        SettingsChangedError: If it was.
+    """
+    check_kept(cfg, folder.settings, fixed)
+    write_text(folder.settings, OmegaConf.to_yaml(cfg, resolve=True))
+
+
+def resume_checkpoint(cfg: DictConfig) -> Path | None:
+    """Returns the checkpoint that `resume` names, or None.
+
+    Raises:
+        RunNotFoundError: If it is not there.
+    """
+    if cfg.resume is None:
+        return None
+    path = Path(cfg.resume)
+    if cfg.resume == "last" or path.is_dir():
+        path = find_run(str(cfg.resume), cfg.paths.root) / "checkpoints" / "last.ckpt"
+    if not path.is_file():
+        raise RunNotFoundError(str(cfg.resume), str(path))
+    return path
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+def _read(text: str) -> DictConfig:
+    settings = OmegaConf.create(text)
+    assert isinstance(settings, DictConfig)
+    return settings
+
+
+def _folder_of(named: str, root: str, verb: str) -> Path:
+    path = find_run(named, root, verb)
+    return path.parent.parent if path.suffix == ".ckpt" else path
+
+
+def _value(overrides: list[str], key: str) -> str | None:
+    values = [override.split("=", 1)[1] for override in overrides if override.startswith(f"{key}=")]
+    return values[-1].strip("'\"") if values else None

@@ -1,0 +1,116 @@
+"""The settings: where conf/ lies, and how it is composed outside of a command line."""
+
+import difflib
+import os
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from anemia_lightning.errors import ConfigError
+
+_PACKAGE = Path(__file__).parents[1]
+_INSTALLED = _PACKAGE / "conf"
+CONF = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent / "conf"
+"""The folder of the settings: inside the installed package, beside it in a checkout."""
+
+
+def register_resolvers() -> None:
+    """Makes ${random_suffix:} known, which keeps two runs of one second apart, and ${cache_dir:}."""
+    # The cache lives in the config object, so one run has one suffix.
+    OmegaConf.register_new_resolver("random_suffix", lambda: secrets.token_hex(2), use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("cache_dir", _cache_dir, replace=True)
+
+
+def compose(verb: str, overrides: Sequence[str] = (), *, run_dir: Path | str | None = None) -> DictConfig:
+    """Composes a command's settings as its command line would, for tests, notebooks and checks.
+
+    Args:
+        verb: The command.
+        overrides: As on the command line.
+        run_dir: Where the run's files go; None for a new name under logs/.
+
+    Raises:
+        ConfigError: If an override cannot be applied; unknown keys are answered with the nearest known one, and a
+            list of data sources with the way to unite them.
+    """
+    register_resolvers()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        try:
+            _refuse_data_list(overrides)
+            cfg = hydra_compose(verb, list(overrides), return_hydra_config=True)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError([_in_words(verb, overrides, error)]) from error
+    with open_dict(cfg):
+        cfg.paths.run_dir = str(run_dir) if run_dir else cfg.hydra.run.dir
+        del cfg["hydra"]
+    return cfg
+
+
+def _refuse_data_list(overrides: Sequence[str]) -> None:
+    """Hydra takes a list of choices for any group, and lays one over the other without a word."""
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        names = override.value()
+        if override.key_or_group == "data" and isinstance(names, list):
+            listing = ",".join(map(str, names))
+            roots = " ".join(f"data.roots.{name}=FOLDER" for name in names)
+            raise ConfigError(
+                [
+                    f"data=[{listing}] would lay the settings of these sources over one another, not unite their "
+                    f"photographs. Name one source, or for a union: data=union 'data.sources=[{listing}]' {roots}"
+                ]
+            )
+
+
+def _cache_dir() -> str:
+    """Returns the user's cache folder, as the XDG base directory specification has it."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return str(Path(base) / "anemia_lightning")
+
+
+def make_paths_absolute(cfg: DictConfig) -> None:
+    """Anchors relative folders at the current one, so that a run can be continued and scored from elsewhere."""
+    cfg.paths.root = str(Path(cfg.paths.root).absolute())
+    if cfg.get("features") and cfg.paths.cache:
+        cfg.features.dir = str(Path(cfg.features.dir).absolute())
+    if cfg.data.get("root"):
+        cfg.data.root = str(Path(cfg.data.root).absolute())
+    for name, root in cfg.data.get("roots", {}).items():
+        cfg.data.roots[name] = str(Path(root).absolute()) if root else None
+
+
+def _in_words(verb: str, overrides: Sequence[str], error: Exception) -> str:
+    text = str(error.__cause__ or error)
+    unknown = re.search(r"full_key: (\S+)", text)
+    if "is not in struct" in text and unknown:
+        return _unknown_key(verb, overrides, unknown[1])
+    return " ".join(str(error).split())
+
+
+def _unknown_key(verb: str, overrides: Sequence[str], key: str) -> str:
+    # Each choice of a group has settings of its own.
+    chosen = [override for override in overrides if (CONF / override.partition("=")[0]).is_dir()]
+    known = list(flat_settings(compose(verb, chosen)))
+    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+    return f"Unknown setting {key}. The nearest known one is {nearest[0]}."
+
+
+def flat_settings(cfg: DictConfig) -> dict[str, object]:
+    """Returns all settings by dotted name, groups too; interpolations and missing values as they are written."""
+    return dict(_flatten(OmegaConf.to_container(cfg), prefix=""))
+
+
+def _flatten(values: object, prefix: str) -> Iterator[tuple[str, object]]:
+    if isinstance(values, dict):
+        for name, value in values.items():
+            yield f"{prefix}{name}", value
+            yield from _flatten(value, f"{prefix}{name}.")

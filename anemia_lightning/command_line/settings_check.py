@@ -1,0 +1,246 @@
+"""Refuses settings that cannot be, all at once and before anything is loaded."""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from anemia_lightning.command_line.decision_check import decision_problems
+from anemia_lightning.command_line.settings import compose, flat_settings
+from anemia_lightning.contracts import GRAINS
+from anemia_lightning.errors import ConfigError
+
+SCORES = ("loss", "acc", "auroc", "sensitivity", "specificity")
+MONITORS = tuple(f"{stage}/{score}" for stage in ("train", "val") for score in SCORES)
+"""What training logs once an epoch, and what can therefore be monitored."""
+
+STAGES = ("stem", "layer1", "layer2", "layer3", "layer4")
+"""Stages that a phase can name, from the bottom to the top."""
+
+_DATA_CHOICES = {
+    "data.region": ("full", "mask_crop"),
+    "data.resize": ("stretch", "letterbox"),
+    "data.on_unreadable": ("stop", "skip"),
+    "data.photo_groups": ("none", *GRAINS),
+    "data.on_label_conflict": ("drop", "majority", "stop"),
+    "evaluation.on_overlap": ("stop", "drop", "report"),
+    "features.dtype": ("auto", "uint8"),
+    "engine": ("auto", "torch", "compiled", "onnxruntime", "openvino"),
+}
+_NUMBER_OR_WORD = ("features.views",)
+_MODEL_CHOICES = {
+    "model.batchnorm": ("frozen", "train"),
+    "model.frozen_batchnorm": ("eval", "train"),
+    "model.epoch_loss": ("dataset", "batch_mean"),
+    "model.class_weights": ("balanced", None),
+    "model.compile": (None, "default", "reduce-overhead", "max-autotune"),
+}
+
+
+def check_settings(cfg: DictConfig) -> None:
+    """Checks one command's composed settings.
+
+    Raises:
+        ConfigError: With every problem found.
+    """
+    problems = [f"{key} must be given: {key}=…" for key, value in flat_settings(cfg).items() if value == "???"]
+    # Each step relies on the one before.
+    problems = problems or _wrong_types(cfg) or list(_command_problems(cfg))
+    if problems:
+        raise ConfigError(problems)
+
+
+def check_sweep(verb: str, overrides: list[str]) -> None:
+    """Checks each value that a sweep will try, the others at their first.
+
+    Raises:
+        ConfigError: With the problems of the first combination that has any.
+    """
+    for combination in _combinations(overrides):
+        cfg = compose(verb, combination)
+        check_settings(cfg)
+        if "trainer" in cfg and cfg.trainer.devices not in (1, "1", "auto"):
+            raise ConfigError(
+                ["A sweep (-m) runs each job on one device: every process of a distributed job would start the "
+                 "sweep anew. Set trainer.devices=1, or start the runs one by one."]
+            )  # fmt: skip
+
+
+def _combinations(overrides: list[str]) -> Iterator[list[str]]:
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    choices = [
+        [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+        if override.is_sweep_override()
+        else [override.input_line or ""]
+        for override in parsed
+    ]
+    first = [values[0] for values in choices]
+    yield first
+    for position, values in enumerate(choices):
+        for value in values[1:]:
+            yield [*first[:position], value, *first[position + 1 :]]
+
+
+def _wrong_types(cfg: DictConfig) -> list[str]:
+    """Compares each number and switch with the default's type; a word where a number belongs is a slip."""
+    values = flat_settings(cfg)
+    return [
+        f"{key} must be a {_kind(default)}, not {values[key]!r}."
+        for key, default in flat_settings(_defaults(cfg)).items()
+        if isinstance(default, bool | int | float) and key in values and not _fits(default, values[key])
+        if key not in _NUMBER_OR_WORD
+    ]
+
+
+def _defaults(cfg: DictConfig) -> DictConfig:
+    defaults = compose(cfg.verb if cfg.verb != "debug" else "train")
+    if defaults.get("data") and cfg.get("data") and defaults.data.name != cfg.data.name:
+        defaults.data = compose(defaults.verb, [f"data={cfg.data.name}"]).data
+    return defaults
+
+
+def _fits(default: float, value: object) -> bool:
+    if value is None:
+        return True
+    if isinstance(default, bool):
+        return isinstance(value, bool)
+    if isinstance(default, int):
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _kind(default: float) -> str:
+    return {bool: "true or false", int: "whole number", float: "number"}[type(default)]
+
+
+def _command_problems(cfg: DictConfig) -> Iterator[str]:
+    if "model" in cfg:
+        yield from itertools.chain(_trainer(cfg), _phases(cfg), _monitors(cfg), _choices(cfg))
+    if "split" in cfg:
+        yield from _fractions(cfg)
+    yield from _allowed(cfg, _DATA_CHOICES)
+    if "features" in cfg:
+        yield from _features(cfg)
+    if cfg.verb == "crossval":
+        yield from _crossval(cfg)
+    if cfg.verb == "audit":
+        yield from _audit(cfg)
+    yield from decision_problems(cfg)
+    if cfg.verb == "evaluate" and (cfg.run is None) == (cfg.ckpt is None):
+        yield "Give evaluate either run=FOLDER or ckpt=FILE."
+
+
+def _allowed(cfg: DictConfig, choices: Mapping[str, tuple[str | None, ...]]) -> Iterator[str]:
+    for key, values in choices.items():
+        value = OmegaConf.select(cfg, key, default=values[0])
+        if value not in values:
+            yield f"{key} is one of {', '.join('null' if v is None else v for v in values)}, not {value}."
+
+
+def _features(cfg: DictConfig) -> Iterator[str]:
+    views, most = cfg.features.views, cfg.features.max_bytes
+    if views != "fresh" and (not isinstance(views, int) or isinstance(views, bool) or views < 1):
+        yield f"features.views is a whole number of 1 or more, or fresh, not {views}."
+    if cfg.features.dir is None:
+        yield "features.dir is a folder; features.store=false keeps nothing."
+    if most is not None and (not isinstance(most, int) or most < 0):
+        yield f"features.max_bytes is a number of bytes, or null, not {most}."
+
+
+def _crossval(cfg: DictConfig) -> Iterator[str]:
+    for key, least in {"folds": 2, "repeats": 1, "jobs": 1}.items():
+        if cfg[key] < least:
+            yield f"{key} must be at least {least}, not {cfg[key]}."
+    if cfg.split.file:
+        yield "crossval deals the photos to folds itself: leave split.file empty."
+    if _may_be_several(cfg):
+        yield (
+            "crossval trains each fold on one device: leave trainer.devices=1 and trainer.num_nodes=1. jobs=2 trains "
+            "two folds side by side."
+        )
+
+
+def _audit(cfg: DictConfig) -> Iterator[str]:
+    for key, least in {"folds": 2, "repeats": 1}.items():
+        if cfg[key] < least:
+            yield f"{key} must be at least {least}, not {cfg[key]}."
+    if not 0 < cfg.test_share < 1:
+        yield f"test_share must be between 0 and 1, not {cfg.test_share}."
+
+
+def _trainer(cfg: DictConfig) -> Iterator[str]:
+    trainer = cfg.trainer
+    if trainer.max_epochs < 1:
+        yield f"trainer.max_epochs must be at least 1, not {trainer.max_epochs}."
+    if trainer.accumulate_grad_batches < 1:
+        yield f"trainer.accumulate_grad_batches must be at least 1, not {trainer.accumulate_grad_batches}."
+    if trainer.check_val_every_n_epoch != 1:
+        yield "trainer.check_val_every_n_epoch must be 1: schedule, early stopping and checkpoints need every epoch."
+    if trainer.overfit_batches and cfg.trainer.limit_val_batches == 0:
+        yield "trainer.overfit_batches validates on what it trains on; leave trainer.limit_val_batches alone."
+    devices = trainer.devices if isinstance(trainer.devices, int) and trainer.devices > 0 else 1
+    parts = devices * trainer.num_nodes * trainer.accumulate_grad_batches
+    if cfg.data.batch_size < parts:
+        yield (
+            f"data.batch_size={cfg.data.batch_size} photos per step cannot be dealt to {parts} parts "
+            "(devices x nodes x accumulated batches)."
+        )
+    if (
+        _may_be_several(cfg)
+        and "train" in (cfg.model.batchnorm, cfg.model.frozen_batchnorm)
+        and not trainer.sync_batchnorm
+    ):
+        yield "BatchNorm that trains over several devices needs trainer.sync_batchnorm=true (GPUs only)."
+
+
+def _may_be_several(cfg: DictConfig) -> bool:
+    """Returns whether more than one process may train; -1 stands for as many as there are devices."""
+    devices = cfg.trainer.devices
+    return cfg.trainer.num_nodes > 1 or str(devices) == "-1" or (isinstance(devices, int) and devices > 1)
+
+
+def _phases(cfg: DictConfig) -> Iterator[str]:
+    phases = OmegaConf.select(cfg, "callbacks.unfreeze.phases") or []
+    epochs = [phase.epoch for phase in phases]
+    stages = [phase.train_from for phase in phases]
+    for phase in phases:
+        if phase.epoch >= cfg.trainer.max_epochs:
+            yield (
+                f"callbacks.unfreeze.phases releases {phase.train_from} at epoch {phase.epoch}, but "
+                f"trainer.max_epochs={cfg.trainer.max_epochs} ends before it."
+            )
+        if phase.train_from not in STAGES:
+            yield f"callbacks.unfreeze.phases: train_from is one of {', '.join(STAGES)}, not {phase.train_from}."
+            return
+    depths = [STAGES.index(stage) for stage in stages]
+    if epochs != sorted(set(epochs)) or depths != sorted(set(depths), reverse=True) or min(epochs, default=0) < 0:
+        yield "callbacks.unfreeze.phases must have rising epochs, each with a deeper stage than the one before."
+
+
+def _monitors(cfg: DictConfig) -> Iterator[str]:
+    named = {"scheduler.monitor": cfg.scheduler.monitor}
+    named |= {
+        f"callbacks.{name}.monitor": callback.monitor
+        for name, callback in cfg.callbacks.items()
+        if callback and callback.get("monitor")
+    }
+    for key, monitor in named.items():
+        if monitor not in MONITORS:
+            yield f"{key}={monitor} is never logged; known are {', '.join(MONITORS)}."
+        elif monitor.startswith("val/") and cfg.trainer.limit_val_batches == 0:
+            yield f"{key}={monitor} needs validation, but trainer.limit_val_batches=0 switches it off."
+
+
+def _choices(cfg: DictConfig) -> Iterator[str]:
+    yield from _allowed(cfg, _MODEL_CHOICES)
+    if cfg.data.batch_size < 1:
+        yield f"data.batch_size must be at least 1, not {cfg.data.batch_size}."
+
+
+def _fractions(cfg: DictConfig) -> Iterator[str]:
+    fractions = OmegaConf.to_container(cfg.split.fractions)
+    assert isinstance(fractions, dict)
+    if not math.isclose(sum(fractions.values()), 1) or min(fractions.values()) <= 0:
+        yield f"split.fractions must be positive and add up to 1, not {fractions}."

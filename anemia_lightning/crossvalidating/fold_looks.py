@@ -1,0 +1,66 @@
+"""A closer look at the photos of a cross-validation, each by the model that never saw it."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from anemia_lightning import wiring
+from anemia_lightning.data.folds import Fold
+from anemia_lightning.data.framing import Framing
+from anemia_lightning.data.preparation import Prepared
+from anemia_lightning.files.checkpoint_file import read_checkpoint
+from anemia_lightning.files.run_folder import RunFolder
+from anemia_lightning.frozen.run_features import dtype_of
+from anemia_lightning.looking.look import Looks, Subject, look
+from anemia_lightning.metrics.decision import Decision
+from anemia_lightning.model.backbone import AnemiaNetwork
+
+
+def look_at_folds(
+    cfg: DictConfig,
+    folds: Sequence[Fold],
+    predictions: pd.DataFrame,
+    prepared: Prepared,
+    decisions: Mapping[str, Decision],
+) -> Looks | None:
+    """Looks at photos of all folds of the first draw together, as `looking.look` does at those of one model.
+
+    Args:
+        cfg: The settings of the cross-validation.
+        folds: Its folds, all of them finished.
+        predictions: As `fold_scores.pool_predictions` returns them.
+        prepared: The photos.
+        decisions: How each fold's model decides, by the fold's name.
+
+    Returns:
+        What was found; None where no photo is to be looked at.
+    """
+    if not cfg.evaluation.probe_photos:
+        return None
+    known = prepared.manifest.merge(prepared.facts, on="photo", validate="one_to_one").set_index("photo", drop=False)
+    best = {fold.name: RunFolder(Path(cfg.paths.run_dir) / "folds" / fold.name).best for fold in folds}
+    subjects = []
+    for fold in folds:
+        if fold.repeat == 0:
+            table = predictions[predictions["fold"] == fold.name].reset_index(drop=True)
+            rows = known.loc[table["photo"]].reset_index(drop=True)
+            subjects.append(Subject(partial(_open, best[fold.name]), rows, rows, table, decisions[fold.name]))
+    preprocessing = read_checkpoint(best[folds[0].name])["hyper_parameters"]["preprocessing"]
+    return look(
+        subjects,
+        framing=Framing(**preprocessing),
+        device=wiring.resolve_device(cfg.trainer.accelerator),
+        dtype=dtype_of(wiring.resolve_precision(cfg)),
+        photos=cfg.evaluation.probe_photos,
+        show_photos=cfg.logger.photos,
+        threads=min(8, wiring.usable_cores()),
+    )
+
+
+def _open(checkpoint: Path) -> AnemiaNetwork:
+    from anemia_lightning.evaluating.evaluation import load_classifier
+
+    return load_classifier(checkpoint).network

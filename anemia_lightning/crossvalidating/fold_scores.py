@@ -1,0 +1,144 @@
+"""The scores of a cross-validation: of each fold, and of all photos together, beside those of the baselines."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from anemia_lightning.baselines import COMPARED, predict_baselines
+from anemia_lightning.contracts import PREDICTION_COLUMNS
+from anemia_lightning.data.folds import Fold
+from anemia_lightning.data.preparation import Prepared
+from anemia_lightning.files.run_folder import RunFolder
+from anemia_lightning.judging.scoring import number, score_table
+from anemia_lightning.metrics.decision import Decision
+
+_TEXT = dict.fromkeys(("photo", "patient", "photo_group", "site"), str)
+_ALIKE = (1.0, 1.0)
+"""Folds weigh the classes each by its own training photos, so pooled losses weigh them alike."""
+
+
+def pool_predictions(folds: Sequence[Fold], folders: Sequence[RunFolder]) -> pd.DataFrame:
+    """Returns the test predictions of all folds, one row per photo and repeat: repeat, fold, `PREDICTION_COLUMNS`."""
+    tables = [
+        read_predictions(folder, "test").assign(repeat=fold.repeat, fold=fold.name)
+        for fold, folder in zip(folds, folders, strict=True)
+    ]
+    return pd.concat(tables, ignore_index=True)[["repeat", "fold", *PREDICTION_COLUMNS]]
+
+
+def read_predictions(folder: RunFolder, split: str) -> pd.DataFrame:
+    """Returns what a run predicted for a split, ids as they were written."""
+    # An id such as NA or 007 is neither a gap nor a number.
+    return pd.read_csv(folder.predictions(split), dtype=_TEXT, keep_default_na=False)
+
+
+def pool_baselines(folds: Sequence[Fold], prepared: Prepared, *, seed: int) -> pd.DataFrame:
+    """Returns what the baselines say of the same photos, each fitted on the training photos of the same fold.
+
+    Photos of a fold in which a baseline could not be fitted have NaN.
+    """
+    rows = prepared.manifest.merge(prepared.facts, on="photo", validate="one_to_one")
+    tables = []
+    for fold in folds:
+        split = fold.splits.to_numpy()
+        train, test = rows[split == "train"], rows[split == "test"]
+        known = test[["photo", "label"]].assign(repeat=fold.repeat, fold=fold.name)
+        tables.append(known.join(predict_baselines(train, test, names=COMPARED, seed=seed)))
+    pooled: pd.DataFrame = pd.concat(tables, ignore_index=True)
+    return pooled
+
+
+def join_repeats(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Returns one row per photo: photo, label, mean logit and mean probability over the repeats, prediction.
+
+    Each fold's model has made its decision by its own scaling and threshold, chosen on its own validation photos. A
+    photo of several repeats is called anaemic if at least half of its models call it so: of a tie, a screening
+    refers.
+
+    Args:
+        predictions: What `pool_predictions` returns.
+    """
+    photos = predictions.groupby("photo", as_index=False).agg(
+        label=("label", "first"),
+        logit=("logit", "mean"),
+        probability=("probability", "mean"),
+        prediction=("prediction", "mean"),
+    )
+    return photos.assign(prediction=(photos["prediction"] >= 1 / 2).astype(int))
+
+
+def score_folds(predictions: pd.DataFrame, assessment: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the scores of all photos together and of each fold, with those of the baselines.
+
+    Pooled scores are those of each photo's mean logit (of a baseline: mean probability) over the repeats, and of the
+    decisions of the folds' models; their intervals and the baselines are those of the assessment.
+
+    Args:
+        predictions: What `pool_predictions` returns.
+        assessment: What assessment.json holds of them.
+
+    Returns:
+        Plain values: pooled, baselines by name, folds by name.
+    """
+    photos = join_repeats(predictions)
+    return {
+        "pooled": {
+            **score_table(photos, class_weights=_ALIKE),
+            "prevalence": float(photos["label"].mean()),
+            "auroc_interval": _bounds(assessment["photos"]["scores"]["auroc"]),
+        },
+        "baselines": {
+            baseline["name"]: {
+                "auroc": baseline["auroc"]["value"],
+                "auroc_interval": _bounds(baseline["auroc"]),
+                "network_minus_this": baseline["difference"]["value"],
+                "network_minus_this_interval": _bounds(baseline["difference"]),
+            }
+            for baseline in assessment["baselines"]
+        },
+        "folds": {
+            str(name): score_table(rows, class_weights=_ALIKE) for name, rows in predictions.groupby("fold", sort=False)
+        },
+    }
+
+
+def fold_decisions(folds: Sequence[Fold], folders: Sequence[RunFolder]) -> dict[str, Decision]:
+    """Returns how each fold's model decides, by the fold's name; one of an earlier version decides at 0.5."""
+    decisions = {}
+    for fold, folder in zip(folds, folders, strict=True):
+        if folder.decision.is_file():
+            values = json.loads(folder.decision.read_text(encoding="utf-8"))
+            decisions[fold.name] = Decision.from_dict(values)
+        else:
+            decisions[fold.name] = Decision.fixed(0.5)
+    return decisions
+
+
+def fold_notes(decisions: Mapping[str, Decision]) -> list[str]:
+    """Returns what each fold has to say of its decision."""
+    return [f"{name}: {note}" for name, decision in decisions.items() for note in decision.notes]
+
+
+def _bounds(estimate: Mapping[str, Any]) -> list[float] | None:
+    """Returns an interval as a list; None where there is none."""
+    return None if estimate["low"] is None else [estimate["low"], estimate["high"]]
+
+
+def fold_lines(scores: Mapping[str, Any]) -> list[str]:
+    """Returns the short table that a cross-validation ends with, line by line."""
+    pooled = scores["pooled"]
+    lines = [f"All folds together, {pooled['n']} photos, {pooled['n_positive']} anaemic, AUROC [95 % interval]:"]
+    lines.append(_line("this network", pooled))
+    lines += [_line(name, found) for name, found in scores["baselines"].items()]
+    each = [found["auroc"] for found in scores["folds"].values() if found["auroc"] is not None]
+    if each:
+        lines.append(f"AUROC of the single folds: {min(each):.3f} to {max(each):.3f}")
+    return lines
+
+
+def _line(name: str, found: Mapping[str, Any]) -> str:
+    interval = found["auroc_interval"]
+    shown = f"  [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    return f"  {name:<28}{number(found['auroc'])}{shown}"

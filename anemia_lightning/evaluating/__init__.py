@@ -1,0 +1,1 @@
+"""What `evaluate` and `predict` do, step by step: finished models and the photos that are put to them."""

@@ -1,0 +1,291 @@
+"""What `evaluate` does: the run's own test photos again, or photos that the model has never met."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+
+from anemia_lightning import wiring
+from anemia_lightning.assessment.words import end_lines
+from anemia_lightning.command_line.settings import CONF
+from anemia_lightning.command_line.terminal import quiet, say
+from anemia_lightning.contracts import Stage
+from anemia_lightning.data.manifest import require_both_classes
+from anemia_lightning.data.overlap import MetPhotos, find_overlap
+from anemia_lightning.data.preparation import Prepared
+from anemia_lightning.data.split_file import split_table
+from anemia_lightning.errors import OverlapError, RunNotFoundError, UnfinishedRunError
+from anemia_lightning.files.checkpoint_file import read_checkpoint
+from anemia_lightning.files.run_folder import RunFolder, find_run, is_finished, whole_run, write_json, write_table
+from anemia_lightning.frozen.run_features import facts_of
+from anemia_lightning.judging.deciding import at_threshold, choose_decision, decision_lines, write_decision
+from anemia_lightning.judging.judge import Judge
+from anemia_lightning.judging.run_documents import evaluation_report, places
+from anemia_lightning.judging.scoring import (
+    NOTE,
+    baseline_lines,
+    predict_photos,
+    prediction_table,
+    score_table,
+    warning_lines,
+)
+from anemia_lightning.metrics.decision import Decision
+from anemia_lightning.model.classifier import AnemiaClassifier
+from anemia_lightning.photos import photo_lines, prepare_photos, restore_datamodule
+from anemia_lightning.report.documents import write_documents
+
+_OF_THE_RUN = ("subgroups", "pooling")
+"""What `evaluation` leaves to the run unless it says otherwise."""
+
+_MET = "met before: it trained or chose the model"
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A finished model and what it says of some photos."""
+
+    classifier: AnemiaClassifier
+    decision: Decision
+    predictions: pd.DataFrame
+    test: pd.DataFrame
+    """Manifest and survey joined, of these photos."""
+    train: pd.DataFrame | None
+    """The same of the photos that trained the model, where they are at hand."""
+    splits: pd.DataFrame
+    """As in splits.csv: what became of all photos that were found."""
+    facts: dict[str, Any]
+    """What its run.json holds."""
+    settings: dict[str, Any]
+    warnings: Sequence[str]
+    run: Path
+    """The folder of the run that trained it."""
+
+
+def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
+    """Scores a run's best model on its own test split, exactly as training did.
+
+    Patients are pooled and groups looked at as in training, unless `evaluation` says otherwise.
+    With `evaluation.refit` threshold, calibration and conformal sets are chosen anew, on the run's validation photos.
+
+    Raises:
+        RunNotFoundError: If there is no run.
+        UnfinishedRunError: If it has not come to its end.
+        DataChangedError: If the photographs are no longer those of the run.
+    """
+    quiet()
+    wiring.check_devices(cfg)
+    run = RunFolder(_finished_run(cfg))
+    trained = OmegaConf.load(run.settings)
+    assert isinstance(trained, DictConfig)
+    card = json.loads(run.run_json.read_text(encoding="utf-8"))
+    trained.trainer, trained.paths.cache = cfg.trainer, cfg.paths.cache
+    # Where features are kept is for now to say; what they are, for the run.
+    where = {key: cfg.features[key] for key in ("store", "dir", "max_bytes")}
+    trained.features = {**cfg.features, **trained.get("features", {}), **where}
+    _settle(cfg.evaluation, trained.get("evaluation", {}))
+    # The report shows the run's settings, and is to show what was asked now.
+    trained.evaluation = {**trained.get("evaluation", {}), **{key: cfg.evaluation[key] for key in _OF_THE_RUN}}
+    datamodule = restore_datamodule(trained, prepare_photos(trained), run)
+    precision = _precision(cfg, card["precision"])
+    classifier = load_classifier(run.best)
+
+    def predict(split: Stage) -> "tuple[pd.DataFrame, pd.Series[float]]":
+        rows = datamodule.rows(split)
+        return rows, predict_photos(trained, classifier, rows, facts_of(datamodule, rows), precision=precision)
+
+    decision, warnings = classifier.decision, card["warnings"]
+    if cfg.evaluation.refit:
+        weights = classifier.hparams["class_weights"]
+        decision = choose_decision(_rules(cfg, trained), *predict("val"), class_weights=weights)
+        warnings = [*warnings, _refitted(decision, classifier.decision)]
+    else:
+        decision = at_threshold(decision, cfg.evaluation.threshold)
+    judge = _judge(cfg, precision, seed=trained.seed, show_photos=cfg.show_photos and trained.logger.photos)
+    scored = _Scored(
+        classifier,
+        decision,
+        prediction_table(*predict("test"), decision),
+        test=datamodule.facts("test"),
+        train=datamodule.facts("train"),
+        splits=datamodule.split_table(),
+        facts=card,
+        settings=wiring.plain(trained),
+        warnings=warnings,
+        run=run.path,
+    )
+    return _write(cfg, scored, judge)
+
+
+def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
+    """Scores a checkpoint on all photos of another data set, read the way the model was trained to."""
+    quiet()
+    wiring.check_devices(cfg)
+    _settle(cfg.evaluation, {})
+    classifier = load_classifier(Path(cfg.ckpt))
+    prepared, notes = _unmet_photos(cfg, prepare_photos(cfg))
+    say(*photo_lines(cfg, prepared))
+    rows = prepared.manifest
+    precision = wiring.resolve_precision(cfg)
+    logits = predict_photos(cfg, classifier, rows, prepared.facts, precision=precision)
+    cautions = [cfg.data.caution] if cfg.data.caution else []
+    decision = at_threshold(classifier.decision, cfg.evaluation.threshold)
+    scored = _Scored(
+        classifier,
+        decision,
+        prediction_table(rows, logits, decision),
+        test=rows.merge(prepared.facts, on="photo", validate="one_to_one"),
+        train=None,
+        splits=split_table(rows.assign(split="test"), prepared.excluded),
+        facts={"weights": {"source": "evaluated", "file": Path(cfg.ckpt).name}, "precision": precision},
+        settings=wiring.plain(cfg),
+        warnings=[*cautions, *notes],
+        run=Path(cfg.ckpt).resolve().parent.parent,
+    )
+    return _write(cfg, scored, _judge(cfg, precision, seed=0, show_photos=cfg.show_photos))
+
+
+def _judge(cfg: DictConfig, precision: str, *, seed: int, show_photos: bool) -> Judge:
+    return Judge(
+        evaluation=cfg.evaluation,
+        accelerator=cfg.trainer.accelerator,
+        precision=precision,
+        seed=seed,
+        show_photos=show_photos,
+    )
+
+
+def _settle(evaluation: DictConfig, trained: Mapping[str, Any]) -> None:
+    """Fills in what an evaluation leaves to the run.
+
+    Args:
+        evaluation: The settings of that name.
+        trained: Those of the run; empty where there is a checkpoint alone, and then the defaults hold.
+    """
+    # A run of an earlier version knows less.
+    known = OmegaConf.merge(OmegaConf.load(CONF / "evaluation" / "_shared.yaml"), trained)
+    assert isinstance(known, DictConfig)
+    for key in _OF_THE_RUN:
+        if evaluation[key] is None:
+            evaluation[key] = known[key]
+
+
+def _rules(cfg: DictConfig, trained: DictConfig) -> DictConfig:
+    """Returns by which rules to choose anew: those of the run, with the threshold's from the command line if given."""
+    # A run of an earlier version knows a threshold alone.
+    rules = OmegaConf.merge(OmegaConf.load(CONF / "evaluation" / "default.yaml"), trained.evaluation)
+    assert isinstance(rules, DictConfig)
+    if cfg.evaluation.threshold is not None:
+        rules.threshold = cfg.evaluation.threshold
+    return rules
+
+
+def _refitted(decision: Decision, carried: Decision) -> str:
+    return (
+        f"evaluation.refit=true: threshold, calibration and conformal sets were chosen anew on the run's "
+        f"{decision.photos} validation photos. The model still carries others: {carried.summary}."
+    )
+
+
+def _unmet_photos(cfg: DictConfig, prepared: Prepared) -> tuple[Prepared, list[str]]:
+    """Returns the photos to score, the others being excluded, and what to say of those that the model has met before.
+
+    Raises:
+        OverlapError: If there are any, and that is to stop the evaluation.
+        ManifestError: If those that it has not met are of one class.
+    """
+    carried = MetPhotos.carried_by(read_checkpoint(Path(cfg.ckpt)))
+    if carried is None:
+        return prepared, ["The checkpoint does not say which photographs trained it: some of these may have."]
+    met = find_overlap(prepared.facts, carried.met)
+    if not met:
+        return prepared, []
+    found = len(prepared.manifest)
+    if cfg.evaluation.on_overlap == "stop":
+        raise OverlapError(met, found)
+    if cfg.evaluation.on_overlap == "report":
+        return prepared, [f"{len(met)} of these {found} photos trained or chose the model: the scores are too good."]
+    unmet = _without(met, prepared)
+    require_both_classes(unmet.manifest)
+    return unmet, [f"{len(met)} photos that trained or chose the model were left out."]
+
+
+def _without(met: Sequence[str], prepared: Prepared) -> Prepared:
+    """Returns the photos with those that the model has met among the excluded."""
+    is_met = prepared.manifest["photo"].isin(met)
+    excluded = prepared.manifest[is_met].assign(reason=_MET)
+    return replace(
+        prepared,
+        manifest=prepared.manifest[~is_met].reset_index(drop=True),
+        excluded=pd.concat([prepared.excluded, excluded], ignore_index=True),
+        facts=prepared.facts[~prepared.facts["photo"].isin(met)].reset_index(drop=True),
+    )
+
+
+def load_classifier(path: Path) -> AnemiaClassifier:
+    """Opens a checkpoint: no other file, no network.
+
+    Raises:
+        CheckpointUnreadableError: If it is not one of ours.
+    """
+    read_checkpoint(path)  # says in words what Lightning would say in a traceback
+    return AnemiaClassifier.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+
+
+def _finished_run(cfg: DictConfig) -> Path:
+    run = find_run(str(cfg.run), cfg.paths.root)
+    for needed in ("config_resolved.yaml", "run.json", "checkpoints/best.ckpt"):
+        if not (run / needed).is_file():
+            raise RunNotFoundError(str(cfg.run), str(run / needed))
+    if not is_finished(run):
+        raise UnfinishedRunError(whole_run(run), [run])
+    return run
+
+
+def _precision(cfg: DictConfig, trained: str) -> str:
+    here = wiring.resolve_precision(cfg)
+    if here != trained:
+        say(
+            f"Note: training scored in precision {trained}, this is {here}: the last digits will differ. "
+            f"For the same, where the device can: trainer.precision={trained}"
+        )
+    return here
+
+
+def _write(cfg: DictConfig, scored: _Scored, judge: Judge) -> dict[str, Any]:
+    decision, table = scored.decision, scored.predictions
+    scores = {"test": score_table(table, class_weights=scored.classifier.hparams["class_weights"])}
+    folder = RunFolder(cfg.paths.run_dir)
+    write_table(folder.splits, scored.splits)
+    write_table(folder.predictions("test"), table)
+    write_decision(folder.decision, decision)
+    write_json(folder.metrics_json, scores)
+    # `run=` may have said latest, which names another run by and by.
+    card = {"status": "finished", "evaluated": str(scored.run), "warnings": list(scored.warnings), "sessions": []}
+    write_json(folder.run_json, {**card, "evaluation": wiring.plain(cfg.evaluation)})
+    judgement = judge.judge(folder, scored.classifier, decision, table, test=scored.test, train=scored.train)
+    report = evaluation_report(
+        settings=scored.settings,
+        folder=folder,
+        facts=scored.facts,
+        photos=scored.test,
+        splits=scored.splits,
+        warnings=scored.warnings,
+        decision=decision,
+        judgement=judgement,
+    )
+    write_documents(folder.path, report)
+    folder.point_latest()
+    say(
+        *end_lines(judgement.assessment),
+        *baseline_lines(judgement.assessment["baselines"]),
+        *decision_lines(decision),
+        *warning_lines(scored.warnings),
+        *places(folder),
+        f"{'photos:':<12}{folder.predictions('test')}",
+        NOTE,
+    )
+    return scores

@@ -1,0 +1,137 @@
+"""What `predict` does: photographs in, a table of probabilities and decisions out."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from omegaconf import DictConfig
+
+from anemia_lightning.command_line.terminal import progress_bar, quiet, say
+from anemia_lightning.contracts import PREDICTION_COLUMNS, UNKNOWN_LABEL
+from anemia_lightning.data.manifest import photo_id
+from anemia_lightning.errors import CheckpointUnreadableError, NoConformalSetsError, NoPhotosError, UnfinishedRunError
+from anemia_lightning.evaluating.photo_logits import photo_logits
+from anemia_lightning.files.run_folder import RunFolder, is_finished, write_table
+from anemia_lightning.judging.deciding import named_threshold
+from anemia_lightning.judging.scoring import NOTE
+from anemia_lightning.metrics.conformal import ABSTAIN
+from anemia_lightning.metrics.joint_decision import JointDecision
+from anemia_lightning.model.finished import open_model
+
+EITHER = "both labels are possible"
+NEITHER = "neither label fits"
+OTHER = "only the label across the threshold fits"
+"""Why a photo gets no prediction where the model abstains."""
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif")
+
+
+def predict_source(cfg: DictConfig) -> pd.DataFrame:
+    """Predicts the photographs of `source` and writes the table.
+
+    Raises:
+        CheckpointUnreadableError: If the checkpoint is not one of ours.
+        UnfinishedRunError: If it is a cross-validation that has not come to its end.
+        NoConformalSetsError: If the model is to abstain, but carries no sets by which to.
+        NoPhotosError: If there is nothing to predict.
+        UnreadablePhotosError: If photographs cannot be decoded and `on_unreadable` is stop.
+    """
+    quiet()
+    models = [open_model(path) for path in find_checkpoints(Path(cfg.ckpt))]
+    decision = JointDecision.of([model.decision for model in models], threshold=named_threshold(cfg.threshold))
+    if cfg.abstain and not decision.has_sets:
+        raise NoConformalSetsError(Path(cfg.ckpt))
+    rows = find_photos(Path(cfg.source))
+    calibration = find_photos(Path(cfg.calibration)) if cfg.calibration else None
+    with progress_bar("predicting") as progress:
+        logits, unreadable = photo_logits(cfg, models, rows, calibration=calibration, progress=progress)
+    rows = rows[rows["photo"].isin(logits.index)].reset_index(drop=True)
+    table = joint_table(rows, logits, decision, abstain=cfg.abstain)
+    folder = RunFolder(cfg.paths.run_dir)
+    output = Path(cfg.output) if cfg.output else folder.path / "predictions.csv"
+    write_table(output, table)
+    folder.point_latest()
+    say(
+        *(f"left out {photo.photo}: {photo.reason}" for photo in unreadable),
+        *(f"Note: {note}" for note in decision.notes),
+        f"{len(table)} photos, {_counts(table)} at threshold {decision.threshold:.3g}: {output}",
+        NOTE,
+    )
+    return table
+
+
+def joint_table(rows: pd.DataFrame, logits: pd.DataFrame, decision: JointDecision, *, abstain: bool) -> pd.DataFrame:
+    """Returns the predictions of one model or of several that decide together.
+
+    Args:
+        rows: What `find_photos` returns.
+        logits: The logit of each photo by each model, [photos, models], by photo id.
+        decision: What makes one probability and one prediction of them.
+        abstain: Whether a photo whose conformal set is not the decision alone gets no prediction.
+
+    Returns:
+        One row per photo: `PREDICTION_COLUMNS` without label, `logit` being the mean over the models; with `abstain`
+        also `abstained`: "" for a photo with a prediction, else why it has none.
+    """
+    values = logits.loc[rows["photo"]].to_numpy(dtype=np.float64)
+    table = rows.assign(
+        logit=values.mean(axis=1), probability=decision.probability(values), prediction=decision.decide(values)
+    )[[name for name in PREDICTION_COLUMNS if name != "label"]]
+    answers, sets = decision.answers(values), decision.sets(values)
+    if not abstain or answers is None or sets is None:
+        return table
+    reasons = np.where(sets.all(axis=1), EITHER, np.where(sets.any(axis=1), OTHER, NEITHER))
+    is_answered = answers != ABSTAIN
+    prediction = pd.Series(answers, index=table.index, dtype="Int64").where(is_answered)
+    return table.assign(prediction=prediction, abstained=np.where(is_answered, "", reasons))
+
+
+def _counts(table: pd.DataFrame) -> str:
+    called = f"{table['prediction'].sum()} called anaemic"
+    without = int(table["prediction"].isna().sum())
+    return f"{called}, {without} without a prediction," if "abstained" in table else called
+
+
+def find_checkpoints(named: Path) -> list[Path]:
+    """Returns the checkpoint that is named, or those of all folds of a cross-validation.
+
+    Raises:
+        CheckpointUnreadableError: If it is a folder, but not that of a cross-validation.
+        UnfinishedRunError: If it is one of which not all folds are finished.
+    """
+    if not named.is_dir():
+        return [named]
+    folds = [named / "folds" / file.stem for file in sorted((named / "splits").glob("*.csv"))]
+    if not folds:
+        raise CheckpointUnreadableError(named / "folds", FileNotFoundError())
+    # A fold has a best model from its first epoch on.
+    if unfinished := [fold for fold in folds if not is_finished(fold)]:
+        raise UnfinishedRunError(named, unfinished)
+    return [RunFolder(fold).best for fold in folds]
+
+
+def find_photos(source: Path) -> pd.DataFrame:
+    """Returns one row for each photograph of a file or a folder, subfolders included.
+
+    Raises:
+        NoPhotosError: If there are none.
+    """
+    if source.is_file():
+        paths, root = [source], source.parent
+    else:
+        root = source
+        paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
+    if not paths:
+        raise NoPhotosError(source, PHOTO_SUFFIXES)
+    photos = [photo_id("photo", path, root).removeprefix("photo/") for path in paths]
+    return pd.DataFrame(
+        {
+            "photo": photos,
+            "path": [str(path) for path in paths],
+            "mask": "",
+            "label": UNKNOWN_LABEL,
+            "patient": "",
+            "photo_group": "",
+            "site": "",
+        }
+    )

@@ -1,0 +1,110 @@
+"""The folder of a run: its files by name, written wholly or not at all, and the pointer to the newest."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anemia_lightning.files.run_card_file import read_run_card
+from anemia_lightning.files.whole_file import whole_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+class RunFolder:
+    """Names the files of a run.
+
+    Args:
+        path: The folder; made if it is not there, readable by its owner alone.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).absolute()
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.settings = self.path / "config_resolved.yaml"
+        self.run_json = self.path / "run.json"
+        self.splits = self.path / "splits.csv"
+        self.metrics_csv = self.path / "metrics.csv"
+        self.metrics_json = self.path / "metrics.json"
+        self.best = self.path / "checkpoints" / "best.ckpt"
+        self.last = self.path / "checkpoints" / "last.ckpt"
+        self.decision = self.path / "decision.json"
+        self.report = self.path / "report.html"
+        self.plots = self.path / "plots"
+
+    def predictions(self, split: str) -> Path:
+        """Returns where the predictions of a split lie."""
+        return self.path / f"predictions_{split}.csv"
+
+    def write_plot(self, name: str, drawing: "Figure | Axes") -> bytes:
+        """Writes a figure into plots/ and returns it as PNG."""
+        from anemia_lightning.plots.style import to_png
+
+        self.plots.mkdir(exist_ok=True)
+        png = to_png(drawing)
+        (self.plots / f"{name}.png").write_bytes(png)
+        return png
+
+    def point_latest(self) -> None:
+        """Makes logs/<verb>/latest name this run: a link, or a file with one line where links are not allowed.
+
+        A fold makes it name its cross-validation, which can be continued once a fold can.
+        """
+        run = whole_run(self.path)
+        if run.parent.name != "runs":
+            return
+        latest = run.parent.parent / "latest"
+        target = Path("runs") / run.name
+        fresh = latest.with_name(f".latest-{os.getpid()}")
+        try:
+            fresh.symlink_to(target, target_is_directory=True)
+        except OSError:
+            fresh.write_text(f"{target}\n", encoding="utf-8")
+        fresh.replace(latest)
+
+
+def find_run(named: str, root: str | Path, verb: str = "train") -> Path:
+    """Returns the folder of a run.
+
+    Args:
+        named: last, or a folder, or what stands in for a link to one.
+        root: `paths.root`.
+        verb: Whose newest run `last` means.
+    """
+    path = Path(root) / "logs" / verb / "latest" if named == "last" else Path(named)
+    if path.is_file() and path.name == "latest":
+        path = path.parent / path.read_text(encoding="utf-8").strip()
+    return path.resolve()
+
+
+def is_finished(run: Path) -> bool:
+    """Returns whether a run has come to its end: its report is the last file that it writes.
+
+    One that was continued since, and stopped again, has that of its earlier end, but run.json tells what became of it.
+    """
+    return (run / "report.html").is_file() and read_run_card(run / "run.json").get("status") == "finished"
+
+
+def whole_run(folder: Path) -> Path:
+    """Returns the run that a folder is: of a fold, its cross-validation."""
+    return folder.parent.parent if folder.parent.name == "folds" else folder
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file wholly or not at all."""
+    with whole_file(path) as file:
+        file.write(text.encode())
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Writes JSON wholly or not at all; NaN is not JSON and is an error."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_table(path: Path, table: "pd.DataFrame") -> None:
+    """Writes CSV wholly or not at all; numbers with nine significant digits, which tell float32 values apart."""
+    write_text(path, table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))

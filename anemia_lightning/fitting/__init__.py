@@ -1,0 +1,1 @@
+"""What `train` does, step by step: from a start through the fit to a finished run folder."""

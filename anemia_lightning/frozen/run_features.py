@@ -1,0 +1,212 @@
+"""The features of a run: which of them each phase of a fit needs, and how they are kept."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+from omegaconf import DictConfig
+
+from anemia_lightning import wiring
+from anemia_lightning.command_line.terminal import say
+from anemia_lightning.contracts import Entry, Stage
+from anemia_lightning.data.dataset import CONTENTS
+from anemia_lightning.data.framing import Framing
+from anemia_lightning.features.dataset import FeatureDataset
+from anemia_lightning.features.store import FeatureStore
+from anemia_lightning.frozen.feature_identity import FeatureSettings
+from anemia_lightning.frozen.frozen_features import FrozenFeatures
+from anemia_lightning.machine.freed_memory import give_back_memory
+from anemia_lightning.model.backbone import AnemiaNetwork
+from anemia_lightning.randomness import view_of_epoch
+
+if TYPE_CHECKING:
+    from anemia_lightning.data.datamodule import AnemiaDataModule
+
+STAGES: tuple[Stage, ...] = ("train", "val", "test")
+_DTYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16, "64": torch.float64}
+
+
+class FitFeatures:
+    """Answers a datamodule that asks what to read in each phase of a fit.
+
+    While the head alone trains, that is the pooled vector; when layer4 trains, layer3's map; when more trains, or
+    frozen BatchNorm does not stand still, the photographs themselves, decoded once where their pixels can be kept
+    and no workers read them. On a CUDA device these are then augmented there, in other last digits than by workers.
+
+    Args:
+        cfg: The settings of `train`.
+        datamodule: The photos of the fit.
+        network: What is trained; its frozen stages are copied when the fit begins.
+    """
+
+    def __init__(self, cfg: DictConfig, datamodule: "AnemiaDataModule", network: AnemiaNetwork) -> None:
+        self._cfg = cfg
+        self._phases = wiring.phases(cfg)
+        self._datamodule = datamodule
+        self._network = network
+        self._settings = feature_settings(cfg, precision=wiring.resolve_precision(cfg), framing=datamodule.framing)
+        self._features: FrozenFeatures | None = None
+        # Workers make images beside the network; a CUDA device makes them faster than they do.
+        workers = wiring.resolve_workers(cfg.data.num_workers, cfg.trainer.accelerator)
+        self._makes_images = not workers or wiring.resolve_device(cfg.trainer.accelerator).type == "cuda"
+
+    def __call__(self, stage: Stage, epoch: int) -> FeatureDataset | None:
+        """Returns what the phase of `epoch` reads; None for the photographs, anew in every epoch."""
+        entry = self._entry(epoch)
+        features = self._begin(epoch)
+        # The phase before may have been the last to touch some of it, and the next needs memory of another kind.
+        features.flush()
+        give_back_memory()
+        if entry == "image" and not (self._makes_images and features.keeps_pixels):
+            return None
+        photos = self._datamodule.photo_dataset(stage, epoch)
+        facts = self._facts(stage)
+        keep_maps = "layer3" in {self._entry(later) for later in range(self._cfg.trainer.max_epochs)}
+        return features.near(
+            features.dataset(photos, facts, entry=entry, augmented=stage == "train", keep_maps=keep_maps)
+        )
+
+    def lines(self) -> list[str]:
+        """Returns what a person should know before the fit begins."""
+        epochs = range(self._cfg.trainer.max_epochs)
+        through = [epoch for epoch in epochs if self._entry(epoch) == "image"]
+        store = self._settings.store
+        room = f"{store.folder}, which may grow to {store.max_bytes / 1e9:.1f} GB" if store else ""
+        if len(through) == len(epochs):
+            lines = [f"Every epoch computes the whole network: {self._why_images()}."]
+            if store and self._makes_images:
+                lines.append(f"Photographs are decoded once and kept in {room}; features.store=false keeps nothing.")
+            return lines
+        lines = []
+        if store is None:
+            lines.append(f"Frozen layers are computed anew in each epoch: {self._settings.off_because}.")
+        elif self._settings.views is None and not self._settings.keep_fresh:
+            lines.append("Frozen layers are computed for a new view of each training photo in every epoch.")
+        else:
+            views = f"{self._settings.views} views" if self._settings.views else "the view of every epoch"
+            lines.append(
+                f"Frozen layers are computed once for {views} of each training photo and kept in {room}; "
+                "features.store=false keeps nothing."
+            )
+        if through:
+            lines.append(f"From epoch {through[0]} on the whole network is computed: {self._why_images()}.")
+        return lines
+
+    def record(self) -> dict[str, Any]:
+        """Returns what run.json says of the features."""
+        return self._features.record() if self._features else {"store": False, "off_because": "no epoch was trained"}
+
+    def close(self) -> None:
+        """Writes what still waits in memory."""
+        if self._features:
+            self._features.close()
+        give_back_memory()
+
+    def _entry(self, epoch: int) -> Entry:
+        if self._cfg.model.frozen_batchnorm == "train":
+            return "image"
+        stages = [phase["train_from"] for phase in self._phases if phase["epoch"] <= epoch]
+        entries: dict[str, Entry] = {"head": "pooled", "layer4": "layer3"}
+        return entries.get(stages[-1] if stages else "head", "image")
+
+    def _why_images(self) -> str:
+        if self._cfg.model.frozen_batchnorm == "train":
+            return "with model.frozen_batchnorm=train what frozen layers give depends on the batch"
+        return f"{self._phases[-1]['train_from']} trains too"
+
+    def _begin(self, epoch: int) -> FrozenFeatures:
+        # Not before the fit: a resumed one finds its weights, and every one its device, only then.
+        if self._features is None:
+            trainer = self._datamodule.trainer
+            assert trainer is not None
+            features = FrozenFeatures(self._network, self._settings, device=trainer.strategy.root_device, say=say)
+            to_come, maps = self._bytes_to_come(features, range(epoch, self._cfg.trainer.max_epochs))
+            # One process of a machine makes room for all: another would take the same room a second time.
+            if trainer.local_rank == 0:
+                features.make_room(to_come, maps=maps)
+            features.room = trainer.strategy.broadcast(features.room)
+            self._features = features
+        return self._features
+
+    def _bytes_to_come(self, features: FrozenFeatures, epochs: range) -> tuple[Counter[str], Counter[int]]:
+        """Returns how many bytes of each kind these epochs, and the scoring that follows them, will add to the store.
+
+        And how many of them are maps of training photos, by view.
+
+        Of a resumed fit these are its own epochs alone: what the earlier ones read was kept under the weights that the
+        network had then, and nobody reads it under those that it has now.
+        """
+        to_come: Counter[str] = Counter()
+        maps: Counter[int] = Counter()
+        for stage in STAGES:
+            photos, facts = self._datamodule.photo_dataset(stage, 0), self._facts(stage)
+            for kind, view, exact in {("pixels", 0, True)} | self._reads(stage, epochs) | self._scores(stage, epochs):
+                missing = features.missing_bytes(
+                    photos, facts, kind=kind, augmented=stage == "train", view=view, exact=exact
+                )
+                to_come[kind] += missing
+                if stage == "train" and kind == "layer3":
+                    maps[view] += missing
+        return to_come, maps
+
+    def _reads(self, stage: Stage, epochs: range) -> set[tuple[str, int, bool]]:
+        """Returns kind and view of the features that some epochs read, and whether these are exact."""
+        if stage == "test":
+            return set()
+        entries = {epoch: entry for epoch in epochs if (entry := self._entry(epoch)) != "image"}
+        # Pooled vectors are made of maps, which are kept too where later epochs read maps.
+        maps = {"layer3"} & set(entries.values())
+        is_exact = self._settings == self._settings.exact()
+        return {
+            (kind, view_of_epoch(epoch, self._settings.views) if stage == "train" else 0, is_exact)
+            for epoch, entry in entries.items()
+            for kind in {entry} | maps
+        }
+
+    def _scores(self, stage: Stage, epochs: range) -> set[tuple[str, int, bool]]:
+        """Returns the same of what the final scoring reads.
+
+        Where frozen layers train first, or their BatchNorm, its maps are those of weights that are not there yet: it
+        makes room for them itself.
+        """
+        is_known = all(self._entry(epoch) != "image" for epoch in epochs)
+        return {("layer3", 0, True)} if stage != "train" and is_known else set()
+
+    def _facts(self, stage: Stage) -> pd.DataFrame:
+        return facts_of(self._datamodule, self._datamodule.fit_rows(stage))
+
+
+def facts_of(datamodule: "AnemiaDataModule", rows: pd.DataFrame) -> pd.DataFrame:
+    """Returns which contents the survey found some photos to have, in their order: photo and `CONTENTS`."""
+    assert datamodule.prepared is not None, "the datamodule has been set up"
+    return datamodule.prepared.facts.set_index("photo").loc[rows["photo"], list(CONTENTS)].reset_index()
+
+
+def dtype_of(precision: str) -> torch.dtype:
+    """Returns in which type frozen layers compute under a precision of the Trainer, such as bf16-mixed."""
+    return _DTYPES.get(precision.split("-", maxsplit=1)[0], torch.float32)
+
+
+def feature_settings(cfg: DictConfig, *, precision: str, framing: Framing) -> FeatureSettings:
+    """Returns how the features of a command are computed and kept."""
+    chosen = wiring.plain(cfg.features)
+    off = None
+    if not chosen["store"]:
+        off = "features.store=false"
+    elif not cfg.paths.cache:
+        off = "paths.cache=null"
+    return FeatureSettings(
+        store=None if off else FeatureStore(Path(chosen["dir"]), max_bytes=chosen["max_bytes"]),
+        off_because=off,
+        views=None if chosen["views"] == "fresh" else chosen["views"],
+        keep_fresh=chosen["keep_fresh"],
+        codec=chosen["dtype"],
+        dtype=dtype_of(precision),
+        compiled=chosen["compile"],
+        framing=framing.to_dict(),
+        augmentation=wiring.build_augmentation(cfg).to_dict() if "data" in cfg else {},
+        size=framing.size,
+        threads=min(8, wiring.usable_cores()),
+    )

@@ -1,0 +1,100 @@
+"""What commands do with the test predictions of one model: assess them, look closely, draw, and write it all down."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from omegaconf import DictConfig
+
+from anemia_lightning import wiring
+from anemia_lightning.data.framing import Framing
+from anemia_lightning.files.run_folder import RunFolder, write_json
+from anemia_lightning.frozen.run_features import dtype_of
+from anemia_lightning.judging.assessing import assess_predictions, baseline_predictions, write_assessment
+from anemia_lightning.looking.look import Looks, Subject, look
+from anemia_lightning.machine.freed_memory import give_back_memory
+from anemia_lightning.metrics.decision import Decision
+from anemia_lightning.model.classifier import AnemiaClassifier
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the test photos say of a model."""
+
+    assessment: dict[str, Any]
+    """As in assessment.json."""
+    looks: Looks | None = None
+    """None where no photo was looked at closely."""
+    drawings: dict[str, bytes] = field(default_factory=dict)
+    """PNG by the name of the file in plots/."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge:
+    """Judges a finished model as `evaluation` says.
+
+    Args:
+        evaluation: Those settings of a command.
+        accelerator: Where to compute, as in `trainer.accelerator`.
+        precision: In which precision the model scored.
+        seed: Of all draws.
+        show_photos: Whether reports may show photographs.
+    """
+
+    evaluation: DictConfig
+    accelerator: str
+    precision: str
+    seed: int
+    show_photos: bool
+
+    def judge(
+        self,
+        folder: RunFolder,
+        classifier: AnemiaClassifier,
+        decision: Decision,
+        predictions: pd.DataFrame,
+        *,
+        test: pd.DataFrame,
+        train: pd.DataFrame | None,
+    ) -> Judgement:
+        """Judges predictions, and writes assessment.json, looks.json and their figures into a run's folder.
+
+        Args:
+            folder: Of the run.
+            classifier: The model that predicted.
+            decision: How it decides.
+            predictions: With `contracts.PREDICTION_COLUMNS`.
+            test: Manifest and survey joined, of the same photos in the same order.
+            train: The same of the photos that trained it, for the baselines; None where they are not at hand.
+        """
+        baselines = None if train is None else baseline_predictions(train, test, seed=self.seed)
+        assessment = assess_predictions(
+            predictions,
+            decision,
+            facts=test,
+            baselines=baselines,
+            subgroups=list(self.evaluation.subgroups),
+            pooling=self.evaluation.pooling,
+            resamples=self.evaluation.resamples,
+            seed=self.seed,
+        )
+        drawings = write_assessment(folder, assessment)
+        give_back_memory()
+        looks = self._look(classifier, decision, predictions, test)
+        if looks:
+            write_json(folder.path / "looks.json", looks.values)
+            drawings["robustness"] = folder.write_plot("robustness", looks.robustness)
+        return Judgement(assessment, looks, drawings)
+
+    def _look(
+        self, classifier: AnemiaClassifier, decision: Decision, predictions: pd.DataFrame, test: pd.DataFrame
+    ) -> Looks | None:
+        return look(
+            [Subject(lambda: classifier.network, test, test, predictions, decision)],
+            framing=Framing(**classifier.hparams["preprocessing"]),
+            device=wiring.resolve_device(self.accelerator),
+            dtype=dtype_of(self.precision),
+            photos=self.evaluation.probe_photos,
+            show_photos=self.show_photos,
+            threads=min(8, wiring.usable_cores()),
+        )

@@ -1,0 +1,1 @@
+"""Threads, processes and memory that work for a command."""

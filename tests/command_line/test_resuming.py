@@ -1,0 +1,136 @@
+"""Which settings and which checkpoint a continued run takes."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from anemia_lightning.command_line.resuming import (
+    can_be_continued,
+    check_state_kept,
+    continue_overrides,
+    how_to_continue,
+    resume_checkpoint,
+)
+from anemia_lightning.command_line.settings import compose
+from anemia_lightning.errors import RunNotFoundError, SettingsChangedError
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "logs" / "train" / "runs" / "one"
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "overrides.yaml").write_text("- data=folder\n- data.root=photos\n- hydra.run.dir='x'\n")
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "last.ckpt").touch()
+    (tmp_path / "logs" / "train" / "latest").symlink_to("runs/one")
+    return folder
+
+
+def test_a_run_is_continued_with_its_own_settings_in_its_own_folder(run: Path) -> None:
+    root = run.parents[3]
+    kept = ["data=folder", "data.root=photos"]
+    for named in ("last", str(run), str(run / "checkpoints" / "last.ckpt")):
+        overrides = [f"resume={named}", f"paths.root={root}", "trainer.max_epochs=50"]
+        assert continue_overrides(overrides) == [*kept, *overrides, f"hydra.run.dir='{run}'"]
+
+
+def test_how_to_continue_names_the_run_where_last_means_another(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run.parents[3])
+    assert how_to_continue(run, "train") == "Continue with resume=last."
+    # A run of debug= lies elsewhere than train looks.
+    for other in (run.with_name("two"), run.parents[2] / "debug" / "runs" / "one"):
+        assert how_to_continue(other, "train") == f"Continue with resume='{other}'."
+    monkeypatch.chdir(run)
+    assert how_to_continue(run, "train") == f"Continue with resume='{run}'."
+
+
+def test_without_resume_nothing_changes() -> None:
+    for overrides in (["seed=1"], ["resume=null"]):
+        assert continue_overrides(overrides) == overrides
+
+
+def test_a_checkpoint_in_no_run_folder_keeps_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "some.ckpt").touch()
+    overrides = [f"resume={tmp_path / 'some.ckpt'}", "seed=1"]
+    assert continue_overrides(overrides) == overrides
+
+
+def test_what_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RunNotFoundError, match=r"Looked for the run last; found no .*overrides.yaml"):
+        continue_overrides(["resume=last", f"paths.root={tmp_path}"])
+    with pytest.raises(RunNotFoundError, match=r"found no .*nowhere.ckpt"):
+        resume_checkpoint(compose("train", ["resume=nowhere.ckpt"]))
+
+
+@pytest.mark.parametrize("verb", ["crossval", "benchmark"])
+@pytest.mark.parametrize("named", ["some.ckpt", "nowhere"])
+def test_only_training_goes_on_from_a_file(verb: str, named: str, tmp_path: Path) -> None:
+    (tmp_path / "some.ckpt").touch()
+    with pytest.raises(RunNotFoundError, match=rf"Looked for the run .*{named}; found no .*overrides.yaml"):
+        continue_overrides([f"resume={tmp_path / named}"], verb=verb)
+
+
+def test_each_way_to_name_a_run_finds_its_last_checkpoint(run: Path) -> None:
+    root = run.parents[3]
+    for named in ("last", str(run), str(run / "checkpoints" / "last.ckpt")):
+        cfg = compose("train", [f"resume={named}", f"paths.root={root}"])
+        assert resume_checkpoint(cfg) == run / "checkpoints" / "last.ckpt"
+    assert resume_checkpoint(compose("train")) is None
+
+
+@pytest.mark.parametrize(
+    ("file", "can"),
+    [
+        ("checkpoints/last.ckpt", True),
+        ("folds/repeat-0_fold-0/checkpoints/last.ckpt", True),
+        ("folds/repeat-0_fold-0/report.html", True),
+        ("pieces/preparation.json", True),
+        ("checkpoints/best.ckpt", False),
+        ("splits/repeat-0_fold-0.csv", False),
+        ("folds/repeat-0_fold-0/splits.csv", False),
+    ],
+)
+def test_a_run_can_be_continued_once_something_is_done(tmp_path: Path, file: str, *, can: bool) -> None:
+    assert not can_be_continued(tmp_path)
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).touch()
+    assert can_be_continued(tmp_path) == can
+
+
+@pytest.mark.parametrize(
+    ("overrides", "changed"),
+    [
+        (["optimizer.lr=0.5"], "optimizer.lr"),
+        (["optimizer=sgd", "optimizer.lr=1e-4"], "optimizer._target_, optimizer.fused, optimizer.momentum"),
+        (["scheduler.patience=1"], "scheduler.patience"),
+        (["model.learning_rate_factors.layer4=0.5"], "model.learning_rate_factors.layer4"),
+        (["trainer.max_epochs=50", "callbacks.early_stopping.patience=1", "trainer.precision=32"], ""),
+    ],
+)
+def test_what_the_checkpoint_itself_brings_along_may_not_be_said_anew(
+    run: Path, overrides: list[str], changed: str
+) -> None:
+    (run / "config_resolved.yaml").write_text(OmegaConf.to_yaml(compose("train", [], run_dir=run), resolve=True))
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    cfg = compose("train", overrides, run_dir=run)
+    if not changed:
+        check_state_kept(cfg, checkpoint)
+        return
+    with pytest.raises(SettingsChangedError) as caught:
+        check_state_kept(cfg, checkpoint)
+    assert str(caught.value).endswith(
+        f"found another {changed}. Leave these as they were, or start a new run from its weights with "
+        f"init_from={checkpoint}."
+    )
+    (run / "config_resolved.yaml").unlink()
+    check_state_kept(cfg, checkpoint)
+
+
+def test_the_length_of_a_cosine_stays_what_it_was(run: Path) -> None:
+    begun = compose("train", ["scheduler=cosine", "trainer.max_epochs=20"], run_dir=run)
+    (run / "config_resolved.yaml").write_text(OmegaConf.to_yaml(begun, resolve=True))
+    longer = ["scheduler=cosine", "trainer.max_epochs=30"]
+    with pytest.raises(SettingsChangedError, match=r"found another scheduler\.epochs\."):
+        check_state_kept(compose("train", longer, run_dir=run), run / "checkpoints" / "last.ckpt")
+    check_state_kept(compose("train", [*longer, "scheduler.epochs=20"], run_dir=run), run / "checkpoints" / "last.ckpt")

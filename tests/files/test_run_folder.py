@@ -1,0 +1,56 @@
+"""The files of a run and the pointer to the newest."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from anemia_lightning.files.run_folder import RunFolder, find_run, write_json, write_table
+
+
+def test_latest_names_the_newest_run(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        RunFolder(tmp_path / "logs" / "train" / "runs" / name).point_latest()
+        assert find_run("last", tmp_path).name == name
+
+
+def test_latest_is_a_file_where_links_are_not_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    for name in ("first", "second"):
+        folder = RunFolder(tmp_path / "logs" / "train" / "runs" / name)
+        folder.point_latest()
+        assert find_run("last", tmp_path) == folder.path
+        assert find_run(str(tmp_path / "logs" / "train" / "latest"), tmp_path) == folder.path
+    assert (tmp_path / "logs" / "train" / "latest").read_text() == "runs/second\n"
+
+
+def test_a_fold_makes_latest_name_its_cross_validation(tmp_path: Path) -> None:
+    run = tmp_path / "logs" / "crossval" / "runs" / "one"
+    RunFolder(run / "folds" / "repeat-0_fold-0").point_latest()
+    assert find_run("last", tmp_path, "crossval") == run
+    assert sorted(path.name for path in run.iterdir()) == ["folds"]
+
+
+def test_a_folder_elsewhere_moves_no_pointer(tmp_path: Path) -> None:
+    RunFolder(tmp_path / "mine").point_latest()
+    RunFolder(tmp_path / "mine" / "folds" / "one").point_latest()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine"]
+
+
+def test_tables_keep_what_tells_float32_values_apart(tmp_path: Path) -> None:
+    values = pd.Series([0.1, 1 / 3, 1e-30, 12345.678], dtype="float32")
+    write_table(tmp_path / "table.csv", pd.DataFrame({"value": values}))
+    again = pd.read_csv(tmp_path / "table.csv", dtype="float32")["value"]
+    assert (again == values).all()
+
+
+def test_json_refuses_what_is_not_json_and_keeps_the_old_file(tmp_path: Path) -> None:
+    write_json(tmp_path / "scores.json", {"auroc": 0.5})
+    with pytest.raises(ValueError, match="Out of range float"):
+        write_json(tmp_path / "scores.json", {"auroc": float("nan")})
+    assert json.loads((tmp_path / "scores.json").read_text()) == {"auroc": 0.5}
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]

@@ -1,0 +1,341 @@
+"""What a training run does when weights or memory are missing, and what it writes."""
+
+import html
+import io
+import json
+import re
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from omegaconf import DictConfig
+from PIL import Image, ImageOps
+
+from anemia_lightning.command_line.settings import compose
+from anemia_lightning.contracts import PREDICTION_COLUMNS, SPLIT_COLUMNS
+from anemia_lightning.errors import (
+    DataChangedError,
+    MemoryExhaustedError,
+    WeightsMismatchError,
+    WeightsUnavailableError,
+)
+from anemia_lightning.evaluating.evaluation import evaluate_run
+from anemia_lightning.fitting.finishing import Fit
+from anemia_lightning.fitting.training import train_run
+from anemia_lightning.model.classifier import AnemiaClassifier
+from anemia_lightning.report.checklists import checklist_items
+
+SMALL = (
+    "experiment=quick",
+    "data.image_size=32",
+    "data.patients=24",
+    "data.photos=48",
+    "trainer.accelerator=cpu",
+    "trainer.max_epochs=3",
+    "evaluation.resamples=200",
+)
+CLOSER_LOOK = "evaluation.probe_photos=4"
+
+Small = Callable[..., DictConfig]
+"""Called with a run folder and overrides: ``small(folder, "model.hidden=64")``."""
+
+
+@pytest.fixture(scope="session")
+def small(drawn_photos: Path) -> Small:
+    """Composes a run without what takes longest: a look at where the network looks, and for cut-outs of one photo."""
+    quick = ("data.photo_groups=bytes", "evaluation.probe_photos=0", f"data.root={drawn_photos}")
+
+    def compose_small(run_dir: Path, *overrides: str) -> DictConfig:
+        return compose("train", [*SMALL, *quick, f"paths.root={run_dir.parent}", *overrides], run_dir=run_dir)
+
+    return compose_small
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise OSError("no network here")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+
+
+def test_drawn_photographs_go_on_without_weights_and_say_so_and_a_resumed_run_needs_none(
+    tmp_path: Path, small: Small, monkeypatch: pytest.MonkeyPatch, no_network: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, sentence = tmp_path / "run", "starts from random weights"
+    assert train_run(small(folder, "model.weights=IMAGENET1K_V1")).folder == folder
+    before = json.loads((folder / "run.json").read_text())
+    assert sentence in before["warnings"][0]
+    assert before["weights"]["source"] == "random"
+    assert sentence in (folder / "report.html").read_text()
+    assert sentence in capsys.readouterr().out
+
+    def fail(*args: object, **kwargs: object) -> None:
+        pytest.fail("a resumed run asked for weights")
+
+    monkeypatch.setattr("urllib.request.urlopen", fail)
+    (folder / "report.html").unlink()
+    train_run(small(folder, "model.weights=IMAGENET1K_V1", f"resume={folder}", "trainer.max_epochs=4"))
+    after = json.loads((folder / "run.json").read_text())
+    assert len(after["sessions"]) == 2
+    assert (after["warnings"], after["weights"]) == (before["warnings"], before["weights"])
+    assert sentence in (folder / "report.html").read_text()
+
+
+@pytest.mark.usefixtures("no_network")
+def test_other_data_without_weights_are_refused_with_three_ways_out(tmp_path: Path, small: Small) -> None:
+    with pytest.raises(WeightsUnavailableError) as caught:
+        train_run(small(tmp_path / "run", "model.weights=IMAGENET1K_V1", "data.name=mine"))
+    for way in ("resnet18-f37072fd.pth", "model.weights=", "model.weights=null"):
+        assert way in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_out_of_memory_names_what_to_lower(
+    tmp_path: Path, small: Small, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+) -> None:
+    def exhaust(*args: Any, **kwargs: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(AnemiaClassifier, "training_step", exhaust)
+    with pytest.raises(MemoryExhaustedError, match=r"data\.batch_size.*trainer\.accumulate_grad_batches"):
+        train_run(small(tmp_path / "run"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, real_figures: Callable[[], AbstractContextManager[None]]) -> Path:
+    root = tmp_path_factory.mktemp("trained")
+    with real_figures():
+        return train_run(compose("train", [*SMALL, CLOSER_LOOK, f"paths.root={root}"], run_dir=root / "run")).folder
+
+
+def test_the_run_folder_holds_what_is_promised(run: Path) -> None:
+    for name in (
+        "config_resolved.yaml",
+        "run.json",
+        "splits.csv",
+        "metrics.csv",
+        "metrics.json",
+        "decision.json",
+        "predictions_val.csv",
+        "predictions_test.csv",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        "assessment.json",
+        "baselines.json",
+        "looks.json",
+        "report.html",
+        "MODEL_CARD.md",
+        "flow.md",
+        "table1.md",
+        "checklists.md",
+        "plots/curves.png",
+        "plots/roc.png",
+        "plots/precision_recall.png",
+        "plots/confusion.png",
+        "plots/reliability.png",
+        "plots/decision_curve.png",
+        "plots/baselines.png",
+        "plots/robustness.png",
+        "plots/training_photos.png",
+    ):
+        assert (run / name).stat().st_size > 0, name
+    assert run.stat().st_mode & 0o777 == 0o700
+    assert tuple(pd.read_csv(run / "splits.csv").columns) == SPLIT_COLUMNS
+    assert tuple(pd.read_csv(run / "predictions_test.csv").columns) == PREDICTION_COLUMNS
+    assert set(json.loads((run / "metrics.json").read_text())) == {"val", "test"}
+    card = json.loads((run / "run.json").read_text())
+    assert card["status"] == "finished"
+    assert card["precision"] in ("bf16-mixed", "32-true")
+    assert card["stop_reason"] == "trainer.max_epochs=3 reached"
+
+
+def test_every_answer_of_the_checklists_lies_in_the_run_folder(run: Path) -> None:
+    assert {
+        answer.file for item in checklist_items() for answer in item.answers if not (run / answer.file).exists()
+    } == set()
+
+
+def test_the_page_begins_with_what_the_scores_are_worth_and_needs_nothing_else(run: Path) -> None:
+    page = (run / "report.html").read_text()
+    assessment = json.loads((run / "assessment.json").read_text())
+    summary = html.unescape(page)
+    assert assessment["drawn"]
+    assert all(sentence in summary for sentence in assessment["summary"])
+    assert "Random weights" in summary
+    assert "Grad-CAM" in summary
+    assert not re.search(r"(src|href)=.?(https?:)?//", page)
+    assert "<script" not in page
+    assert len(page) < 10_000_000
+
+
+def test_scoring_again_gives_the_same_in_whatever_precision_the_machine_trains(run: Path, tmp_path: Path) -> None:
+    same = ("trainer.accelerator=cpu", "evaluation.resamples=200", CLOSER_LOOK)
+    evaluate_run(compose("evaluate", [f"run={run}", *same], run_dir=tmp_path))
+    for name in ("predictions_test.csv", "decision.json", "assessment.json", "looks.json"):
+        assert (tmp_path / name).read_bytes() == (run / name).read_bytes()
+
+
+def test_each_test_photo_is_scored_once_and_no_patient_is_on_two_sides(run: Path) -> None:
+    splits = pd.read_csv(run / "splits.csv")
+    predictions = pd.read_csv(run / "predictions_test.csv")
+    assert sorted(predictions["photo"]) == sorted(splits.loc[splits["split"] == "test", "photo"])
+    assert (splits.groupby("patient")["split"].nunique() == 1).all()
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_run_can_start_from_the_weights_of_another(run: Path, tmp_path: Path, small: Small) -> None:
+    cfg = small(
+        tmp_path / "next",
+        # Which the checkpoint replaces: nobody need have them, and nothing may be said of them.
+        "model.weights=IMAGENET1K_V1",
+        f"init_from={run}/checkpoints/best.ckpt",
+        "optimizer.lr=1e-12",
+        "scheduler=constant",
+    )
+    folder = train_run(cfg).folder
+    before = torch.load(run / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
+    after = torch.load(folder / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
+    for name, tensor in before.items():
+        torch.testing.assert_close(after[name], tensor, rtol=0, atol=1e-6, msg=name)
+    card = json.loads((folder / "run.json").read_text())
+    sha256 = card["weights"].pop("sha256")
+    assert card["weights"] == {"source": "checkpoint", "name": None, "file": "best.ckpt"}
+    assert card["warnings"] == []
+    says = "The checkpoint best.ckpt of another run; its model card says where they came from."
+    assert f"{says} SHA-256 of its tensors: {sha256}." in (folder / "MODEL_CARD.md").read_text()
+
+
+def test_a_run_that_is_continued_with_another_head_is_refused(run: Path, tmp_path: Path, small: Small) -> None:
+    with pytest.raises(WeightsMismatchError, match=r"last\.ckpt; found .* not \(64, 512\).* model\.hidden"):
+        train_run(small(tmp_path, f"resume={run}", "model.hidden=64"))
+
+
+def table_settings(data: Path, folder: Path, *overrides: str) -> DictConfig:
+    """Composes the settings of a run on the table that lies beside drawn photographs."""
+    theirs = [each for each in SMALL if not each.startswith(("data.patients", "data.photos"))]
+    table = ["data=table", f"data.root={data}", f"data.table={data}/manifest.csv", "data.columns.photo=path"]
+    table += ["data.photo_groups=bytes", "evaluation.probe_photos=0"]
+    return compose("train", [*theirs, *table, f"paths.root={folder.parent}", *overrides], run_dir=folder)
+
+
+@pytest.fixture(scope="module")
+def begun(drawn_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with drawn photographs, and a run on them that shall train for longer."""
+    folder = tmp_path_factory.mktemp("begun")
+    data = shutil.copytree(next(drawn_photos.iterdir()), folder / "drawn")
+    train_run(table_settings(data, folder / "run", "trainer.max_epochs=1"))
+    return folder
+
+
+def flip_a_label(data: Path) -> None:
+    table = pd.read_csv(data / "manifest.csv")
+    table["label"] = table["label"].where(table.index > 0, 1 - table["label"])
+    table.to_csv(data / "manifest.csv", index=False)
+
+
+def mix_patients_up(data: Path) -> None:
+    pd.read_csv(data / "manifest.csv").assign(patient="one").to_csv(data / "manifest.csv", index=False)
+
+
+def export_a_photo_anew(data: Path) -> None:
+    path = data / pd.read_csv(data / "manifest.csv")["path"][0]
+    with Image.open(path) as photo:
+        ImageOps.invert(photo.convert("RGB")).save(path)
+
+
+@pytest.mark.parametrize("change", [flip_a_label, mix_patients_up, export_a_photo_anew])
+def test_data_that_have_changed_stop_a_run_that_goes_on(
+    change: Callable[[Path], None], begun: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(begun, tmp_path / "copy")
+    change(folder / "drawn")
+    with pytest.raises(DataChangedError, match="ids, labels, patients or contents differ"):
+        train_run(table_settings(folder / "drawn", folder / "run", f"resume={folder}/run"))
+    for name in ("run.json", "splits.csv", "config_resolved.yaml"):
+        assert (folder / "run" / name).read_bytes() == (begun / "run" / name).read_bytes()
+
+
+def test_a_run_goes_on_from_elsewhere_and_without_its_record(begun: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(begun, tmp_path / "copy")
+    for lost in (False, True):
+        if lost:
+            (folder / "run" / "run.json").unlink()
+        epochs = f"trainer.max_epochs={3 + lost}"
+        train_run(table_settings(folder / "drawn", folder / "run", f"resume={folder}/run", epochs))
+        assert len(pd.read_csv(folder / "run" / "metrics.csv")) == 3 + lost
+
+
+def test_tensorboard_holds_curves_charts_and_final_values(run: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run / "tensorboard"), size_guidance={"scalars": 0, "images": 0})
+    events.Reload()
+    scalars = events.Tags()["scalars"]
+    for name in ("train/loss", "val/loss", "train/acc", "val/acc", "val/auroc", "val/sensitivity", "val/specificity"):
+        assert [event.step for event in events.Scalars(name)] == [0, 1, 2], name
+    assert {"lr/head", "lr/layer4", "lr/trunk", "train/grad_norm"} <= set(scalars)
+    final = json.loads((run / "metrics.json").read_text())["test"]["auroc"]
+    assert events.Scalars("hp/test_auroc")[-1].value == pytest.approx(final)
+    assert {"final/roc", "final/precision_recall", "final/confusion", "train/photos"} <= set(events.Tags()["images"])
+    names = {metadata.plugin_data.plugin_name for metadata in events.summary_metadata.values()}
+    assert {"hparams", "custom_scalars"} <= names
+
+
+def test_the_moments_of_training_are_gone_before_anything_is_scored(
+    tmp_path: Path, small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits: list[Fit] = []
+
+    def keep(fit: Fit) -> dict[str, dict[str, Any]]:
+        fits.append(fit)
+        return {}
+
+    monkeypatch.setattr("anemia_lightning.fitting.finishing.finish_run", keep)
+    train_run(small(tmp_path / "run", "model.weights=null"))
+    trainer = fits[0].trainer
+    assert trainer.global_step
+    assert [len(optimizer.state) for optimizer in trainer.optimizers] == [0]
+
+
+@pytest.fixture(scope="module")
+def private(small: Small, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A run on leaky data that keeps photographs out of what it writes, and what it said."""
+    overrides = ("logger.photos=false", "data.caution='These photographs leak.'", CLOSER_LOOK)
+    with redirect_stdout(io.StringIO()) as said:
+        folder = train_run(small(tmp_path_factory.mktemp("private") / "run", *overrides)).folder
+    return folder, said.getvalue()
+
+
+def test_photographs_can_be_kept_out(private: tuple[Path, str]) -> None:
+    folder, _ = private
+    assert not (folder / "plots" / "training_photos.png").exists()
+    page = (folder / "report.html").read_text()
+    assert "Training photos as the network sees them" not in page
+    assert "data:image/jpeg" not in page
+
+
+def test_random_weights_and_leaky_data_and_what_too_few_photos_could_not_choose_are_labelled(
+    private: tuple[Path, str],
+) -> None:
+    folder, said = private
+    page = (folder / "report.html").read_text()
+    assert "These photographs leak." in page
+    assert "starts from random weights, by choice" in page
+    assert len(json.loads((folder / "run.json").read_text())["warnings"]) == 2
+    notes = json.loads((folder / "decision.json").read_text())["notes"]
+    sentence = r"The logits are left as they are: \d photos are fewer than 10\."
+    for text in (notes[0], page, said):
+        assert re.search(sentence, text)
+    assert "Note: Conformal sets: " in said
+    assert re.search(
+        r"Decided by: threshold 0\.\d+ \(youden\); logits as they are; sets that hold the label of 90 %", said
+    )

@@ -1,0 +1,115 @@
+"""How photographs are read for the pass through the frozen layers."""
+
+import time
+from collections.abc import Sequence
+from threading import Barrier, Lock
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from anemia_lightning.contracts import Batch, BatchRequest
+from anemia_lightning.data.dataset import PhotoDataset, PhotoRows
+from anemia_lightning.data.framing import Framing
+from anemia_lightning.features.on_device import OnDevice
+from anemia_lightning.features.stored import Compute
+from anemia_lightning.frozen.feature_identity import FeatureSettings
+from anemia_lightning.frozen.frozen_features import FrozenFeatures
+from anemia_lightning.model.backbone import AnemiaNetwork
+
+CPU = torch.device("cpu")
+SIZE, PHOTOS, READERS = 32, 16, 2
+
+
+class Photos(PhotoDataset):
+    """Photographs that note how many are read at once."""
+
+    def __init__(self, others: Barrier | None = None) -> None:
+        rows = pd.DataFrame({"photo": [f"{n}.png" for n in range(PHOTOS)], "path": "", "mask": "", "label": 0})
+        framing = Framing(size=SIZE, region="full", resize="stretch", background=(0, 0, 0))
+        super().__init__(PhotoRows.of(rows), framing, None)
+        self.most, self._open, self._others, self._lock = 0, 0, others, Lock()
+
+    def pixels(self, indices: Sequence[int]) -> Tensor:
+        with self._lock:
+            self._open += len(indices)
+            self.most = max(self.most, self._open)
+        if self._others:
+            self._others.wait(timeout=20)
+        else:
+            time.sleep(0.01)
+        with self._lock:
+            self._open -= len(indices)
+        return torch.tensor(indices, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, SIZE, SIZE)
+
+
+def read_beside_a_gpu(photos: Photos, monkeypatch: pytest.MonkeyPatch, *, room: int) -> Batch:
+    """Reads a batch as beside a GPU that has room for so many bytes of pixels."""
+
+    def bring(_: FrozenFeatures, values: Compute, *, rows: int, row_bytes: int) -> Compute:
+        return OnDevice(values, rows=rows, row_bytes=row_bytes, device=CPU, budget=lambda: room)
+
+    monkeypatch.setattr(FrozenFeatures, "_on_gpu", bring)
+    monkeypatch.setattr(FrozenFeatures, "_is_on_cpu", False)
+    dataset = frozen_features().dataset(photos, None, entry="layer3", augmented=False)
+    return dataset[BatchRequest(tuple(range(PHOTOS)), view=0, step_label_counts=(PHOTOS, 0))]
+
+
+def frozen_features() -> FrozenFeatures:
+    settings = FeatureSettings(
+        store=None,
+        off_because="nothing is kept",
+        views=1,
+        keep_fresh=False,
+        codec="auto",
+        dtype=torch.float32,
+        compiled=False,
+        framing={},
+        augmentation={},
+        size=SIZE,
+        threads=READERS,
+    )
+    network = AnemiaNetwork(backbone="resnet18", hidden=8)
+    return FrozenFeatures(network, settings, device=CPU, say=pytest.fail)
+
+
+def test_what_a_gpu_has_room_for_is_read_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Nobody passes who does not read beside another.
+    photos = Photos(others=Barrier(READERS))
+    read_beside_a_gpu(photos, monkeypatch, room=10**9)
+    assert photos.most == READERS
+
+
+def test_what_it_has_no_room_for_is_read_by_as_many_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = Photos()
+    passed_on = read_beside_a_gpu(photos, monkeypatch, room=0)
+    assert photos.most == READERS
+    brought = read_beside_a_gpu(Photos(), monkeypatch, room=10**9)
+    assert torch.equal(passed_on.values, brought.values)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_on_a_gpu_lives_what_no_other_process_needs_a_share_of_until_the_features_are_closed(
+    processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: processes)
+    monkeypatch.setattr("anemia_lightning.frozen.frozen_features.half_of_free_memory", lambda _: 10**6)
+
+    def values(indices: Sequence[int], view: int) -> Tensor:
+        return torch.tensor([[float(index), view] for index in indices])
+
+    features = frozen_features()
+    monkeypatch.setattr(features._pass, "device", torch.device("cuda", 0))
+    found = features._on_gpu(values, rows=PHOTOS, row_bytes=8)
+    if processes > 1:
+        assert found is values
+        return
+    assert isinstance(found, OnDevice)
+    found._device = CPU
+    assert torch.equal(found([3, 1], 0), values([3, 1], 0))
+    assert list(found._held) == [0]
+    features.close()
+    assert not found._held
+    assert torch.equal(found([3, 1], 0), values([3, 1], 0))
