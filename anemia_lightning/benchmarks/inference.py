@@ -7,6 +7,7 @@ take its ranges from. All others are scored.
 """
 
 import argparse
+import os
 import shutil
 import statistics
 import sys
@@ -56,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_photos(scored, place / "scored", lambda photos: read_images(photos, framing))
     # What predict takes of a folder, so that it finds the model that the arm has made.
     keep_photos(photos[is_aside], place / "aside", lambda photos: calibration_images(photos, framing))
+    # What torch compiles goes into a folder of its own, or it finds what it once compiled for any program.
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(place / "models" / "inductor")
+    shutil.rmtree(place / "models", ignore_errors=True)
     load = machine_load()
     rows = measure({arm: _task(arm, options, Path(cfg.ckpt)) for arm in options.arms}, options, images=len(scored))
     built = [arm for arm, row in rows.items() if "without" not in row]
@@ -166,16 +170,13 @@ def _row(arm: Arm, logits: NDArray[np.float32], turns: Sequence[Turn], timed: in
 def _task(arm: str, options: argparse.Namespace, checkpoint: Path) -> Task:
     engine, precision = arm.split("-")
     place = options.folder.absolute()
-    # predict looks for them here.
-    models = place / "models" / arm / "engines"
-    shutil.rmtree(models, ignore_errors=True)
     return Task(
         engine=engine,
         precision=precision,
         checkpoint=checkpoint.absolute(),
         images=place / "scored.npy",
         calibration=place / "aside.npy",
-        models=models,
+        models=place / "models" / arm / "engines",  # predict looks for them there
         batch_size=options.batch_size,
         threads=options.threads,
     )
@@ -189,7 +190,7 @@ def _read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--repeats", type=int, default=5, help="turns of each engine")
     parser.add_argument("--timed", type=int, default=128, help="images of a turn")
-    parser.add_argument("--whole", type=int, default=1, help="runs of the whole command predict; 0 for none")
+    parser.add_argument("--whole", type=int, default=3, help="runs of the whole command predict; 0 for none")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument(

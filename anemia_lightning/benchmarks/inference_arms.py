@@ -40,16 +40,27 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """How a process of an arm began."""
+
+    name: str
+    begin_s: float
+    """From the opened checkpoint to the first logits, loading the engine's library included."""
+    model_bytes: int
+    """Of the engine's file; of the weights where it has none."""
+
+
+@dataclass(frozen=True)
 class Ready:
     """How an arm began."""
 
     name: str
     first_s: float
-    """From the opened checkpoint to the first logits."""
+    """From the opened checkpoint to the first logits, where nothing is kept yet."""
     again_s: float
-    """The same once more, with what was kept since the first time."""
+    """The same in the next process, with what the first one has kept."""
     model_bytes: int
-    """Of the engine's file; of the weights where it has none."""
+    """As in `Begun`."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +86,11 @@ class Arm:
     """
 
     def __init__(self, task: Task) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(task, theirs), daemon=True)
-        self._process.start()
-        theirs.close()
-        self.ready = self._answer(Ready)
+        first = self._start(task)
+        # What comes later comes in another process, with nothing in memory.
+        self.__exit__()
+        again = self._start(task)
+        self.ready = Ready(again.name, first.begin_s, again.begin_s, again.model_bytes)
 
     def compute(self, images: int) -> Turn:
         """Computes the first so many images."""
@@ -95,6 +105,14 @@ class Arm:
         self._process.join(timeout=10)
         self._process.kill()
 
+    def _start(self, task: Task) -> Begun:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(task, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+        return self._answer(Begun)
+
     def _answer(self, kind: type[Answer]) -> Answer:
         answer = self._pipe.recv()
         if isinstance(answer, AnemiaError):
@@ -107,11 +125,11 @@ def _serve(task: Task, pipe: Connection) -> None:
     torch.set_num_threads(task.threads)
     images = torch.from_numpy(np.load(task.images, mmap_mode="c"))
     try:
-        ready, engine = _begin(task, images)
+        begun, engine = _begin(task, images)
     except AnemiaError as error:
         pipe.send(error)
         return
-    pipe.send(ready)
+    pipe.send(begun)
     while True:
         try:
             count = pipe.recv()
@@ -123,30 +141,25 @@ def _serve(task: Task, pipe: Connection) -> None:
         pipe.send(Turn(logits.numpy(), wall, cpu, _peak_rss_bytes()))
 
 
-def _begin(task: Task, images: Tensor) -> tuple[Ready, Engine]:
-    def begin() -> tuple[float, Engine]:
-        model = open_model(task.checkpoint)
-        start = time.perf_counter()
-        build = Build(
-            networks=[model.network],
-            size=images.shape[-1],
-            device=torch.device("cpu"),
-            trainer_precision="32-true",
-            folder=task.models,
-            calibration=lambda: torch.from_numpy(np.load(task.calibration)),
-            say=partial(print, file=sys.stderr),
-        )
-        engine = build_engine(task.engine, task.precision, build)
-        engine(images[: task.batch_size])
-        return time.perf_counter() - start, engine
-
-    first_s, _ = begin()
-    again_s, engine = begin()
-    kept = [file.stat().st_size for file in task.models.glob("*.onnx")]
+def _begin(task: Task, images: Tensor) -> tuple[Begun, Engine]:
     network = open_model(task.checkpoint).network
     weights = sum(each.numel() for each in network.state_dict().values()) * (2 if task.precision == "bf16" else 4)
+    start = time.perf_counter()
+    build = Build(
+        networks=[network],
+        size=images.shape[-1],
+        device=torch.device("cpu"),
+        trainer_precision="32-true",
+        folder=task.models,
+        calibration=lambda: torch.from_numpy(np.load(task.calibration)),
+        say=partial(print, file=sys.stderr),
+    )
+    engine = build_engine(task.engine, task.precision, build)
+    engine(images[: task.batch_size])
+    begin_s = time.perf_counter() - start
     # Of an 8-bit model the file in full precision lies beside it.
-    return Ready(engine.name, first_s, again_s, min(kept, default=weights)), engine
+    kept = [file.stat().st_size for file in task.models.glob("*.onnx")]
+    return Begun(engine.name, begin_s, min(kept, default=weights)), engine
 
 
 def _peak_rss_bytes() -> int:
