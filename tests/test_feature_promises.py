@@ -184,10 +184,11 @@ def test_choices_that_cannot_be_are_refused(choice: str, sentence: str) -> None:
     "settings",
     [
         ("trainer.precision=32-true",),
-        pytest.param(("trainer.precision=32-true", "features.views=fresh"), marks=pytest.mark.slow),
+        ("trainer.precision=32-true", "features.views=fresh"),
         pytest.param(("trainer.precision=bf16-mixed",), marks=pytest.mark.slow),
         pytest.param(("trainer.precision=bf16-mixed", "features.dtype=uint8"), marks=pytest.mark.slow),
         pytest.param(("trainer.precision=bf16-mixed", "features.compile=true"), marks=pytest.mark.slow),
+        pytest.param(("trainer.precision=bf16-mixed", "model.backbone=resnet50"), marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -209,7 +210,7 @@ def test_kept_or_not_cold_or_warm_every_loss_is_the_same(
     assert computed == [216, cold, warm]
 
 
-def test_fresh_views_are_what_no_cache_at_all_gives(run: Run, unkept: Run, trunk_images: list[int]) -> None:
+def test_as_many_views_as_epochs_are_fresh_ones(run: Run, unkept: Run, trunk_images: list[int]) -> None:
     fresh = run("fresh", "features.views=fresh")
     as_many = run("as_many", "features.views=5")
     assert results(fresh) == results(as_many), "five views for five epochs are fresh ones"
