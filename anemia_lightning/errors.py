@@ -412,6 +412,22 @@ class SettingsChangedError(AnemiaError):
         )
 
 
+class ConditionsChangedError(AnemiaError):
+    """A speed comparison that is to go on under other conditions than it was begun under.
+
+    Args:
+        run: Its folder.
+        changed: What is another one now.
+    """
+
+    def __init__(self, run: Path, changed: Sequence[str]) -> None:
+        super().__init__(
+            f"the machine, the libraries and the photographs that {run} was begun with",
+            f"another {_first(changed)}",
+            "Times under both cannot be compared: go on under those of the start, or start anew in another folder.",
+        )
+
+
 class SourceError(AnemiaError):
     """A data folder or table that is not laid out as its source expects."""
 

@@ -16,6 +16,7 @@ import torch
 
 from anemia_lightning.benchmarks.measuring import Laps
 from anemia_lightning.errors import AnemiaError
+from anemia_lightning.machine.worker_processes import end_with_parent
 
 Kind = Literal["loop", "train", "crossval", "sweep", "trunk"]
 
@@ -134,5 +135,7 @@ def _picked(scores: dict[str, Any]) -> dict[str, Any]:
 if __name__ == "__main__":
     from anemia_lightning.command_line.settings import register_resolvers
 
+    # Or it would go on beside a comparison that goes on.
+    end_with_parent()
     register_resolvers()
     sys.exit(main(sys.argv[1:]))

@@ -19,7 +19,7 @@ from anemia_lightning.benchmarks.comparison import (
 )
 from anemia_lightning.benchmarks.estimating import STAGES, epoch_seconds, multiply_out
 from anemia_lightning.benchmarks.inputs import Inputs, make_inputs
-from anemia_lightning.benchmarks.measuring import machine_load
+from anemia_lightning.benchmarks.measuring import machine, machine_load
 from anemia_lightning.benchmarks.orders import (
     ARMS,
     COMMANDS,
@@ -33,8 +33,8 @@ from anemia_lightning.benchmarks.orders import (
     worker_choices,
 )
 from anemia_lightning.benchmarks.pieces import Piece, Pieces
-from anemia_lightning.benchmarks.rules import check_benchmark, fixed_settings
-from anemia_lightning.benchmarks.telling import conditions, findings, load_warnings, prove
+from anemia_lightning.benchmarks.rules import check_benchmark, check_conditions, fixed_settings
+from anemia_lightning.benchmarks.telling import conditions, findings, load_warnings, not_proved, prove
 from anemia_lightning.callbacks.run_card import versions
 from anemia_lightning.command_line.resuming import keep_settings
 from anemia_lightning.command_line.settings import make_paths_absolute
@@ -61,6 +61,7 @@ def compare_arms(cfg: DictConfig) -> BenchmarkResult:
         AnemiaError: If the photos or weights cannot be used.
         ConfigError: If the settings cannot be.
         SettingsChangedError: If they are not those that the comparison was begun with.
+        ConditionsChangedError: If the machine, the libraries or the photos are not.
         ArmFailedError: If an arm ends before its time.
     """
     load = machine_load()
@@ -84,6 +85,7 @@ class _Comparison:
 
     def __init__(self, cfg: DictConfig, folder: RunFolder, load: float) -> None:
         self.cfg = cfg
+        self.folder = folder
         self.inputs = Inputs(folder.path / "inputs")
         self.threads = cfg.threads or torch.get_num_threads()
         self.pieces = Pieces(folder.path, threads=self.threads)
@@ -115,25 +117,25 @@ class _Comparison:
         rows = [self._row(arm, pieces, wholes.get(arm)) for arm, pieces in found.items()]
         add_ratios(rows)
         trunk = self.pieces.trunk("trunk_pass", self._settings("views", Path(), Path()))
-        proofs = {row["arm"]: prove(row, wholes[row["arm"]]) for row in rows if row["arm"] in wholes}
-        told = findings(rows, trunk, epochs=self.epochs, repeats=cfg.repeats)
+        proofs = {row["arm"]: prove(row, wholes[row["arm"]], rows) for row in rows if row["arm"] in wholes}
+        told = findings(rows, trunk, epochs=self.epochs, repeats=cfg.repeats, preparation_s=self.begun["preparation_s"])
+        told += [proof["words"] for proof in proofs.values()] or not_proved(rows)
         return {
-            "conditions": conditions(cfg, self.begun, threads=self.threads, epochs=self.epochs, workers=self.workers),
+            "conditions": conditions(cfg, self.begun, epochs=self.epochs, workers=self.workers),
             "begun": self.begun,
-            "threads": self.threads,
-            "device": self.device,
-            "versions": versions(),
             "epochs": {"head": self.epochs[0], "layer4": self.epochs[1]},
             "workers": self.workers,
             "arms": rows,
             "trunk_pass": trunk,
             "proofs": proofs,
-            "findings": [*told, *(proof["words"] for proof in proofs.values())],
+            "findings": told,
         }
 
     def _begin(self, load: float) -> Piece:
-        made = make_inputs(self.cfg, self.inputs)
-        begun = self.pieces.keep("preparation", {**made, "load_before": load})
+        made = make_inputs(self.cfg, self.inputs, anew=self.pieces.known("preparation") is None)
+        now = {**made, "threads": self.threads, "device": self.device, "machine": machine(), "versions": versions()}
+        begun = self.pieces.keep("preparation", {**now, "load_before": load})
+        check_conditions(self.folder.path, begun, now)
         spent = f"preparing the photos: {begun['preparation_s']:.1f} s, in no arm's clock"
         say(spent, *load_warnings(load, self.threads))
         return begun

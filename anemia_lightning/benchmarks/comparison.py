@@ -83,6 +83,7 @@ def command_row(arm: str, pieces: Sequence[Mapping[str, Any]], *, runs: int) -> 
         "trunk_share": first["trunk_s"] / first["wall_s"],
         "trunk_images": first["trunk_images"],
         "cache_bytes": first["cache_bytes"],
+        "run_bytes": first["run_bytes"],
         "cache_off_because": first["cache_off_because"],
         "scores": first["scores"],
     }
@@ -107,13 +108,14 @@ def to_markdown(report: Mapping[str, Any]) -> str:
     rows = report["arms"]
     lines = ["# Speed comparison", "", *(f"- {line}" for line in report["conditions"]), ""]
     lines += _table(
-        ["arm", "runs", "wall", "CPU", "wall, (a) / this", "CPU, (a) / this", "wall, (b) / this", "CPU, (b) / this",
+        ["arm", "runs", "wall", "CPU", "times as fast as (a), wall", "as (a), CPU", "as (b), wall", "as (b), CPU",
          "peak anonymous memory, all processes", "peak RSS, one process", "peak GPU memory", "cache on disk",
-         "AUROC", "loss"],
+         "runs on disk", "AUROC", "loss"],
         [_cells(row) for row in rows],
     )  # fmt: skip
     lines += ["", "Where the wall time goes, and training photos per second of each phase:", ""]
-    lines += _table(["arm", "time", "trunk pass, within these", "photos/s"], [_stage_cells(row) for row in rows])
+    heads = ["arm", "time", "frozen layers with decoding and augmentation, within these", "photos/s"]
+    lines += _table(heads, [_stage_cells(row) for row in rows])
     lines += ["", *(f"- {line}" for line in report["findings"])]
     return "\n".join(lines) + "\n"
 
@@ -136,6 +138,7 @@ def _common(arm: str, runs: int, pieces: Sequence[Mapping[str, Any]]) -> Row:
         "peak_anonymous_bytes": max(anonymous, default=None),
         "peak_gpu_bytes": max((piece.get("peak_gpu_bytes", 0) for piece in pieces), default=0) or None,
         "load_before": [piece["load_before"] for piece in pieces],
+        "others_share": max((piece["others_share"] or 0.0 for piece in pieces), default=0.0),
     }
 
 
@@ -169,6 +172,7 @@ def _cells(row: Row) -> list[str]:
         _size(row["peak_rss_bytes"]),
         _size(row["peak_gpu_bytes"]),
         _size(row.get("cache_bytes")),
+        _size(row.get("run_bytes")),
         _number(scores.get("auroc")),
         _number(scores.get("loss")),
     ]

@@ -1,6 +1,7 @@
 """What a process costs: wall time, CPU time and memory of it and of all that it starts."""
 
 import os
+import platform
 import resource
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -31,6 +33,8 @@ class Use:
     """Largest sum of their anonymous memory, pages that they share counted once; None where there is no /proc."""
     load_before: float
     """Processes that wanted to run in the minute before, as in /proc/loadavg."""
+    others_share: float | None
+    """Share of all processors' time that was taken by others meanwhile; None where there is no /proc."""
 
 
 def run_child(command: Sequence[str], *, log: Path) -> Use:
@@ -40,7 +44,7 @@ def run_child(command: Sequence[str], *, log: Path) -> Use:
         command: What to run.
         log: Receives what it prints.
     """
-    load = machine_load()
+    load, busy = machine_load(), _busy_seconds()
     started = time.perf_counter()
     with log.open("ab") as output:
         child = subprocess.Popen(  # noqa: S603  our own interpreter and modules
@@ -55,14 +59,17 @@ def run_child(command: Sequence[str], *, log: Path) -> Use:
             child.wait()
             raise
     child.returncode = os.waitstatus_to_exitcode(status)
+    cpu, busy_since = used.ru_utime + used.ru_stime, _busy_seconds()
+    others = None if busy is None or busy_since is None else max(0.0, busy_since - busy - cpu)
     return Use(
         exit_code=child.returncode,
         wall_s=wall,
-        cpu_s=used.ru_utime + used.ru_stime,
+        cpu_s=cpu,
         # The system's own figure starts from what we hold ourselves, for the child was once a copy of us.
         peak_rss_bytes=memory.peak_rss or used.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         peak_anonymous_bytes=memory.peak_anonymous or None,
         load_before=load,
+        others_share=None if others is None else others / wall / (os.cpu_count() or 1),
     )
 
 
@@ -91,9 +98,33 @@ class Laps:
         self._wall, self._cpu = wall, cpu
 
 
+def machine() -> dict[str, Any]:
+    """Returns what tells one machine from another: its name, its processors, and its GPU where there is one."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"name": platform.node(), "processor": _processor(), "processors": os.cpu_count(), "gpu": gpu}
+
+
+def _processor() -> str:
+    try:
+        lines = (_PROC / "cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
 def machine_load() -> float:
     """Returns how many processes wanted to run, over the last minute; 0 where the system does not tell."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+
+
+def _busy_seconds() -> float | None:
+    """Returns how long all processors have worked, or were taken from us, since the start; None without /proc."""
+    try:
+        ticks = [int(each) for each in (_PROC / "stat").read_text(encoding="ascii").partition("\n")[0].split()[1:9]]
+    except (OSError, ValueError):
+        return None
+    user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = ticks
+    return (user + nice + system + interrupts + soft_interrupts + stolen) / os.sysconf("SC_CLK_TCK")
 
 
 def folder_bytes(folder: Path) -> int:

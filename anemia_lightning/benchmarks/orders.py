@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from anemia_lightning import wiring
 from anemia_lightning.benchmarks.arms import Kind
-from anemia_lightning.benchmarks.inputs import Inputs
+from anemia_lightning.benchmarks.inputs import Inputs, use_cache
 from anemia_lightning.benchmarks.plain_loop import LoopSettings
 
 LOOPS = ("plain", "tuned")
@@ -88,7 +88,7 @@ def command_settings(cfg: DictConfig, inputs: Inputs, arm: str, *, run_dir: Path
         run_dir: Where its run goes.
         features: An empty folder for the cache: it is built inside the clock.
     """
-    settings = OmegaConf.create(OmegaConf.to_container(cfg))
+    settings = OmegaConf.create(OmegaConf.to_container(use_cache(cfg, inputs)))
     assert isinstance(settings, DictConfig)
     with open_dict(settings):
         for key in _OWN_SETTINGS:

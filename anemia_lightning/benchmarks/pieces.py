@@ -68,7 +68,7 @@ class Pieces:
             shutil.rmtree(folder, ignore_errors=True)
 
         def records() -> Piece:
-            found = {"cache_bytes": folder_bytes(features), **_records(run)}
+            found = {"cache_bytes": folder_bytes(features), "run_bytes": folder_bytes(run), **_records(run)}
             shutil.rmtree(features, ignore_errors=True)
             for checkpoints in list(run.rglob("checkpoints")):
                 shutil.rmtree(checkpoints)

@@ -1,12 +1,16 @@
 """What a speed comparison must keep to: settings that are fair, and the same from its start to its end."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 from omegaconf import DictConfig
 
 from anemia_lightning import wiring
 from anemia_lightning.benchmarks.arms import GRID
 from anemia_lightning.benchmarks.orders import ARMS, LOOPS
 from anemia_lightning.command_line.settings import flat_settings
-from anemia_lightning.errors import ConfigError
+from anemia_lightning.errors import ConditionsChangedError, ConfigError
 
 _MAY_CHANGE = ("resume", "arms", "repeats", "whole_runs", "prove")
 """Settings that may change from one start of a comparison to the next: they add pieces, and spoil none."""
@@ -38,6 +42,25 @@ def check_benchmark(cfg: DictConfig) -> None:
         problems.append("The plain loop knows one release, that of layer4: leave callbacks.unfreeze.phases so.")
     if problems:
         raise ConfigError(problems)
+
+
+def check_conditions(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Asserts that a comparison that goes on does so where it was begun, with what it was begun with.
+
+    Raises:
+        ConditionsChangedError: If it does not.
+    """
+    names = {
+        "machine": "machine",
+        "device": "device",
+        "threads": "number of threads",
+        "versions": "version of a library or of Python",
+        "photos_sha256": "data set or split",
+        "weights": "weights file",
+    }
+    changed = [words for key, words in names.items() if begun.get(key) != now[key]]
+    if changed:
+        raise ConditionsChangedError(folder, changed)
 
 
 def fixed_settings(cfg: DictConfig) -> dict[str, object]:

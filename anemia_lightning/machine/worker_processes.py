@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -32,6 +33,18 @@ def worker_processes(count: int) -> Iterator[ProcessPoolExecutor]:
             for worker in set(multiprocessing.active_children()) - others:
                 worker.kill()
             raise
+
+
+def end_with_parent() -> None:
+    """Ends this process, however busy, soon after the one that started it has ended: for what `subprocess` started."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _follow_parent() -> None:

@@ -58,7 +58,8 @@ def test_ours_is_the_command_with_its_defaults(
         settings = of_command(cfg, arm, tmp_path)
         plain = compose(verb, [*tiny_overrides, f"paths.root={tmp_path}"], run_dir=tmp_path / "run")
         changed = {key for key in settings if settings[key] != plain.get(key)}
-        assert changed == {"callbacks", "model", "split", "features"} - ({"split"} if arm == "crossval" else set())
+        given = {"callbacks", "model", "paths", "split", "features"}
+        assert changed == given - ({"split"} if arm == "crossval" else set())
         assert set(settings) == set(plain)
 
 
@@ -68,7 +69,7 @@ def test_what_ours_does_otherwise_than_by_default_is_known() -> None:
     plain = {key: value for key, value in flat_settings(compose("train")).items() if not isinstance(value, dict)}
     changed = {key for key, value in plain.items() if key not in ours or ours[key] != value}
     stopping = {key for key in plain if key.startswith("callbacks.early_stopping.")}
-    given = {"features.dir", "model.weights", "paths.run_dir", "split.file"}
+    given = {"features.dir", "model.weights", "paths.cache", "paths.run_dir", "split.file"}
     assert changed - given == {"trainer.max_epochs", "evaluation.probe_photos", *stopping}
 
 
@@ -79,6 +80,7 @@ def test_the_cache_of_each_arm_is_its_own_and_fresh_views_are_asked_for(
     for arm in ARMS[2:]:
         features = of_command(cfg, arm, tmp_path)["features"]
         assert features["dir"] == str(tmp_path / "features")
+        assert of_command(cfg, arm, tmp_path)["paths"]["cache"] == str(tmp_path / "cache")
         assert (features["views"] == "fresh") is (arm == "fresh")
 
 
@@ -104,7 +106,11 @@ def test_the_grid_has_twenty_different_trials_and_begins_with_the_protocol() -> 
 
 def test_the_inputs_are_one_split_in_two_forms(compose_benchmark: Compose, tmp_path: Path) -> None:
     inputs = Inputs(tmp_path / "inputs")
-    made = make_inputs(compose_benchmark(tmp_path / "run"), inputs)
+    (inputs.cache / "surveys").mkdir(parents=True)
+    (inputs.cache / "old").touch()
+    made = make_inputs(compose_benchmark(tmp_path / "run"), inputs, anew=True)
+    assert not (inputs.cache / "old").exists()
+    assert any((inputs.cache / "surveys").rglob("*"))
     photos, splits = pd.read_csv(inputs.photos), pd.read_csv(inputs.splits)
     assert made["photos"] == photos["split"].value_counts().to_dict()
     assert all(Path(path).is_file() for path in photos["path"])
@@ -115,7 +121,7 @@ def test_the_inputs_are_one_split_in_two_forms(compose_benchmark: Compose, tmp_p
 
 def test_a_child_trains_the_trials_of_a_sweep(compose_benchmark: Compose, tmp_path: Path) -> None:
     cfg = compose_benchmark(tmp_path / "run", "trainer.max_epochs=1", "callbacks.unfreeze.phases=[]")
-    make_inputs(cfg, Inputs(tmp_path))
+    make_inputs(cfg, Inputs(tmp_path), anew=True)
     order = Order("sweep", 1, str(tmp_path / "result"), of_command(cfg, "sweep", tmp_path), trials=2)
     order.write(tmp_path / "order")
     assert main([str(tmp_path / "order")]) == 0

@@ -1,5 +1,7 @@
 """What a child process costs is seen: its time, that of its own children, and its memory at the highest."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -41,6 +43,20 @@ def test_memory_that_a_forked_child_shares_counts_once(tmp_path: Path) -> None:
     used = run_child([sys.executable, "-c", script], log=tmp_path / "log")
     assert used.peak_anonymous_bytes is not None
     assert 200 << 20 <= used.peak_anonymous_bytes < 300 << 20
+
+
+@NEEDS_PROC
+def test_what_others_take_meanwhile_is_seen(tmp_path: Path) -> None:
+    sleep = [sys.executable, "-S", "-c", "import time; time.sleep(1.5)"]
+    busy = subprocess.Popen([sys.executable, "-S", "-c", BURN.format(seconds=60)])
+    try:
+        beside = run_child(sleep, log=tmp_path / "log").others_share
+    finally:
+        busy.kill()
+        busy.wait()
+    assert beside is not None
+    # One of so many processors, unless these all had more to do than that.
+    assert 0.4 / (os.cpu_count() or 1) < beside <= 1.05
 
 
 def test_what_a_child_prints_and_how_it_ends_is_kept(tmp_path: Path) -> None:

@@ -118,3 +118,31 @@ def test_workers_end_with_the_command(
         with suppress(ProcessLookupError):
             os.killpg(command.pid, signal.SIGKILL)
         command.wait()
+
+
+FOLLOWER = """
+import time
+from anemia_lightning.machine.worker_processes import end_with_parent
+end_with_parent()
+print("follows", flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_a_killed_command_started_ends_soon(tmp_path: Path) -> None:
+    start = "import subprocess, sys, time; print(subprocess.Popen([sys.executable, '-c', sys.argv[1]]).pid, flush=True)"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", f"{start}; time.sleep(600)", FOLLOWER],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    assert parent.stdout.readline() == "follows\n"
+    assert is_alive(child)
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: not is_alive(child))
+    parent.stdout.close()
