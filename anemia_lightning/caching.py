@@ -1,7 +1,7 @@
 """What `cache` does: lists, verifies and purges what is kept between commands: features, surveys, models of engines."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -96,7 +96,9 @@ def _list(store: FeatureStore, cache: Path) -> tuple[dict[str, Any], list[str]]:
         },
         **{kind: {"number": len(each), "bytes": _sum(each)} for kind, each in files.items()},
     }
+    refused = {str(collection.folder): collection.refused for collection in stored if collection.refused}
     lines = _table([_HEADINGS, *map(_row, stored)]) if stored else []
+    lines += _refusal_lines(refused)
     lines.append(f"Features: {_size(store.held_bytes)} of at most {_size(store.max_bytes)} in {store.folder}")
     for kind, words in (("surveys", "Surveys of photographs"), ("engines", "Models made for engines")):
         lines.append(f"{words}: {_count(len(files[kind]), 'file')}, {_size(_sum(files[kind]))} in {cache / kind}")
@@ -109,29 +111,29 @@ def _verify(store: FeatureStore) -> tuple[dict[str, Any], list[str]]:
     # Surveys are left out: each is verified whenever it is read, and replaced if it is damaged.
     with progress_bar("verifying features") as progress:
         verified = store.verify(progress)
+    unreadable = {str(path): why for path, why in {**verified.unreadable, **verified.refused}.items()}
     record = {
         "shards": verified.shards,
         "bytes": verified.bytes,
         "damaged": {str(path): why for path, why in verified.damaged.items()},
-        "unreadable": {str(path): why for path, why in verified.unreadable.items()},
+        "unreadable": unreadable,
     }
     whole = verified.shards - len(verified.damaged) - len(verified.unreadable)
     lines = [f"{whole} of {_count(verified.shards, 'file')} of features ({_size(verified.bytes)}) are whole."]
     if verified.damaged:
         lines.append("Removed, and computed again when it is needed:")
         lines += [f"  {path}: {why}" for path, why in verified.damaged.items()]
-    if verified.unreadable:
-        lines.append("Not to be read, and left alone:")
-        lines += [f"  {path}: {why}" for path, why in verified.unreadable.items()]
+    lines += _refusal_lines(unreadable)
     return record, lines
 
 
 def _purge(cfg: DictConfig, store: FeatureStore, cache: Path) -> tuple[dict[str, Any], list[str]]:
     since = None if cfg.older_than_days is None else time.time() - cfg.older_than_days * _SECONDS_PER_DAY
-    record: dict[str, Any] = {"collections": 0, "surveys": 0, "engines": 0, "bytes": 0, "in_use": 0}
+    record: dict[str, Any] = {"collections": 0, "surveys": 0, "engines": 0, "bytes": 0, "in_use": 0, "unreadable": {}}
     if cfg.what in ("all", "features"):
         purged = store.purge(unused_since=since)
         record |= {"collections": purged.collections, "bytes": purged.bytes, "in_use": purged.in_use}
+        record["unreadable"] = {str(folder): why for folder, why in purged.refused.items()}
     for kind in _FILES if cfg.what == "all" else _FILES.keys() & {cfg.what}:
         old = [file for file in _find_files(cache, kind) if since is None or file.used < since]
         for file in old:
@@ -147,7 +149,14 @@ def _purge(cfg: DictConfig, store: FeatureStore, cache: Path) -> tuple[dict[str,
     lines = [f"Removed {removed} and {models} made for engines, {_size(record['bytes'])} in all."]
     if record["in_use"]:
         lines.append(f"{_count(record['in_use'], 'collection')} that a running command uses: left alone.")
+    lines += _refusal_lines(record["unreadable"])
     return record, lines
+
+
+def _refusal_lines(refused: Mapping[str, str]) -> list[str]:
+    """Returns what the system would not let us read, and why; no line where there is nothing of the kind."""
+    lines = [f"  {path}: {why}" for path, why in refused.items()]
+    return ["Not to be read, and left alone:", *lines] if lines else []
 
 
 def _as_record(stored: StoredCollection) -> dict[str, Any]:
@@ -159,12 +168,15 @@ def _as_record(stored: StoredCollection) -> dict[str, Any]:
         "bytes": stored.bytes,
         "last_used": datetime.fromtimestamp(stored.last_used).astimezone().isoformat(timespec="seconds"),
         "in_use": stored.in_use,
+        "unreadable": stored.refused,
     }
 
 
 def _row(stored: StoredCollection) -> tuple[str, ...]:
     said = stored.ingredients
     used = datetime.fromtimestamp(stored.last_used).astimezone().strftime("%Y-%m-%d %H:%M")
+    if stored.in_use or stored.refused:
+        used = "in use" if stored.in_use else "unknown"
     return (
         str(said.get("kind", "unknown")),
         _word(said.get("view")),
@@ -172,7 +184,7 @@ def _row(stored: StoredCollection) -> tuple[str, ...]:
         ", ".join(sorted({dtype for _, dtype in stored.rows.values()})) or "-",
         str(stored.photos),
         _size(stored.bytes),
-        "in use" if stored.in_use else used,
+        used,
     )
 
 

@@ -1,6 +1,7 @@
 """What the tests share: a few drawn photographs, and settings of a run that takes seconds."""
 
 import base64
+import errno
 import json
 import logging
 import os
@@ -110,6 +111,22 @@ def _disk_is_not_waited_for() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         yield
+
+
+@pytest.fixture
+def refuse_folder(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Makes the system refuse a folder, as it does those of others; to root, as whom tests may run, it refuses none."""
+
+    def refuse(folder: Path) -> None:
+        def unless_in_it(real: Callable[..., Any], path: Any = ".", *arguments: Any, **named: Any) -> Any:
+            if str(path).startswith(str(folder)):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return real(path, *arguments, **named)
+
+        for name in ("open", "scandir"):
+            monkeypatch.setattr(os, name, partial(unless_in_it, getattr(os, name)))
+
+    return refuse
 
 
 @pytest.fixture

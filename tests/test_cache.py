@@ -153,10 +153,10 @@ def test_a_purge_removes_everything_and_says_what_it_freed(
     cache: Cache, kept: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     held = bytes_below(kept)
-    assert cache("action=purge") == {"collections": 2, "surveys": 2, "engines": 1, "bytes": held, "in_use": 0}
-    removed = "2 collections of features, 2 files of surveys and 1 model made for engines"
-    said = f"Removed {removed}, {held / 1000:.2f}kB in all.\n"
-    assert capsys.readouterr().out == said
+    removed = {"collections": 2, "surveys": 2, "engines": 1, "bytes": held}
+    assert cache("action=purge") == {**removed, "in_use": 0, "unreadable": {}}
+    words = "2 collections of features, 2 files of surveys and 1 model made for engines"
+    assert capsys.readouterr().out == f"Removed {words}, {held / 1000:.2f}kB in all.\n"
     assert bytes_below(kept) == 0
 
 
@@ -207,6 +207,22 @@ def test_what_a_running_command_uses_stays(cache: Cache, kept: Path, capsys: pyt
     assert "1 collection that a running command uses: left alone.\n" in capsys.readouterr().out
     assert used.folder.is_dir()
     used.close()
+
+
+def test_a_folder_that_may_not_be_read_is_named_and_left_alone(
+    cache: Cache, kept: Path, refuse_folder: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = min((kept / "features").iterdir())
+    refuse_folder(folder)
+    for action in ("list", "verify", "purge"):
+        record = cache(f"action={action}")
+        said = capsys.readouterr().out
+        assert f"\nNot to be read, and left alone:\n  {folder}: Permission denied\n" in said
+        assert "in use" not in said
+        assert "running command" not in said
+    assert (record["collections"], record["in_use"]) == (1, 0)
+    assert record["unreadable"] == {str(folder): "Permission denied"}
+    assert folder.is_dir()
 
 
 @pytest.mark.parametrize(

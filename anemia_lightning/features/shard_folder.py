@@ -116,13 +116,24 @@ def new_draft(folder: Path) -> Path:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Returns the size of the files in a folder, unfinished ones included."""
+    """Returns the size of the files in a folder, unfinished ones included; what may not be read is not counted."""
     total = 0
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+    with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 total += entry.stat().st_size
     return total
+
+
+def refusal(folder: Path) -> str | None:
+    """Returns why the system does not let us look into a folder, in its words; None if it does, or there is none."""
+    try:
+        with os.scandir(folder):
+            return None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def last_used(folder: Path) -> float:

@@ -43,6 +43,8 @@ class StoredCollection:
     last_used: float
     """Seconds since 1970."""
     in_use: bool
+    refused: str | None
+    """Why the system does not let us look into it; None if it does."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Verified:
     """The shards that were removed, with the reason."""
     unreadable: dict[Path, str]
     """The shards that the system would not let us read; they stay."""
+    refused: dict[Path, str]
+    """The collections that it would not let us look into; they stay."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class Purged:
     bytes: int
     in_use: int
     """Collections that stay because a running command uses them."""
+    refused: dict[Path, str]
+    """The collections that the system would not let us look into, with the reason; they stay."""
 
 
 class FeatureStore:
@@ -160,7 +166,8 @@ class FeatureStore:
             done += size
             if progress:
                 progress(done, sum(shards.values()))
-        return Verified(len(shards), sum(shards.values()), damaged, unreadable)
+        refused = {folder: why for folder in self._folders() if (why := shard_folder.refusal(folder))}
+        return Verified(len(shards), sum(shards.values()), damaged, unreadable, refused)
 
     def purge(self, *, unused_since: float | None = None) -> Purged:
         """Removes collections that nobody uses.
@@ -170,6 +177,7 @@ class FeatureStore:
         """
         shard_folder.finish_removals(self.folder)
         removed, freed, in_use = 0, 0, 0
+        refused: dict[Path, str] = {}
         for folder in self._folders():
             if unused_since is not None and shard_folder.last_used(folder) >= unused_since:
                 continue
@@ -178,11 +186,13 @@ class FeatureStore:
                 removed += 1
                 shard_folder.remove_folder(folder)
                 lease.release()
+            elif why := shard_folder.refusal(folder):
+                refused[folder] = why
             else:
                 in_use += 1
         with suppress(OSError):
             self.folder.rmdir()  # if it is empty
-        return Purged(removed, freed, in_use)
+        return Purged(removed, freed, in_use, refused)
 
     def _folders(self) -> list[Path]:
         with suppress(OSError):
@@ -198,6 +208,7 @@ def _collection_name(ingredients: Ingredients, rows: RowLayout) -> str:
 
 def _describe(folder: Path) -> StoredCollection:
     about = _read_about(folder)
+    refused = shard_folder.refusal(folder)
     paths = shard_folder.list_shards(folder)
     keys: set[str] = set()
     for path in paths:
@@ -211,7 +222,8 @@ def _describe(folder: Path) -> StoredCollection:
         photos=len(keys),
         bytes=shard_folder.folder_bytes(folder),
         last_used=shard_folder.last_used(folder),
-        in_use=shard_folder.is_used(folder),
+        in_use=refused is None and shard_folder.is_used(folder),
+        refused=refused,
     )
 
 

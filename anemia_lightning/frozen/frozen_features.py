@@ -21,7 +21,7 @@ from anemia_lightning.features.dataset import FeatureDataset
 from anemia_lightning.features.keys import row_key
 from anemia_lightning.features.on_device import OnDevice, half_of_free_memory
 from anemia_lightning.features.room import EVERYTHING, Choice, choices_of, size_in_words
-from anemia_lightning.features.store import Collection
+from anemia_lightning.features.store import Collection, FeatureStore
 from anemia_lightning.features.stored import Compute, Stored, Tally
 from anemia_lightning.frozen.feature_identity import FeatureSettings, collection_ingredients
 from anemia_lightning.model.backbone import AnemiaNetwork
@@ -157,17 +157,12 @@ class FrozenFeatures:
         except OSError as error:
             self._do_without(f"{store.folder} cannot be used ({error.strerror or error})")
             return
-        why = (
-            f"{size_in_words(choices[0].needed)} more would be needed; {store.folder} may take "
-            f"{size_in_words(store.max_bytes)} in all (features.max_bytes), commands that are running use some of it, "
-            f"and {size_in_words(store.free_bytes)} are free on its disk. Fewer features.views or features.dtype=uint8 "
-            "need less"
-        )
         if kept is None:
-            self._do_without(why)
-        elif kept is not choices[0]:
+            self._do_without(_too_little_room(store, choices[0].needed))
+            return
+        if kept is not choices[0]:
             self._kept = kept
-            words = kept.words(len(maps))
+            words, why = kept.words(len(maps)), _too_little_room(store, choices[0].needed)
             self._say(f"Note: {words} alone can be kept, so this run will take longer, with the same result: {why}.")
 
     @property
@@ -324,3 +319,11 @@ class FrozenFeatures:
             is_news, self.off_because = self.off_because is None, self.off_because or why
         if is_news:
             self._say(f"Note: no more features can be kept, so this run will take longer, with the same result: {why}.")
+
+
+def _too_little_room(store: FeatureStore, needed: int) -> str:
+    return (
+        f"{size_in_words(needed)} more would be needed; {store.folder} may take {size_in_words(store.max_bytes)} in "
+        f"all (features.max_bytes), commands that are running use some of it, and {size_in_words(store.free_bytes)} "
+        "are free on its disk. Fewer features.views or features.dtype=uint8 need less"
+    )

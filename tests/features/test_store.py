@@ -8,7 +8,7 @@ import os
 import random
 import resource
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -412,6 +412,23 @@ class TestRoom:
         assert not large.make_room(10**6)
         assert large.make_room(51)
         assert [folder.exists() for folder in folders] == [False, True, True]
+
+    def test_a_folder_that_may_not_be_read_is_not_counted_and_stays(
+        self, store: FeatureStore, refuse_folder: Callable[[Path], None]
+    ) -> None:
+        first, second, third = self.three(store)
+        most = store.held_bytes
+        refuse_folder(first)
+        limited = FeatureStore(store.folder, max_bytes=most)
+        assert limited.make_room(2 * (most - limited.held_bytes))
+        assert [folder.exists() for folder in (first, second, third)] == [True, False, True]
+        told = {each.folder: (each.refused, each.in_use, each.bytes > 0) for each in store.collections()}
+        assert told == {first: ("Permission denied", False, False), third: (None, False, True)}
+        verified, purged = store.verify(), store.purge()
+        assert verified.refused == purged.refused == {first: "Permission denied"}
+        assert (verified.shards, verified.unreadable) == (2, {})
+        assert (purged.collections, purged.in_use) == (1, 0)
+        assert first.is_dir()
 
     def test_a_collection_that_is_forgotten_is_no_longer_used(self, filled: FeatureStore) -> None:
         collection = filled.open(INGREDIENTS, LAYOUT)

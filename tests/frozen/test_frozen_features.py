@@ -1,7 +1,8 @@
 """How photographs are read for the pass through the frozen layers."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from threading import Barrier, Lock
 
 import pandas as pd
@@ -13,6 +14,7 @@ from anemia_lightning.contracts import Batch, BatchRequest
 from anemia_lightning.data.dataset import PhotoDataset, PhotoRows
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.features.on_device import OnDevice
+from anemia_lightning.features.store import FeatureStore
 from anemia_lightning.features.stored import Compute
 from anemia_lightning.frozen.feature_identity import FeatureSettings
 from anemia_lightning.frozen.frozen_features import FrozenFeatures
@@ -56,10 +58,10 @@ def read_beside_a_gpu(photos: Photos, monkeypatch: pytest.MonkeyPatch, *, room: 
     return dataset[BatchRequest(tuple(range(PHOTOS)), view=0, step_label_counts=(PHOTOS, 0))]
 
 
-def frozen_features() -> FrozenFeatures:
+def frozen_features(store: FeatureStore | None = None, *, say: Callable[[str], None] = pytest.fail) -> FrozenFeatures:
     settings = FeatureSettings(
-        store=None,
-        off_because="nothing is kept",
+        store=store,
+        off_because=None if store else "nothing is kept",
         views=1,
         keep_fresh=False,
         codec="auto",
@@ -71,7 +73,7 @@ def frozen_features() -> FrozenFeatures:
         threads=READERS,
     )
     network = AnemiaNetwork(backbone="resnet18", hidden=8)
-    return FrozenFeatures(network, settings, device=CPU, say=pytest.fail)
+    return FrozenFeatures(network, settings, device=CPU, say=say)
 
 
 def test_what_a_gpu_has_room_for_is_read_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,3 +115,19 @@ def test_on_a_gpu_lives_what_no_other_process_needs_a_share_of_until_the_feature
     features.close()
     assert not found._held
     assert torch.equal(found([3, 1], 0), values([3, 1], 0))
+
+
+def test_a_folder_in_the_store_that_may_not_be_read_stops_no_command(
+    refuse_folder: Callable[[Path], None], tmp_path: Path
+) -> None:
+    others, told = tmp_path / ("0" * 32), list[str]()
+    others.mkdir()
+    refuse_folder(others)
+    features = frozen_features(FeatureStore(tmp_path, max_bytes=100), say=told.append)
+    features.make_room({"pixels": 100})
+    assert told == []
+    features.make_room({"pixels": 101})
+    assert [note.partition(";")[0] for note in told] == [
+        "Note: no more features can be kept, so this run will take longer, with the same result: 101B more would be "
+        "needed"
+    ]
