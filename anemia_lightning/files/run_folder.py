@@ -60,6 +60,8 @@ class RunFolder:
         latest = run.parent.parent / "latest"
         target = Path("runs") / run.name
         fresh = latest.with_name(f".latest-{os.getpid()}")
+        # Left by a kill: in a container the next process may have the same number, and would write through the link.
+        fresh.unlink(missing_ok=True)
         try:
             fresh.symlink_to(target, target_is_directory=True)
         except OSError:

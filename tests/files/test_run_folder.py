@@ -1,6 +1,7 @@
 """The files of a run and the pointer to the newest."""
 
 import json
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -26,6 +27,15 @@ def test_latest_is_a_file_where_links_are_not_allowed(tmp_path: Path, monkeypatc
         assert find_run("last", tmp_path) == folder.path
         assert find_run(str(tmp_path / "logs" / "train" / "latest"), tmp_path) == folder.path
     assert (tmp_path / "logs" / "train" / "latest").read_text() == "runs/second\n"
+
+
+def test_what_a_kill_has_left_does_not_stop_a_later_process_of_the_same_number(tmp_path: Path) -> None:
+    first, second = (RunFolder(tmp_path / "logs" / "train" / "runs" / name) for name in ("first", "second"))
+    left = tmp_path / "logs" / "train" / f".latest-{os.getpid()}"
+    left.symlink_to(Path("runs") / first.path.name, target_is_directory=True)
+    second.point_latest()
+    assert find_run("last", tmp_path) == second.path
+    assert sorted(path.name for path in left.parent.iterdir()) == ["latest", "runs"]
 
 
 def test_a_fold_makes_latest_name_its_cross_validation(tmp_path: Path) -> None:
