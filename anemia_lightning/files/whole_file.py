@@ -12,6 +12,8 @@ from typing import BinaryIO
 
 from anemia_lightning.errors import DiskFullError
 
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
+"""What file systems say that make files durable and no folders, as some on a network do."""
 _DRAFTS = "tmp"
 _DRAFT_S = 3600.0
 """What nobody has added a file to for so long is left from a kill: to make a file takes minutes."""
@@ -111,6 +113,9 @@ def _sync_folder(folder: Path) -> None:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(handle)
+        except OSError as error:
+            if error.errno not in _NO_FOLDER_SYNC:
+                raise
         finally:
             os.close(handle)
 

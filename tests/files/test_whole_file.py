@@ -3,9 +3,10 @@
 import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -90,6 +91,41 @@ def test_a_full_disk_is_named(point: str, code: int, good: Path, monkeypatch: py
         "Free some space; what was written before is whole."
     )
     assert good.read_bytes() == b"good"
+
+
+@pytest.fixture
+def refuse_folder_sync(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Makes the system refuse to make folders durable, and folders alone, with an error number."""
+
+    def refuse(code: int) -> None:
+        def sync(handle: int) -> None:
+            if stat.S_ISDIR(os.fstat(handle).st_mode):
+                raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr(os, "fsync", sync)
+
+    return refuse
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.EBADF])
+def test_a_file_is_written_where_folders_cannot_be_made_durable(
+    code: int, good: Path, refuse_folder_sync: Callable[[int], None]
+) -> None:
+    refuse_folder_sync(code)
+    write(good, b"better")
+    link_file(good, good.with_name("other.bin"))
+    assert [path.read_bytes() for path in good.parent.iterdir()] == [b"better"] * 2
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [(errno.EIO, OSError), (errno.ENOSPC, DiskFullError), (errno.EDQUOT, DiskFullError)]
+)
+def test_a_folder_that_the_disk_fails_to_make_durable_is_told(
+    code: int, error: type[Exception], good: Path, refuse_folder_sync: Callable[[int], None]
+) -> None:
+    refuse_folder_sync(code)
+    with pytest.raises(error):
+        write(good, b"better")
 
 
 def test_a_full_disk_is_recognised_behind_another_error(good: Path) -> None:
