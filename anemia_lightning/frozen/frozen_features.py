@@ -143,13 +143,15 @@ class FrozenFeatures:
     def make_room(self, to_come: Mapping[str, int], *, maps: Mapping[int, int] = MappingProxyType({})) -> None:
         """Makes room in the store for so many bytes of each kind, for some only, or does without the store.
 
+        Each call decides anew what is kept from then on; once nothing is kept any more, no room is made either.
+
         Args:
             to_come: Bytes of pixels, layer3 and pooled that are to be added; a kind that is not named is not needed.
             maps: Those of layer3 that are of augmented views, by view. Where not all fit, as many views are kept as
                 do: of half a view each batch would still be computed, since a pass takes the time of a whole one.
         """
         store = self._settings.store
-        if store is None:
+        if store is None or self.off_because is not None:
             return
         choices = choices_of(to_come, maps)
         try:
@@ -160,8 +162,8 @@ class FrozenFeatures:
         if kept is None:
             self._do_without(_too_little_room(store, choices[0].needed))
             return
+        self._kept = kept
         if kept is not choices[0]:
-            self._kept = kept
             words, why = kept.words(len(maps)), _too_little_room(store, choices[0].needed)
             self._say(f"Note: {words} alone can be kept, so this run will take longer, with the same result: {why}.")
 

@@ -131,3 +131,26 @@ def test_a_folder_in_the_store_that_may_not_be_read_stops_no_command(
         "Note: no more features can be kept, so this run will take longer, with the same result: 101B more would be "
         "needed"
     ]
+
+
+def test_each_call_for_room_decides_what_is_kept_from_then_on(tmp_path: Path) -> None:
+    told = list[str]()
+    features = frozen_features(FeatureStore(tmp_path, max_bytes=100), say=told.append)
+    features.make_room({"pixels": 10, "layer3": 200})
+    assert features.room[0].kinds == ("pixels", "pooled")
+    features.make_room({"pixels": 10, "layer3": 50})
+    assert features.room[0].holds("layer3")
+    assert len(told) == 1
+
+
+def test_who_keeps_nothing_any_more_takes_no_room_from_others(tmp_path: Path) -> None:
+    others = FeatureStore(tmp_path).open({"kind": "of others"}, {"values": ((4,), torch.uint8)})
+    others.add(["ab" * 32], {"values": torch.zeros(1, 4, dtype=torch.uint8)})
+    others.flush()
+    others.close()
+    told = list[str]()
+    features = frozen_features(FeatureStore(tmp_path, max_bytes=1000), say=told.append)
+    features.make_room({"pixels": 1001})
+    features.make_room({"pixels": 1000})
+    assert others.folder.is_dir()
+    assert len(told) == 1
