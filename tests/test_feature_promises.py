@@ -37,6 +37,7 @@ Run = Callable[..., dict[str, Any]]
 SHORT = ("trainer.max_epochs=5", "features.views=2")
 WHOLE = "callbacks.unfreeze.phases=[{epoch: 0, train_from: layer3}]"
 NO_CHECKPOINTS = "~callbacks.checkpoint"
+HEAD_ALONE = "callbacks.unfreeze.phases=[]"
 DEEPER = "callbacks.unfreeze.phases=[{epoch: 1, train_from: layer4}, {epoch: 3, train_from: layer3}]"
 
 
@@ -210,6 +211,24 @@ def test_kept_or_not_cold_or_warm_every_loss_is_the_same(
     assert computed == [216, cold, warm]
 
 
+@pytest.mark.parametrize(
+    ("overrides", "computed"),
+    [
+        ((HEAD_ALONE,), 2 * 32 + 8 + 8),
+        # The final scoring takes exact maps, where the fit has made others.
+        (("features.dtype=uint8", HEAD_ALONE), 2 * 32 + 8 + 8 + 8),
+        # And those of layers that the fit has trained since.
+        (("callbacks.unfreeze.phases=[{epoch: 4, train_from: layer3}]",), 2 * 32 + 8 + 8 + 8),
+    ],
+    ids=str,
+)
+def test_the_scoring_reads_the_maps_of_which_the_fit_made_vectors(
+    run: Run, overrides: Sequence[str], computed: int, trunk_images: list[int]
+) -> None:
+    run("run", *overrides, score=True)
+    assert sum(trunk_images) == computed
+
+
 def test_as_many_views_as_epochs_are_fresh_ones(run: Run, unkept: Run, trunk_images: list[int]) -> None:
     fresh = run("fresh", "features.views=fresh")
     as_many = run("as_many", "features.views=5")
@@ -255,7 +274,13 @@ PIXELS, MAP = 3 * 32 * 32, 4 * 256 * 2 * 2
 
 @pytest.mark.parametrize(
     ("overrides", "trains"),
-    [((), False), (("features.dtype=uint8",), False), ((DEEPER,), True), (("model.frozen_batchnorm=train",), True)],
+    [
+        ((), False),
+        ((HEAD_ALONE,), False),
+        (("features.dtype=uint8",), False),
+        ((DEEPER,), True),
+        (("model.frozen_batchnorm=train",), True),
+    ],
     ids=str,
 )
 def test_a_fit_makes_room_for_what_it_and_the_scoring_write(
@@ -399,7 +424,7 @@ def test_another_program_or_processor_is_a_miss(
 
 
 def test_maps_in_bytes_give_the_same_vectors_whether_they_are_kept_or_not(run: Run) -> None:
-    head_alone = ("features.dtype=uint8", "callbacks.unfreeze.phases=[]")
+    head_alone = ("features.dtype=uint8", HEAD_ALONE)
     unkept = run("unkept", *head_alone, "features.store=false")
     run("with_maps", "features.dtype=uint8")
     assert results(run("kept", *head_alone)) == results(unkept)

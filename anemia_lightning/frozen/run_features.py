@@ -63,7 +63,7 @@ class FitFeatures:
             return None
         photos = self._datamodule.photo_dataset(stage, epoch)
         facts = self._facts(stage)
-        keep_maps = "layer3" in {self._entry(later) for later in range(self._cfg.trainer.max_epochs)}
+        keep_maps = self._keeps_maps(stage, range(epoch, self._cfg.trainer.max_epochs))
         return features.near(
             features.dataset(photos, facts, entry=entry, augmented=stage == "train", keep_maps=keep_maps)
         )
@@ -150,6 +150,12 @@ class FitFeatures:
                 if stage == "train" and kind == "layer3":
                     maps[view] += missing
         return to_come, maps
+
+    def _keeps_maps(self, stage: Stage, epochs: range) -> bool:
+        """Returns whether maps are kept of which pooled vectors are made, for later epochs or the final scoring."""
+        is_exact = self._settings == self._settings.exact()
+        needed = self._reads(stage, epochs) | self._scores(stage, epochs)
+        return any(kind == "layer3" and exact == is_exact for kind, _, exact in needed)
 
     def _reads(self, stage: Stage, epochs: range) -> set[tuple[str, int, bool]]:
         """Returns kind and view of the features that some epochs read, and whether these are exact."""
