@@ -39,6 +39,7 @@ WHOLE = "callbacks.unfreeze.phases=[{epoch: 0, train_from: layer3}]"
 NO_CHECKPOINTS = "~callbacks.checkpoint"
 HEAD_ALONE = "callbacks.unfreeze.phases=[]"
 DEEPER = "callbacks.unfreeze.phases=[{epoch: 1, train_from: layer4}, {epoch: 3, train_from: layer3}]"
+DEEPEST = "callbacks.unfreeze.phases=[{epoch: 3, train_from: layer3}, {epoch: 4, train_from: layer2}]"
 
 
 class Losses(L.Callback):
@@ -567,6 +568,10 @@ def test_what_there_is_room_for_is_kept(
             "Every epoch computes the whole network: layer3 trains too.\nPhotographs are decoded once and kept in ",
         ),
         ((DEEPER,), "From epoch 3 on the whole network is computed: layer3 trains too."),
+        ((DEEPEST,), "From epoch 3 on the whole network is computed: layer3 trains too."),
+        (("features.views=8",), "Frozen layers are computed once for 5 views of each training photo and kept in "),
+        (("features.views=8", DEEPER), "Frozen layers are computed once for 3 views of each training photo and kept"),
+        (("features.views=1",), "Frozen layers are computed once for 1 view of each training photo and kept in "),
     ],
     ids=str,
 )

@@ -75,7 +75,7 @@ class FitFeatures:
         store = self._settings.store
         room = f"{store.folder}, which may grow to {store.max_bytes / 1e9:.1f} GB" if store else ""
         if len(through) == len(epochs):
-            lines = [f"Every epoch computes the whole network: {self._why_images()}."]
+            lines = [f"Every epoch computes the whole network: {self._why_images(0)}."]
             if store and self._makes_images:
                 lines.append(f"Photographs are decoded once and kept in {room}; features.store=false keeps nothing.")
             return lines
@@ -85,13 +85,13 @@ class FitFeatures:
         elif self._settings.views is None and not self._settings.keep_fresh:
             lines.append("Frozen layers are computed for a new view of each training photo in every epoch.")
         else:
-            views = f"{self._settings.views} views" if self._settings.views else "the view of every epoch"
+            views = self._views_in_words(len(epochs) - len(through))
             lines.append(
                 f"Frozen layers are computed once for {views} of each training photo and kept in {room}; "
                 "features.store=false keeps nothing."
             )
         if through:
-            lines.append(f"From epoch {through[0]} on the whole network is computed: {self._why_images()}.")
+            lines.append(f"From epoch {through[0]} on the whole network is computed: {self._why_images(through[0])}.")
         return lines
 
     def record(self) -> dict[str, Any]:
@@ -104,17 +104,27 @@ class FitFeatures:
             self._features.close()
         give_back_memory()
 
+    def _views_in_words(self, epochs: int) -> str:
+        """Returns which views of a training photo so many epochs read."""
+        if self._settings.views is None:
+            return "the view of every epoch"
+        count = min(self._settings.views, epochs)
+        return f"{count} view" if count == 1 else f"{count} views"
+
     def _entry(self, epoch: int) -> Entry:
         if self._cfg.model.frozen_batchnorm == "train":
             return "image"
-        stages = [phase["train_from"] for phase in self._phases if phase["epoch"] <= epoch]
         entries: dict[str, Entry] = {"head": "pooled", "layer4": "layer3"}
-        return entries.get(stages[-1] if stages else "head", "image")
+        return entries.get(self._train_from(epoch), "image")
 
-    def _why_images(self) -> str:
+    def _train_from(self, epoch: int) -> str:
+        stages: list[str] = [phase["train_from"] for phase in self._phases if phase["epoch"] <= epoch]
+        return stages[-1] if stages else "head"
+
+    def _why_images(self, epoch: int) -> str:
         if self._cfg.model.frozen_batchnorm == "train":
             return "with model.frozen_batchnorm=train what frozen layers give depends on the batch"
-        return f"{self._phases[-1]['train_from']} trains too"
+        return f"{self._train_from(epoch)} trains too"
 
     def _begin(self, epoch: int) -> FrozenFeatures:
         # Not before the fit: a resumed one finds its weights, and every one its device, only then.
