@@ -15,7 +15,8 @@ class TrainingSampler(Sampler[BatchRequest]):
     """Shuffles photos anew each epoch and deals every optimizer step's photos to ranks and micro-batches.
 
     The photos of a step depend on neither the number of ranks nor that of micro-batches, the last step's apart:
-    when it is too small to give each of them a photo, or is a single photo, it is merged into the one before.
+    where fewer are left over for it than batch_size, too few to give each of them a photo, or a single photo, they join
+    the step before.
 
     Args:
         labels: The label of each photo of the data set.
@@ -71,10 +72,11 @@ class TrainingSampler(Sampler[BatchRequest]):
 
     def _step_sizes(self) -> list[int]:
         full, rest = divmod(len(self._labels), self._batch_size)
-        sizes = [self._batch_size] * full + [rest] * (rest > 0)
-        if len(sizes) > 1 and sizes[-1] < max(2, self._world_size * self._micro_batches):
-            last = sizes.pop()
-            sizes[-1] += last
+        sizes = [self._batch_size] * full
+        if full and 0 < rest < max(2, self._world_size * self._micro_batches):
+            sizes[-1] += rest
+        elif rest:
+            sizes.append(rest)
         return sizes
 
 

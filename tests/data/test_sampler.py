@@ -104,6 +104,12 @@ def test_a_last_step_that_is_too_small_joins_the_one_before(
     assert [len(step) for step in found] == sizes
 
 
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
+def test_whole_steps_stay_as_they_are(batch_size: int) -> None:
+    found = steps(6, world_size=1, micro_batches=1, batch_size=batch_size)
+    assert [len(step) for step in found] == [batch_size] * (6 // batch_size)
+
+
 @pytest.mark.parametrize(("world_size", "micro_batches"), SHARES)
 def test_the_parts_of_a_step_differ_by_a_photo_at_most(world_size: int, micro_batches: int) -> None:
     share = {"world_size": world_size, "micro_batches": micro_batches}
