@@ -552,6 +552,17 @@ class TooManyPartsError(AnemiaError):
         )
 
 
+class TooManyDevicesError(AnemiaError):
+    """Fewer validation photos than ranks that share them: one without any would be waited for for ever."""
+
+    def __init__(self, devices: int, *, photos: int) -> None:
+        super().__init__(
+            f"a validation photo for each of {devices} devices",
+            f"{photos} validation photos",
+            "Lower trainer.devices or trainer.num_nodes, or raise split.fractions.val.",
+        )
+
+
 class WorkerError(AnemiaError):
     """What another class of ours said in a worker process of a loader.
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from anemia_lightning.contracts import UNKNOWN_LABEL, BatchRequest
-from anemia_lightning.errors import TooManyPartsError
+from anemia_lightning.errors import TooManyDevicesError, TooManyPartsError
 from anemia_lightning.randomness import epoch_order, view_of_epoch
 
 
@@ -88,9 +88,14 @@ class EvaluationSampler(Sampler[BatchRequest]):
         batch_size: Photos per batch; fewer where a rank would get none, since an idle rank would be waited for.
         rank: This process, from 0.
         world_size: How many processes share the work.
+
+    Raises:
+        TooManyDevicesError: If there is not a photo for each of them.
     """
 
     def __init__(self, labels: Sequence[int], *, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        if world_size > max(1, len(labels)):
+            raise TooManyDevicesError(world_size, photos=len(labels))
         self._labels = np.asarray(labels)
         size = min(batch_size, max(1, len(labels) // world_size))
         starts = range(0, len(labels), size)

@@ -5,7 +5,7 @@ import pytest
 
 from anemia_lightning.contracts import UNKNOWN_LABEL, BatchRequest
 from anemia_lightning.data.sampler import EvaluationSampler, TrainingSampler
-from anemia_lightning.errors import TooManyPartsError
+from anemia_lightning.errors import TooManyDevicesError, TooManyPartsError
 from anemia_lightning.randomness import epoch_order
 
 SHARES = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (4, 2)]
@@ -155,6 +155,16 @@ def test_evaluation_covers_each_photo_once_and_no_rank_idles(count: int, world_s
     assert all(found)
     assert [len(sampler) for sampler in samplers] == [len(list(sampler)) for sampler in samplers]
     assert all(len(request.indices) <= 8 for sampler in samplers for request in sampler)
+
+
+def test_fewer_photos_than_ranks_are_refused_on_each() -> None:
+    for rank in range(4):
+        with pytest.raises(TooManyDevicesError) as caught:
+            EvaluationSampler(labels(3), batch_size=8, rank=rank, world_size=4)
+        assert str(caught.value) == (
+            "Looked for a validation photo for each of 4 devices; found 3 validation photos. "
+            "Lower trainer.devices or trainer.num_nodes, or raise split.fractions.val."
+        )
 
 
 def test_one_process_evaluates_in_order_in_full_batches() -> None:
