@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from anemia_lightning.contracts import Batch, BatchRequest, Stage
+from anemia_lightning.files.run_folder import write_bytes
 from anemia_lightning.plots.photos import draw_photo_grid
 from anemia_lightning.plots.style import to_pixels, to_png
 
@@ -53,8 +54,7 @@ class TrainingPhotos(L.Callback):
         titles = [f"{photo}\n{_LABELS[int(label)]}" for photo, label in zip(batch.photo, batch.label, strict=True)]
         grid = to_png(draw_photo_grid(self._to_pixels(batch.values), titles))
         if self._path:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_bytes(grid)
+            write_bytes(self._path, grid)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image("train/photos", to_pixels(grid), global_step=0, dataformats="HWC")

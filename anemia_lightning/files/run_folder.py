@@ -44,9 +44,8 @@ class RunFolder:
         """Writes a figure into plots/ and returns it as PNG."""
         from anemia_lightning.plots.style import to_png
 
-        self.plots.mkdir(exist_ok=True)
         png = to_png(drawing)
-        (self.plots / f"{name}.png").write_bytes(png)
+        write_bytes(self.plots / f"{name}.png", png)
         return png
 
     def point_latest(self) -> None:
@@ -96,10 +95,15 @@ def whole_run(folder: Path) -> Path:
     return folder.parent.parent if folder.parent.name == "folds" else folder
 
 
-def write_text(path: Path, text: str) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
     """Writes a file wholly or not at all."""
     with whole_file(path) as file:
-        file.write(text.encode())
+        file.write(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text wholly or not at all."""
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:

@@ -1,5 +1,7 @@
 """The grid of augmented training photographs."""
 
+import errno
+import os
 from pathlib import Path
 
 import lightning as L
@@ -17,6 +19,8 @@ from anemia_lightning.callbacks import photo_grid
 from anemia_lightning.callbacks.photo_grid import TrainingPhotos
 from anemia_lightning.command_line.terminal import quiet
 from anemia_lightning.contracts import Batch, BatchRequest
+from anemia_lightning.errors import DiskFullError
+from anemia_lightning.files.run_folder import write_bytes
 from anemia_lightning.plots.photos import draw_photo_grid
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.5)
@@ -133,3 +137,15 @@ def test_a_resumed_run_does_not_draw_them_again(tmp_path: Path) -> None:
     checkpoint = fit(callback, data, tmp_path)
     fit(callback, data, tmp_path, resume=checkpoint)
     assert data.asked == [("train", 0)]
+
+
+def test_a_grid_that_cannot_be_written_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "plots" / "photos.png"
+    write_bytes(path, b"before")
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(DiskFullError, match=r"photos\.png"):
+        fit(TrainingPhotos(path, mean=MEAN, std=STD), Data(Photos(3)), tmp_path)
+    assert [each.read_bytes() for each in path.parent.iterdir()] == [b"before"]

@@ -1,13 +1,18 @@
 """The files of a run and the pointer to the newest."""
 
+import errno
 import json
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from anemia_lightning.errors import DiskFullError
 from anemia_lightning.files.run_folder import RunFolder, find_run, write_json, write_table
+from anemia_lightning.plots import style
 
 
 def test_latest_names_the_newest_run(tmp_path: Path) -> None:
@@ -64,3 +69,19 @@ def test_json_refuses_what_is_not_json_and_keeps_the_old_file(tmp_path: Path) ->
         write_json(tmp_path / "scores.json", {"auroc": float("nan")})
     assert json.loads((tmp_path / "scores.json").read_text()) == {"auroc": 0.5}
     assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]
+
+
+def test_a_figure_that_cannot_be_written_leaves_the_one_before(
+    real_figures: Callable[[], AbstractContextManager[None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    folder = RunFolder(tmp_path)
+    monkeypatch.setattr(style, "to_png", lambda drawing: drawing)
+    with real_figures():
+        assert folder.write_plot("curves", b"before") == b"before"  # type: ignore[arg-type]
+        monkeypatch.setattr(os, "fsync", fail)
+        with pytest.raises(DiskFullError, match=r"curves\.png"):
+            folder.write_plot("curves", b"after")  # type: ignore[arg-type]
+    assert [path.read_bytes() for path in folder.plots.iterdir()] == [b"before"]
