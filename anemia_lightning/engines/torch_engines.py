@@ -17,7 +17,9 @@ _PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true", "64-
 
 
 class TorchEngine:
-    """Computes what `train` and `evaluate` compute, bit for bit: trunk pass, then layer4 and head as they trained.
+    """Computes what `train` and `evaluate` compute: trunk pass, then layer4 and head as they trained.
+
+    Bit for bit where the batches have the same size.
 
     Args:
         networks: With equal trunks.
