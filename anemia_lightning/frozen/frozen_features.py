@@ -83,7 +83,7 @@ class FrozenFeatures:
         # A network that trains whole needs the GPU's memory for itself.
         pixels: Compute = stored.values
         if entry != "image":
-            pixels = self._on_gpu(pixels, rows=len(photos), row_bytes=3 * self._settings.size**2)
+            pixels = self._on_gpu(pixels, "Photographs", rows=len(photos), row_bytes=3 * self._settings.size**2)
 
         def images(indices: Sequence[int], view: int) -> Tensor:
             levels = pixels(indices, 0)
@@ -118,10 +118,14 @@ class FrozenFeatures:
         shape = self._map_shape if dataset.entry == "layer3" else self._pooled_shape
         row_bytes = torch.Size(shape).numel() * self._settings.dtype.itemsize
         return dataset.through(
-            lambda values: self._on_gpu(values, rows=len(dataset), row_bytes=row_bytes, one_at_a_time=is_passing)
+            lambda values: self._on_gpu(
+                values, "Frozen layers", rows=len(dataset), row_bytes=row_bytes, one_at_a_time=is_passing
+            )
         )
 
-    def _on_gpu(self, values: Compute, *, rows: int, row_bytes: int, one_at_a_time: bool = False) -> Compute:
+    def _on_gpu(
+        self, values: Compute, description: str, *, rows: int, row_bytes: int, one_at_a_time: bool = False
+    ) -> Compute:
         device = self._pass.device
         distributed = torch.distributed
         is_shared = distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
@@ -135,7 +139,7 @@ class FrozenFeatures:
             device=device,
             budget=lambda: half_of_free_memory(device),
             one_at_a_time=one_at_a_time,
-            progress=lambda: progress_bar("Frozen layers"),
+            progress=lambda: progress_bar(description),
         )
         self._on_device.add(on_device)
         return on_device

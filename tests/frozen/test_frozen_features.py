@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Barrier, Lock
 
@@ -49,7 +50,8 @@ class Photos(PhotoDataset):
 def read_beside_a_gpu(photos: Photos, monkeypatch: pytest.MonkeyPatch, *, room: int) -> Batch:
     """Reads a batch as beside a GPU that has room for so many bytes of pixels."""
 
-    def bring(_: FrozenFeatures, values: Compute, *, rows: int, row_bytes: int) -> Compute:
+    def bring(_: FrozenFeatures, values: Compute, description: str, *, rows: int, row_bytes: int) -> Compute:
+        assert description == "Photographs"
         return OnDevice(values, rows=rows, row_bytes=row_bytes, device=CPU, budget=lambda: room)
 
     monkeypatch.setattr(FrozenFeatures, "_on_gpu", bring)
@@ -104,7 +106,14 @@ def test_on_a_gpu_lives_what_no_other_process_needs_a_share_of_until_the_feature
 
     features = frozen_features()
     monkeypatch.setattr(features._pass, "device", torch.device("cuda", 0))
-    found = features._on_gpu(values, rows=PHOTOS, row_bytes=8)
+    bars = list[str]()
+
+    def note(description: str) -> AbstractContextManager[Callable[[int, int], None]]:
+        bars.append(description)
+        return nullcontext(lambda *_: None)
+
+    monkeypatch.setattr("anemia_lightning.frozen.frozen_features.progress_bar", note)
+    found = features._on_gpu(values, "Photographs", rows=PHOTOS, row_bytes=8)
     if processes > 1:
         assert found is values
         return
@@ -112,6 +121,7 @@ def test_on_a_gpu_lives_what_no_other_process_needs_a_share_of_until_the_feature
     found._device = CPU
     assert torch.equal(found([3, 1], 0), values([3, 1], 0))
     assert list(found._held) == [0]
+    assert bars == ["Photographs"]
     features.close()
     assert not found._held
     assert torch.equal(found([3, 1], 0), values([3, 1], 0))
