@@ -53,6 +53,8 @@ class Collection:
         self.folder = folder
         self.row_bytes = row_bytes(layout)
         """The size of a row."""
+        self.written_bytes = 0
+        """The size of all rows that this has written itself."""
         self._ingredients = dict(ingredients)
         self._layout = dict(layout)
         self._rows_per_shard = max(1, shard_bytes // self.row_bytes)
@@ -187,6 +189,7 @@ class Collection:
             self._write_about()
         path = shard_folder.new_shard(self.folder)
         write_shard(path, self.folder.name, {key: self._waiting_row(key) for key in keys})
+        self.written_bytes += len(keys) * self.row_bytes
         return path
 
     def _write_about(self) -> None:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from threading import RLock
 
 import torch
@@ -23,15 +22,6 @@ _FLUSH_S = 30.0
 """What has been computed waits no longer than this to be written: so much a kill can lose."""
 
 
-@dataclass
-class Tally:
-    """What has been read and written so far."""
-
-    read: int = 0
-    """Rows."""
-    written_bytes: int = 0
-
-
 class Stored:
     """Values that are read where they are kept, and computed and kept where they are not.
 
@@ -44,7 +34,6 @@ class Stored:
         codec: How values are written down. Values that are not kept pass through it too, so that keeping changes
             nothing.
         open_view: Finds what is kept of a view.
-        tally: Counts.
         may_add: Whether there is room for more of a view; what is kept already is read in any case.
         on_failure: Told when the store fails.
     """
@@ -56,7 +45,6 @@ class Stored:
         keys: Sequence[str] | None,
         codec: Codec,
         open_view: OpenView,
-        tally: Tally,
         may_add: Callable[[int], bool],
         on_failure: Callable[[DiskFullError | StoreUnwritableError], None],
     ) -> None:
@@ -64,7 +52,6 @@ class Stored:
         self._keys = keys
         self._codec = codec
         self._open_view = open_view
-        self._tally = tally
         self._may_add = may_add
         self._on_failure = on_failure
         self._has_failed = False
@@ -145,8 +132,6 @@ class Stored:
             values = self._compute([row_of[key] for key in missing], view)
             collection.add(missing, self._codec.encode(values))
         with self._lock:
-            self._tally.read += len(row_of) - len(missing)
-            self._tally.written_bytes += len(missing) * collection.row_bytes
             if time.monotonic() - self._flushed_at > _FLUSH_S:
                 self.flush()
         return ()

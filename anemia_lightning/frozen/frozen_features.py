@@ -22,7 +22,7 @@ from anemia_lightning.features.keys import row_key
 from anemia_lightning.features.on_device import OnDevice, half_of_free_memory
 from anemia_lightning.features.room import EVERYTHING, Choice, choices_of, size_in_words
 from anemia_lightning.features.store import Collection, FeatureStore
-from anemia_lightning.features.stored import Compute, Stored, Tally
+from anemia_lightning.features.stored import Compute, Stored
 from anemia_lightning.frozen.feature_identity import FeatureSettings, collection_ingredients
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.trunk_pass import TrunkPass
@@ -50,7 +50,7 @@ class FrozenFeatures:
         self._say = say
         self._map_shape, self._pooled_shape = self._pass.shapes(settings.size)
         self._opened: dict[str, Collection] = {}
-        self._tallies = {kind: Tally() for kind in ("pixels", "layer3", "pooled")}
+        self._written_bytes = 0
         self._trunk_images = 0
         self._trunk_s = 0.0
         self._lock = Lock()
@@ -197,8 +197,7 @@ class FrozenFeatures:
             "trunk_sha256": self._pass.trunk_sha256,
             "trunk_images": self._trunk_images,
             "trunk_s": round(self._trunk_s, 3),
-            "read_rows": sum(tally.read for tally in self._tallies.values()),
-            "bytes_written": sum(tally.written_bytes for tally in self._tallies.values()),
+            "bytes_written": self._written_bytes + sum(each.written_bytes for each in self._opened.values()),
         }
 
     def flush(self) -> None:
@@ -218,6 +217,7 @@ class FrozenFeatures:
                 on_device.release()
             for collection in self._opened.values():
                 collection.close()
+                self._written_bytes += collection.written_bytes
             self._opened.clear()
 
     def missing_bytes(
@@ -282,7 +282,6 @@ class FrozenFeatures:
             keys=keys,
             codec=self._codec(kind),
             open_view=lambda view: self._open(kind, augmented=augmented, view=view) if keys else None,
-            tally=self._tallies[kind],
             may_add=lambda view: self.off_because is None and self._kept.holds(kind, view if augmented else None),
             on_failure=self._fail,
         )

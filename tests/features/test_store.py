@@ -122,6 +122,23 @@ class TestRows:
         with pytest.raises(ValueError, match="fromhex"):
             store.open(INGREDIENTS, LAYOUT).missing(["photo.png"])
 
+    def test_what_it_has_written_itself_is_counted(self, filled: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(path: Path, *_: object) -> None:
+            raise DiskFullError(path)
+
+        collection, other = filled.open(INGREDIENTS, LAYOUT), filled.open(INGREDIENTS, LAYOUT)
+        fill(other, range(8, 12))
+        other.flush()
+        # Two of these rows were there before, and the other has written two.
+        fill(collection, range(8, 13))
+        assert collection.written_bytes == 0
+        collection.flush()
+        assert (collection.written_bytes, other.written_bytes) == (ROW, 2 * ROW)
+        monkeypatch.setattr("anemia_lightning.features.shard_collection.write_shard", refuse)
+        with pytest.raises(DiskFullError):
+            fill(collection, range(20, 24))
+        assert collection.written_bytes == ROW
+
 
 class TestThreads:
     def test_several_threads_fill_and_read_one_collection(self, store: FeatureStore) -> None:

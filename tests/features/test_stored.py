@@ -12,7 +12,7 @@ from anemia_lightning.features.codec import AsTheyAre
 from anemia_lightning.features.keys import row_key
 from anemia_lightning.features.shard_collection import Collection, StoredRowsLost
 from anemia_lightning.features.store import FeatureStore
-from anemia_lightning.features.stored import OpenView, Stored, Tally
+from anemia_lightning.features.stored import OpenView, Stored
 
 KEYS = [row_key(str(number)) for number in range(10)]
 
@@ -50,7 +50,6 @@ def stored(
         keys=keys,
         codec=CODEC,
         open_view=open_view,
-        tally=Tally(),
         may_add=may_add,
         on_failure=lambda error: told.append(str(error)),
     )
@@ -172,19 +171,3 @@ def test_a_disk_that_loses_everything_is_not_asked_for_ever(tmp_path: Path, monk
     monkeypatch.setattr(Collection, "read", lose)
     values = stored(Computer(), keep_in(tmp_path))
     assert torch.equal(values.values([1, 2], 0), Computer()([1, 2], 0))
-
-
-def test_the_tally_counts_rows_and_bytes(tmp_path: Path) -> None:
-    tally = Tally()
-    values = Stored(
-        Computer(),
-        keys=KEYS,
-        codec=CODEC,
-        open_view=keep_in(tmp_path),
-        tally=tally,
-        may_add=lambda view: True,
-        on_failure=lambda error: pytest.fail(str(error)),
-    )
-    values.values([0, 1, 2], 0)
-    values.values([1, 2, 3], 0)
-    assert (tally.read, tally.written_bytes) == (2, 4 * 8)
