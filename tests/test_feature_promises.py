@@ -20,7 +20,7 @@ from anemia_lightning.command_line.settings import compose
 from anemia_lightning.command_line.settings_check import check_settings
 from anemia_lightning.data.dataset import PhotoDataset
 from anemia_lightning.data.reading import Photograph
-from anemia_lightning.errors import ConfigError, DiskFullError, PhotoChangedError
+from anemia_lightning.errors import ConfigError, DiskFullError, PhotoChangedError, UnknownNameError
 from anemia_lightning.features import shard_collection
 from anemia_lightning.features.store import FeatureStore
 from anemia_lightning.fitting import finishing, training
@@ -177,6 +177,11 @@ def test_choices_are_taken(choice: str) -> None:
 def test_choices_that_cannot_be_are_refused(choice: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(sentence)):
         check_settings(compose("train", [choice]))
+
+
+def test_no_features_are_kept_in_a_precision_that_nobody_asked_for(run: Run) -> None:
+    with pytest.raises(UnknownNameError, match=r"for trainer\.precision; found 'transformer-engine'\. Known, the"):
+        run("run", "trainer.precision=transformer-engine")
 
 
 # --- it changes nothing but time ---

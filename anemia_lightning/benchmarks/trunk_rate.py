@@ -7,6 +7,7 @@ from anemia_lightning import wiring
 from anemia_lightning.benchmarks.matmul import TrunkRate, count_macs, measure_trunk
 from anemia_lightning.benchmarks.orders import device_of
 from anemia_lightning.model.backbone import AnemiaNetwork
+from anemia_lightning.model.precision import dtype_of
 from anemia_lightning.model.trunk_pass import TrunkPass
 from anemia_lightning.model.weights import load_weights
 
@@ -24,7 +25,7 @@ def rate_trunk(cfg: DictConfig) -> TrunkRate:
 
 def pass_of(cfg: DictConfig, network: AnemiaNetwork, *, compiled: bool = False) -> TrunkPass:
     """Returns the trunk pass of a network, where and in which precision a run would make it."""
-    dtype = torch.bfloat16 if wiring.resolve_precision(cfg) == "bf16-mixed" else torch.float32
+    dtype = dtype_of(wiring.resolve_precision(cfg))
     return TrunkPass(network, device=torch.device(device_of(cfg)), dtype=dtype, compiled=compiled)
 
 

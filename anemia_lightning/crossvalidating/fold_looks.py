@@ -13,10 +13,10 @@ from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.files.checkpoint_file import read_checkpoint
 from anemia_lightning.files.run_folder import RunFolder
-from anemia_lightning.frozen.run_features import dtype_of
 from anemia_lightning.looking.look import Looks, Subject, look
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.backbone import AnemiaNetwork
+from anemia_lightning.model.precision import dtype_of
 
 
 def look_at_folds(

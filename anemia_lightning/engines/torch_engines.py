@@ -8,12 +8,9 @@ from torch import Tensor
 
 from anemia_lightning.engines.engine import in_passes
 from anemia_lightning.engines.whole_network import WholeNetwork
-from anemia_lightning.errors import UnknownNameError
 from anemia_lightning.model.backbone import AnemiaNetwork
+from anemia_lightning.model.precision import dtype_of, read_precision
 from anemia_lightning.model.trunk_pass import TrunkPass
-
-_TYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16, "64": torch.float64}
-_PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true", "64-true")
 
 
 class TorchEngine:
@@ -28,10 +25,10 @@ class TorchEngine:
     """
 
     def __init__(self, networks: Sequence[AnemiaNetwork], *, precision: str, device: torch.device) -> None:
-        number, is_mixed = _read_precision(precision)
+        number, is_mixed = read_precision(precision)
         self.name = f"torch {number}"
         self.device = device
-        self._dtype, self._is_mixed = _TYPES[number], is_mixed
+        self._dtype, self._is_mixed = dtype_of(precision), is_mixed
         self._trunk = TrunkPass(networks[0], device=device, dtype=self._dtype)
         own = None if is_mixed else self._dtype
         self._networks = [network.to(device=device, dtype=own).eval() for network in networks]
@@ -70,7 +67,7 @@ class CompiledEngine:
     ) -> None:
         self.name = f"torch compiled {precision}"
         self.device = device
-        network = WholeNetwork(networks).to(device).in_precision(_TYPES[precision])
+        network = WholeNetwork(networks).to(device).in_precision(dtype_of(precision))
         self._compute: Callable[[Tensor], Tensor] = torch.compile(network)
         try:
             self(torch.zeros(1, 3, size, size, device=device))
@@ -86,15 +83,6 @@ class CompiledEngine:
 
     def _pass(self, images: Tensor) -> Tensor:
         return self._compute(images.contiguous(memory_format=torch.channels_last))
-
-
-def _read_precision(name: str) -> tuple[str, bool]:
-    """Returns the number format of one of the Trainer's precisions, and whether weights stay in float32 beside it."""
-    number, _, kind = name.partition("-")
-    kind = kind or ("mixed" if number in ("16", "bf16") else "true")
-    if f"{number}-{kind}" not in _PRECISIONS:
-        raise UnknownNameError("a precision for trainer.precision", name, _PRECISIONS)
-    return number, kind == "mixed"
 
 
 def _first_line(error: Exception) -> str:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import torch
 from omegaconf import DictConfig
 
 from anemia_lightning import wiring
@@ -19,13 +18,13 @@ from anemia_lightning.frozen.feature_identity import FeatureSettings
 from anemia_lightning.frozen.frozen_features import FrozenFeatures
 from anemia_lightning.machine.freed_memory import give_back_memory
 from anemia_lightning.model.backbone import AnemiaNetwork
+from anemia_lightning.model.precision import dtype_of
 from anemia_lightning.randomness import view_of_epoch
 
 if TYPE_CHECKING:
     from anemia_lightning.data.datamodule import AnemiaDataModule
 
 STAGES: tuple[Stage, ...] = ("train", "val", "test")
-_DTYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16, "64": torch.float64}
 
 
 class FitFeatures:
@@ -200,13 +199,12 @@ def facts_of(datamodule: "AnemiaDataModule", rows: pd.DataFrame) -> pd.DataFrame
     return datamodule.prepared.facts.set_index("photo").loc[rows["photo"], list(CONTENTS)].reset_index()
 
 
-def dtype_of(precision: str) -> torch.dtype:
-    """Returns in which type frozen layers compute under a precision of the Trainer, such as bf16-mixed."""
-    return _DTYPES.get(precision.split("-", maxsplit=1)[0], torch.float32)
-
-
 def feature_settings(cfg: DictConfig, *, precision: str, framing: Framing) -> FeatureSettings:
-    """Returns how the features of a command are computed and kept."""
+    """Returns how the features of a command are computed and kept.
+
+    Raises:
+        UnknownNameError: If frozen layers cannot be computed in this precision.
+    """
     chosen = wiring.plain(cfg.features)
     off = None
     if not chosen["store"]:

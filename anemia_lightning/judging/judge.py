@@ -9,12 +9,12 @@ from omegaconf import DictConfig
 from anemia_lightning import wiring
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.files.run_folder import RunFolder, write_json
-from anemia_lightning.frozen.run_features import dtype_of
 from anemia_lightning.judging.assessing import assess_predictions, baseline_predictions, write_assessment
 from anemia_lightning.looking.look import Looks, Subject, look
 from anemia_lightning.machine.freed_memory import give_back_memory
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.classifier import AnemiaClassifier
+from anemia_lightning.model.precision import dtype_of
 
 
 @dataclass(frozen=True)
