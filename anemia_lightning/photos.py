@@ -47,8 +47,14 @@ def restore_datamodule(cfg: DictConfig, prepared: "Prepared", run: RunFolder) ->
     return datamodule
 
 
-def photo_lines(cfg: DictConfig, prepared: "Prepared") -> list[str]:
-    """Returns what a person should know of the photos before anything is made of them."""
+def photo_lines(cfg: DictConfig, prepared: "Prepared", *, listed_in: str = "splits.csv") -> list[str]:
+    """Returns what a person should know of the photos before anything is made of them.
+
+    Args:
+        cfg: The settings of the command.
+        prepared: The photos.
+        listed_in: Which of the files that the command leaves lists those that are left out.
+    """
     manifest = prepared.manifest
     lines = [f"{len(manifest)} photos of {manifest['patient'].nunique()} patients from {cfg.data.name}"]
     groups = manifest["photo_group"].nunique()
@@ -59,7 +65,7 @@ def photo_lines(cfg: DictConfig, prepared: "Prepared") -> list[str]:
     reasons = Counter(str(reason).split(":")[0] for reason in prepared.excluded.get("reason", ()))
     if reasons:
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-        lines.append(f"Left out: {counts}; splits.csv says which.")
+        lines.append(f"Left out: {counts}; {listed_in} says which.")
     flips = {rule: found for rule, found in prepared.labels["flips"].items() if found["flips"]}
     if flips:
         others = ", ".join(f"{found['flips']} of {found['of']} by {rule}" for rule, found in flips.items())

@@ -85,7 +85,8 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
     keep_settings(cfg, folder, fixed_settings)
     runs = _lay_out(folder, folds, prepared)
     warnings = [cfg.data.caution] if cfg.data.caution else []
-    say(*photo_lines(cfg, prepared), *_dealt_lines(folds, skipped), *warning_lines(warnings))
+    known = photo_lines(cfg, prepared, listed_in="the splits.csv of each fold")
+    say(*known, *_dealt_lines(folds, skipped), *warning_lines(warnings))
     run_folds(cfg, runs, prepared, jobs=cfg.jobs)
     folders = [RunFolder(run.folder) for run in runs]
     predictions = pool_predictions(folds, folders)
@@ -162,7 +163,7 @@ def _lay_out(folder: RunFolder, folds: Sequence[Fold], prepared: Prepared) -> li
     for fold in folds:
         run = FoldRun(fold.name, folder.path / "folds" / fold.name, folder.path / "splits" / f"{fold.name}.csv")
         columns = manifest[["photo", "patient", "photo_group", "label"]]
-        # What no fold can use is listed too, so that each file tells of all photos.
+        # Listed too is what this fold leaves out; what no fold can use stands in the splits.csv of each fold's run.
         rows = columns.assign(split=fold.splits, reason=np.where(fold.splits == "excluded", fold.reason, ""))
         text = rows.to_csv(index=False, lineterminator="\n")
         if run.split_file.is_file() and run.split_file.read_text(encoding="utf-8") != text:

@@ -4,6 +4,7 @@ import importlib
 import io
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,8 +22,10 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from anemia_lightning.command_line.settings import make_paths_absolute
+from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.errors import DiskFullError, MemoryExhaustedError
-from anemia_lightning.files.run_folder import RunFolder, write_text
+from anemia_lightning.files.run_folder import RunFolder, write_table, write_text
+from anemia_lightning.wiring import build_datamodule
 
 QUICK = ("experiment=quick", "data.patients=24", "data.photos=48", "data.image_size=32", "trainer.accelerator=cpu")
 # Where nobody asks for cut-outs of one photograph.
@@ -184,6 +187,27 @@ def test_all_unreadable_photos_are_listed_or_left_out(tmp_path: Path) -> None:
     splits = (tmp_path / "logs" / "train" / "latest" / "splits.csv").read_text().splitlines()
     assert [line for line in splits if ",excluded," in line and "Anemic/0.png" in line]
     assert "Left out: 1 IMG_EMPTY, 1 IMG_FORMAT; splits.csv says which." in answer.stdout
+
+
+def test_a_cross_validation_says_where_photos_that_are_left_out_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_folder(tmp_path / "photos", Anemic=12, Healthy=12)
+    (tmp_path / "photos" / "Anemic" / "0.png").write_bytes(b"")
+
+    def list_and_stop(cfg: DictConfig, prepared: Prepared) -> None:
+        datamodule = build_datamodule(cfg, prepared)
+        datamodule.setup()
+        write_table(RunFolder(cfg.paths.run_dir).splits, datamodule.split_table())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("anemia_lightning.crossvalidating.fold_runs._train", list_and_stop)
+    settings = ["data=folder", "data.root=photos", "data.positive_class=Anemic", "data.photo_groups=bytes", "folds=3"]
+    answer = run(tmp_path, *QUICK[:1], *settings, "data.on_unreadable=skip", verb="crossval")
+    assert answer.returncode == 130, answer.stderr
+    assert "Left out: 1 IMG_EMPTY; the splits.csv of each fold says which." in answer.stdout
+    (splits,) = tmp_path.glob("logs/crossval/runs/*/folds/*/splits.csv")
+    assert re.search(r'Anemic/0\.png,.*,excluded,"?IMG_EMPTY', splits.read_text())
 
 
 def test_an_audit_that_finds_no_sound_split_ends_with_3_and_keeps_its_files(tmp_path: Path) -> None:
