@@ -22,8 +22,15 @@ _CONTINUED_FROM = (
 """What a run goes on from instead of starting anew."""
 
 _ANEW = "start anew in another folder"
-_IN_A_CHECKPOINT = ("optimizer.", "scheduler.", "model.learning_rate_factors.")
-"""Settings that the state of optimizer and schedule brings along, so that others would have no effect."""
+_IN_A_CHECKPOINT = (
+    "optimizer.",
+    "scheduler.",
+    "model.learning_rate_factors.",
+    # Early stopping files its state under what it monitors, so another monitor of its own starts afresh.
+    "callbacks.checkpoint.monitor",
+    "callbacks.checkpoint.mode",
+)
+"""Settings that a checkpoint's state belongs to: that of optimizer and schedule, and the best score so far."""
 
 
 def can_be_continued(run: Path) -> bool:

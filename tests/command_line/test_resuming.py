@@ -105,7 +105,13 @@ def test_a_run_can_be_continued_once_something_is_done(tmp_path: Path, file: str
         (["optimizer=sgd", "optimizer.lr=1e-4"], "optimizer._target_, optimizer.fused, optimizer.momentum"),
         (["scheduler.patience=1"], "scheduler.patience"),
         (["model.learning_rate_factors.layer4=0.5"], "model.learning_rate_factors.layer4"),
+        (
+            ["callbacks.checkpoint.monitor=val/auroc", "callbacks.checkpoint.mode=max"],
+            "callbacks.checkpoint.monitor, callbacks.checkpoint.mode",
+        ),
+        (["callbacks.checkpoint=null"], "callbacks.checkpoint.monitor, callbacks.checkpoint.mode"),
         (["trainer.max_epochs=50", "callbacks.early_stopping.patience=1", "trainer.precision=32"], ""),
+        (["callbacks.early_stopping.monitor=val/auroc", "callbacks.early_stopping.mode=max"], ""),
     ],
 )
 def test_what_the_checkpoint_itself_brings_along_may_not_be_said_anew(
