@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning.command_line.settings import flat_settings
 from anemia_lightning.errors import RunNotFoundError, SettingsChangedError
-from anemia_lightning.files.run_folder import RunFolder, find_run, write_text
+from anemia_lightning.files.run_folder import RunFolder, find_run, whole_run, write_text
 
 Fixed = Callable[[DictConfig], Mapping[str, object]]
 """Returns the settings that may not change from one start of a run to the next, by dotted name."""
@@ -31,6 +31,9 @@ _IN_A_CHECKPOINT = (
     "callbacks.checkpoint.mode",
 )
 """Settings that a checkpoint's state belongs to: that of optimizer and schedule, and the best score so far."""
+
+_OF_THE_START = ("split.", "init_from", "model.weights", "model.init_seed")
+"""Settings that a run follows only when it begins; others would be recorded in its folder as if they had been used."""
 
 
 def can_be_continued(run: Path) -> bool:
@@ -100,17 +103,21 @@ def overrides_of_what_was_done(folder: Path | None) -> Iterator[None]:
 
 
 def check_state_kept(cfg: DictConfig, checkpoint: Path) -> None:
-    """Asserts that a run is not to be continued with settings over which its checkpoint's own state would prevail.
+    """Asserts that a run is not to be continued with settings over which what it has done already would prevail.
+
+    Its checkpoint's own state prevails wherever it goes on, its splits and its first weights in its own folder.
 
     Raises:
         SettingsChangedError: If it is, and the settings that it was begun with lie in its folder.
     """
-
-    def carried(cfg: DictConfig) -> dict[str, object]:
-        return {key: value for key, value in flat_settings(cfg).items() if key.startswith(_IN_A_CHECKPOINT)}
-
+    folder = checkpoint.parent.parent
+    recorded = folder / "config_resolved.yaml"
     instead = f"start a new run from its weights with init_from={checkpoint}"
-    check_kept(cfg, checkpoint.parent.parent / "config_resolved.yaml", carried, instead=instead)
+    check_kept(cfg, recorded, _settings_of(_IN_A_CHECKPOINT), instead=instead)
+    # The folds of a cross-validation share its settings, which it has compared, and it says where their splits lie now.
+    is_fold = whole_run(folder) != folder
+    if not is_fold and folder.resolve() == Path(cfg.paths.run_dir).resolve():
+        check_kept(cfg, recorded, _settings_of(_OF_THE_START))
 
 
 def check_kept(cfg: DictConfig, recorded: Path, fixed: Fixed, *, instead: str = _ANEW) -> None:
@@ -159,6 +166,16 @@ def resume_checkpoint(cfg: DictConfig) -> Path | None:
     if not path.is_file():
         raise RunNotFoundError(str(cfg.resume), str(path))
     return path
+
+
+def _settings_of(names: tuple[str, ...]) -> Fixed:
+    """Returns what picks the single settings whose dotted names begin with one of these."""
+
+    def pick(cfg: DictConfig) -> dict[str, object]:
+        settings = flat_settings(cfg)
+        return {key: value for key, value in settings.items() if key.startswith(names) and not isinstance(value, dict)}
+
+    return pick
 
 
 def _content(path: Path) -> bytes | None:

@@ -133,6 +133,42 @@ def test_what_the_checkpoint_itself_brings_along_may_not_be_said_anew(
     check_state_kept(cfg, checkpoint)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "changed"),
+    [
+        (["split.seed=7"], "split.seed"),
+        (["split.fractions.train=0.5", "split.fractions.val=0.35"], "split.fractions.train, split.fractions.val"),
+        (["split.file=other.csv"], "split.file"),
+        (["model.weights=null"], "model.weights"),
+        (["model.init_seed=1"], "model.init_seed"),
+        (["init_from=other.ckpt"], "init_from"),
+    ],
+)
+def test_what_a_run_began_from_may_not_be_said_anew_in_its_folder(
+    run: Path, overrides: list[str], changed: str, tmp_path: Path
+) -> None:
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    begun = compose("train", ["split.file=splits.csv"], run_dir=run)
+    (run / "config_resolved.yaml").write_text(OmegaConf.to_yaml(begun, resolve=True))
+    check_state_kept(begun, checkpoint)
+    with pytest.raises(SettingsChangedError) as caught:
+        check_state_kept(compose("train", ["split.file=splits.csv", *overrides], run_dir=run), checkpoint)
+    assert str(caught.value) == (
+        f"Looked for the settings that {run} was begun with, as its config_resolved.yaml has them; "
+        f"found another {changed}. Leave these as they were, or start anew in another folder."
+    )
+    check_state_kept(compose("train", ["split.file=splits.csv", *overrides], run_dir=tmp_path / "new"), checkpoint)
+
+
+def test_a_fold_goes_on_where_its_cross_validation_has_been_moved(tmp_path: Path) -> None:
+    fold = tmp_path / "moved" / "folds" / "repeat-0_fold-0"
+    (fold / "checkpoints").mkdir(parents=True)
+    begun = compose("train", ["split.file=/before/splits/repeat-0_fold-0.csv"], run_dir="/before/folds/repeat-0_fold-0")
+    (fold / "config_resolved.yaml").write_text(OmegaConf.to_yaml(begun, resolve=True))
+    now = compose("train", [f"split.file={tmp_path}/moved/splits/repeat-0_fold-0.csv"], run_dir=fold)
+    check_state_kept(now, fold / "checkpoints" / "last.ckpt")
+
+
 def test_the_length_of_a_cosine_stays_what_it_was(run: Path) -> None:
     begun = compose("train", ["scheduler=cosine", "trainer.max_epochs=20"], run_dir=run)
     (run / "config_resolved.yaml").write_text(OmegaConf.to_yaml(begun, resolve=True))

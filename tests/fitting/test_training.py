@@ -21,6 +21,7 @@ from anemia_lightning.contracts import PREDICTION_COLUMNS, SPLIT_COLUMNS
 from anemia_lightning.errors import (
     DataChangedError,
     MemoryExhaustedError,
+    SettingsChangedError,
     WeightsMismatchError,
     WeightsUnavailableError,
 )
@@ -262,6 +263,14 @@ def test_data_that_have_changed_stop_a_run_that_goes_on(
         train_run(table_settings(folder / "drawn", folder / "run", f"resume={folder}/run"))
     for name in ("run.json", "splits.csv", "config_resolved.yaml"):
         assert (folder / "run" / name).read_bytes() == (begun / "run" / name).read_bytes()
+
+
+@pytest.mark.parametrize("change", ["split.seed=7", "init_from=other.ckpt"])
+def test_another_start_is_not_recorded_of_a_run_that_goes_on(change: str, begun: Path) -> None:
+    before = (begun / "run" / "config_resolved.yaml").read_bytes()
+    with pytest.raises(SettingsChangedError, match=rf"found another {change.partition('=')[0]}\. Leave these as they"):
+        train_run(table_settings(begun / "drawn", begun / "run", f"resume={begun}/run", change))
+    assert (begun / "run" / "config_resolved.yaml").read_bytes() == before
 
 
 def test_a_run_goes_on_from_elsewhere_and_without_its_record(begun: Path, tmp_path: Path) -> None:
