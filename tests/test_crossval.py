@@ -293,11 +293,17 @@ def test_side_by_side_and_one_by_one_agree(finished: CrossvalResult, compose_cro
     assert (tmp_path / "run" / "folds" / fold_names(beside)[0] / "fold.log").read_text()
 
 
-def test_photos_of_all_folds_are_looked_at_together(
-    finished: CrossvalResult, compose_crossval: Compose, tmp_path: Path
-) -> None:
-    shutil.copytree(finished.folder, tmp_path / "run")
-    result = cross_validate(compose_crossval(tmp_path / "run", "evaluation.probe_photos=8"))
+@pytest.fixture(scope="module")
+def looked(
+    finished: CrossvalResult, compose_crossval: Compose, tmp_path_factory: pytest.TempPathFactory
+) -> CrossvalResult:
+    """The same with a closer look at some photos."""
+    folder = shutil.copytree(finished.folder, tmp_path_factory.mktemp("looked") / "run")
+    return cross_validate(compose_crossval(folder, "evaluation.probe_photos=8"))
+
+
+def test_photos_of_all_folds_are_looked_at_together(finished: CrossvalResult, looked: CrossvalResult) -> None:
+    result = looked
     values = json.loads((result.folder / "looks.json").read_text())
     assert (values["photos"]["drawn"], values["photos"]["of"]) == (8, 48)
     wrong = result.predictions["prediction"] != result.predictions["label"]
@@ -306,6 +312,17 @@ def test_photos_of_all_folds_are_looked_at_together(
     assert "What it looks at" in (result.folder / "report.html").read_text()
     assert not list((result.folder / "folds").rglob("looks.json"))
     assert not (finished.folder / "looks.json").exists()
+
+
+def test_no_look_of_before_stays_where_none_is_made(
+    looked: CrossvalResult, compose_crossval: Compose, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(looked.folder, tmp_path / "run")
+    cross_validate(compose_crossval(folder))
+    for name in ("looks.json", "plots/robustness.png"):
+        assert (looked.folder / name).is_file()
+        assert not (folder / name).exists()
+    assert "Decisions flipped" not in (folder / "report.html").read_text()
 
 
 def test_all_folds_predict_together(finished: CrossvalResult, drawn_photos: Path, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from anemia_lightning.errors import DataChangedError
 from anemia_lightning.files.run_folder import RunFolder, write_json, write_table, write_text
 from anemia_lightning.fitting.starting import check_folds
 from anemia_lightning.judging.assessing import assess_predictions, write_assessment
+from anemia_lightning.judging.judge import forget_judgement
 from anemia_lightning.judging.run_documents import crossval_report, places
 from anemia_lightning.judging.scoring import NOTE, warning_lines
 from anemia_lightning.metrics.decision import Decision
@@ -97,6 +98,7 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
     assessment = _assess(cfg, predictions, baselines, prepared, decisions)
     scores = score_folds(predictions, assessment)
     write_json(folder.metrics_json, {**scores, "skipped": skipped, "warnings": warnings})
+    forget_judgement(folder)
     write_assessment(folder, assessment)
     looks = look_at_folds(cfg, folds, predictions, prepared, decisions)
     if looks:

@@ -81,9 +81,11 @@ def train_run(cfg: DictConfig, *, prepared: Prepared | None = None) -> TrainResu
     card = RunCard(folder.run_json, {**facts, **_origin(checkpoint)} if checkpoint else facts)
     table = EpochTable(folder.metrics_csv)
     callbacks = [table, card, PublishRun(folder.last, folder.point_latest), *wiring.build_callbacks(cfg)]
+    grid = folder.plots / "training_photos.png"
     if cfg.logger.photos:
-        grid = folder.plots / "training_photos.png"
         callbacks.append(TrainingPhotos(grid, mean=IMAGENET_MEAN, std=IMAGENET_STD))
+    elif is_first_process():
+        grid.unlink(missing_ok=True)  # which an earlier session may have drawn, and the report would show
     trainer = wiring.build_trainer(cfg, callbacks=callbacks, logger=wiring.build_logger(cfg))
     try:
         _fit(trainer, classifier, datamodule, checkpoint, cfg)

@@ -15,6 +15,10 @@ from anemia_lightning.machine.freed_memory import give_back_memory
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.model.precision import dtype_of
+from anemia_lightning.report.run_page import FIGURES
+
+_OF_THE_FIT = {"curves", "training_photos"}
+"""Figures that no judgement draws."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class Judge:
             resamples=self.evaluation.resamples,
             seed=self.seed,
         )
+        forget_judgement(folder)
         drawings = write_assessment(folder, assessment)
         give_back_memory()
         looks = self._look(classifier, decision, predictions, test)
@@ -98,3 +103,10 @@ class Judge:
             show_photos=self.show_photos,
             threads=min(8, wiring.usable_cores()),
         )
+
+
+def forget_judgement(folder: RunFolder) -> None:
+    """Removes the looks and the figures of a run's earlier model, so that no document shows them beside its new one."""
+    for name in FIGURES.keys() - _OF_THE_FIT:
+        (folder.plots / f"{name}.png").unlink(missing_ok=True)
+    (folder.path / "looks.json").unlink(missing_ok=True)

@@ -332,6 +332,26 @@ def test_photographs_can_be_kept_out(private: tuple[Path, str]) -> None:
     assert "data:image/jpeg" not in page
 
 
+def test_a_run_that_goes_on_shows_no_photos_that_it_may_not_and_no_looks_of_another_model(
+    run: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(run, tmp_path / "run")
+    gone = {"training_photos", "robustness", "subgroups", "subgroups_sensitivity", "sites"}
+    (folder / "plots" / "of_mine.png").write_bytes((folder / "plots" / "roc.png").read_bytes())
+    less = ("logger.photos=false", "evaluation.probe_photos=0", "evaluation.subgroups=[]")
+    longer = ("trainer.max_epochs=4", f"resume={folder}", f"paths.root={run.parent}")
+    train_run(compose("train", [*SMALL, *longer, *less], run_dir=folder))
+    plots = {path.stem for path in (folder / "plots").iterdir()}
+    assert plots == {path.stem for path in (run / "plots").iterdir()} - gone | {"of_mine"}
+    assert not (folder / "looks.json").exists()
+    page = (folder / "report.html").read_text()
+    assert "Training photos as the network sees them" not in page
+    assert "Decisions flipped" not in page
+    assert "data:image/jpeg" not in page
+    assert "looks.json" in (run / "report.html").read_text()
+    assert "looks.json" not in page
+
+
 def test_random_weights_and_leaky_data_and_what_too_few_photos_could_not_choose_are_labelled(
     private: tuple[Path, str],
 ) -> None:
