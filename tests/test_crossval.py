@@ -314,6 +314,21 @@ def test_photos_of_all_folds_are_looked_at_together(finished: CrossvalResult, lo
     assert not (finished.folder / "looks.json").exists()
 
 
+def test_folds_without_checkpoints_are_pooled_and_not_looked_at(
+    finished: CrossvalResult, compose_crossval: Compose, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(finished.folder, tmp_path / "run")
+    name = fold_names(finished)[-1]
+    # As callbacks=none leaves a fold.
+    shutil.rmtree(folder / "folds" / name / "checkpoints")
+    result = cross_validate(compose_crossval(folder, "evaluation.probe_photos=8"))
+    assert result.scores == finished.scores
+    assert not (folder / "looks.json").exists()
+    sentence = "No photo could be looked at closely: 1 of 3 folds kept no best.ckpt."
+    assert f"\nNote: {sentence}\n" in capsys.readouterr().out
+    assert sentence in (folder / "report.html").read_text()
+
+
 def test_no_look_of_before_stays_where_none_is_made(
     looked: CrossvalResult, compose_crossval: Compose, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from anemia_lightning.command_line.resuming import keep_settings
 from anemia_lightning.command_line.settings import make_paths_absolute
 from anemia_lightning.command_line.terminal import quiet, say
 from anemia_lightning.comparing.settings import settings_with_effect
-from anemia_lightning.crossvalidating.fold_looks import look_at_folds
+from anemia_lightning.crossvalidating.fold_looks import look_at_folds, look_note
 from anemia_lightning.crossvalidating.fold_runs import FoldRun, run_folds
 from anemia_lightning.crossvalidating.fold_scores import (
     fold_decisions,
@@ -100,6 +100,7 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
     write_json(folder.metrics_json, {**scores, "skipped": skipped, "warnings": warnings})
     forget_judgement(folder)
     write_assessment(folder, assessment)
+    unlooked = look_note(cfg, folds)
     looks = look_at_folds(cfg, folds, predictions, prepared, decisions)
     if looks:
         write_json(folder.path / "looks.json", looks.values)
@@ -113,10 +114,11 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
         warnings=warnings,
         assessment=assessment,
         looks=looks,
+        look_note=unlooked,
     )
     write_documents(folder.path, report)
     folder.point_latest()
-    notes = [f"Note: {note}" for note in (*fold_notes(decisions), assessment["baselines_note"]) if note]
+    notes = [f"Note: {note}" for note in (*fold_notes(decisions), assessment["baselines_note"], unlooked) if note]
     beside = [*notes, *warning_lines(report.warnings)]
     say("", *fold_lines(scores), "", *end_lines(assessment), *beside, *places(folder), NOTE)
     return CrossvalResult(folder.path, predictions, scores)

@@ -36,19 +36,18 @@ def look_at_folds(
         decisions: How each fold's model decides, by the fold's name.
 
     Returns:
-        What was found; None where no photo is to be looked at.
+        What was found; None where no photo is to be looked at, or `look_note` says why none can be.
     """
-    if not cfg.evaluation.probe_photos:
+    if not cfg.evaluation.probe_photos or look_note(cfg, folds):
         return None
     known = prepared.manifest.merge(prepared.facts, on="photo", validate="one_to_one").set_index("photo", drop=False)
-    best = {fold.name: RunFolder(Path(cfg.paths.run_dir) / "folds" / fold.name).best for fold in folds}
+    best = _best_models(cfg, folds)
     subjects = []
-    for fold in folds:
-        if fold.repeat == 0:
-            table = predictions[predictions["fold"] == fold.name].reset_index(drop=True)
-            rows = known.loc[table["photo"]].reset_index(drop=True)
-            subjects.append(Subject(partial(_open, best[fold.name]), rows, rows, table, decisions[fold.name]))
-    preprocessing = read_checkpoint(best[folds[0].name])["hyper_parameters"]["preprocessing"]
+    for name, checkpoint in best.items():
+        table = predictions[predictions["fold"] == name].reset_index(drop=True)
+        rows = known.loc[table["photo"]].reset_index(drop=True)
+        subjects.append(Subject(partial(_open, checkpoint), rows, rows, table, decisions[name]))
+    preprocessing = read_checkpoint(next(iter(best.values())))["hyper_parameters"]["preprocessing"]
     return look(
         subjects,
         framing=Framing(**preprocessing),
@@ -58,6 +57,26 @@ def look_at_folds(
         show_photos=cfg.logger.photos,
         threads=min(8, wiring.usable_cores()),
     )
+
+
+def look_note(cfg: DictConfig, folds: Sequence[Fold]) -> str:
+    """Returns in a sentence why photos that are to be looked at cannot be; empty where they can, or none is to be.
+
+    Args:
+        cfg: The settings of the cross-validation.
+        folds: Its folds, all of them finished.
+    """
+    best = _best_models(cfg, folds)
+    lost = sum(not checkpoint.is_file() for checkpoint in best.values())
+    if not cfg.evaluation.probe_photos or not lost:
+        return ""
+    return f"No photo could be looked at closely: {lost} of {len(best)} folds kept no best.ckpt."
+
+
+def _best_models(cfg: DictConfig, folds: Sequence[Fold]) -> dict[str, Path]:
+    """Returns where the best models of the first draw lie, by the fold's name; a fold without checkpoints has none."""
+    place = Path(cfg.paths.run_dir) / "folds"
+    return {fold.name: RunFolder(place / fold.name).best for fold in folds if fold.repeat == 0}
 
 
 def _open(checkpoint: Path) -> AnemiaNetwork:

@@ -121,6 +121,7 @@ def crossval_report(
     warnings: Sequence[str],
     assessment: Mapping[str, Any],
     looks: Looks | None,
+    look_note: str,
 ) -> RunReport:
     """Returns what the documents of a cross-validation tell.
 
@@ -133,6 +134,7 @@ def crossval_report(
         warnings: What must be said beside the scores.
         assessment: Of the pooled predictions.
         looks: At photos of all folds; None where there was none.
+        look_note: Why there could be none; else empty.
     """
     manifest = prepared.manifest
     first = [fold for fold in folds if fold.repeat == 0]
@@ -153,6 +155,7 @@ def crossval_report(
             f"{cfg.model.backbone} on {cfg.data.name}: {len(folds)} models, and each photo is judged by those that "
             "never saw it, its copies or its patient.",
             *_ease(cfg),
+            *filter(None, [look_note]),
         ],
         warnings=list(dict.fromkeys([*warnings, *facts["warnings"]])),
         folds=scores["folds"],
