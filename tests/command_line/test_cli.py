@@ -361,7 +361,10 @@ def test_a_refusal_of_other_settings_does_not_become_what_the_run_was_begun_with
         RunFolder(cfg.paths.run_dir).point_latest()
         raise KeyboardInterrupt
 
-    name = {"crossval": "cross_validation.cross_validate", "benchmark": "benchmarking.compare_arms"}[verb]
+    name = {
+        "crossval": "crossvalidating.cross_validation.cross_validate",
+        "benchmark": "benchmarks.benchmarking.compare_arms",
+    }[verb]
     monkeypatch.setattr(f"anemia_lightning.{name}", work)
     assert run(tmp_path, "data.root=drawn", verb=verb).returncode == 130
     answer = run(tmp_path, "resume=last", "optimizer.lr=0.5", "seed=1", verb=verb)
@@ -394,12 +397,12 @@ def test_settings_that_a_run_does_not_take_up_are_forgotten(tmp_path: Path, monk
 @pytest.mark.parametrize(
     ("verb", "work", "done", "stays"),
     [
-        ("train", "training.train_run", "checkpoints/best.ckpt", True),
-        ("train", "training.train_run", "splits.csv", False),
-        ("crossval", "cross_validation.cross_validate", "folds/a/checkpoints/best.ckpt", True),
-        ("crossval", "cross_validation.cross_validate", "folds/a/splits.csv", False),
-        ("benchmark", "benchmarking.compare_arms", "pieces/plain_0.json", True),
-        ("predict", "prediction.predict_source", "predictions.csv", False),
+        ("train", "fitting.training.train_run", "checkpoints/best.ckpt", True),
+        ("train", "fitting.training.train_run", "splits.csv", False),
+        ("crossval", "crossvalidating.cross_validation.cross_validate", "folds/a/checkpoints/best.ckpt", True),
+        ("crossval", "crossvalidating.cross_validation.cross_validate", "folds/a/splits.csv", False),
+        ("benchmark", "benchmarks.benchmarking.compare_arms", "pieces/plain_0.json", True),
+        ("predict", "evaluating.prediction.predict_source", "predictions.csv", False),
     ],
 )
 def test_an_error_removes_a_run_in_which_nothing_is_done_yet(
@@ -414,9 +417,13 @@ def test_an_error_removes_a_run_in_which_nothing_is_done_yet(
 @pytest.mark.parametrize(
     ("verb", "work", "sentence"),
     [
-        ("train", "training.train_run", " before there was anything to continue from: start again."),
-        ("crossval", "cross_validation.cross_validate", " before there was anything to continue from: start again."),
-        ("audit", "auditing.audit_data", "."),
+        ("train", "fitting.training.train_run", " before there was anything to continue from: start again."),
+        (
+            "crossval",
+            "crossvalidating.cross_validation.cross_validate",
+            " before there was anything to continue from: start again.",
+        ),
+        ("audit", "auditing.audit_data.audit_data", "."),
     ],
 )
 def test_who_interrupts_is_not_sent_to_a_run_before(
@@ -441,7 +448,7 @@ def test_who_interrupts_is_not_sent_to_a_run_before(
 def test_who_is_stopped_is_told_how_to_go_on_with_this_run(
     verb: str, error: BaseException, start: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work = {"train": "training.train_run", "crossval": "cross_validation.cross_validate"}[verb]
+    work = {"train": "fitting.training.train_run", "crossval": "crossvalidating.cross_validation.cross_validate"}[verb]
     done = {"train": "checkpoints/last.ckpt", "crossval": "folds/a/checkpoints/last.ckpt"}[verb]
     monkeypatch.setattr(f"anemia_lightning.{work}", work_that_ends(error, done))
     answer = run(tmp_path, verb=verb)
