@@ -55,7 +55,8 @@ def how_to_continue(run: Path, verb: str) -> str:
 def continue_overrides(overrides: list[str], verb: str = "train") -> list[str]:
     """Adds to a command line with `resume=` the overrides that the run was started with, and its folder.
 
-    What the command line says itself comes last and wins. A checkpoint that lies in no run folder is continued in a
+    Folders that these name relative to where the run was started stay there, wherever it goes on from. What the
+    command line says itself comes last and wins. A checkpoint that lies in no run folder is continued in a
     new one, with the command line's settings alone; only `train` continues from one.
 
     Raises:
@@ -72,7 +73,27 @@ def continue_overrides(overrides: list[str], verb: str = "train") -> list[str]:
         return overrides
     original = [str(override) for override in OmegaConf.load(recorded)]
     kept = [override for override in original if not override.startswith(("resume=", "hydra.run.dir="))]
-    return [*kept, *overrides, f"hydra.run.dir='{folder}'"]
+    relative = {override.partition("=")[0].lstrip("+") for override in kept}
+    if named != "last":  # which is found below the root that the command line names, or the current folder
+        relative.add("paths.root")
+    return [*kept, *_folders(folder, relative), *overrides, f"hydra.run.dir='{folder}'"]
+
+
+def _folders(run: Path, named: set[str]) -> Iterator[str]:
+    """Yields overrides that name folders as a run has recorded them: absolute.
+
+    Args:
+        run: Its folder.
+        named: Settings that may name one relative to where the run was started, or groups of them.
+    """
+    recorded = RunFolder(run).settings
+    settings = flat_settings(_read(recorded.read_text(encoding="utf-8"))) if recorded.is_file() else {}
+    for key, value in settings.items():
+        is_folder = key in ("paths.root", "data.root", "features.dir") or key.startswith("data.roots.")
+        # What has been moved together with the run is found as it was named.
+        if is_folder and named & {key, key.rpartition(".")[0]} and isinstance(value, str) and Path(value).is_dir():
+            escaped = value.replace("'", "\\'")
+            yield f"{key}='{escaped}'"
 
 
 def resumed_folder(overrides: list[str]) -> Path | None:

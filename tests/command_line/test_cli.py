@@ -395,6 +395,35 @@ def test_settings_that_a_run_does_not_take_up_are_forgotten(tmp_path: Path, monk
 
 
 @pytest.mark.parametrize(
+    ("verb", "function"),
+    [("train", "fitting.training.train_run"), ("crossval", "crossvalidating.cross_validation.cross_validate")],
+)
+def test_a_run_goes_on_from_another_folder(
+    verb: str, function: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+
+    def work(cfg: DictConfig) -> None:
+        make_paths_absolute(cfg)
+        heard.append(cfg.data.root)
+        write_text(RunFolder(cfg.paths.run_dir).settings, OmegaConf.to_yaml(cfg, resolve=True))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"anemia_lightning.{function}", work)
+    photos, elsewhere = tmp_path / "here" / "my photos", tmp_path / "elsewhere"
+    photos.mkdir(parents=True)
+    elsewhere.mkdir()
+    settings = ("data=folder", "data.root='my photos'", "data.positive_class=Anemic")
+    assert run(photos.parent, *settings, verb=verb).returncode == 130
+    (begun,) = (photos.parent / "logs" / verb / "runs").iterdir()
+    for _ in range(2):
+        answer = run(elsewhere, f"resume='{begun}'", verb=verb)
+        assert answer.returncode == 130, answer.stderr
+    assert heard == [str(photos)] * 3
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize(
     ("verb", "work", "done", "stays"),
     [
         ("train", "fitting.training.train_run", "checkpoints/best.ckpt", True),

@@ -35,6 +35,23 @@ def test_a_run_is_continued_with_its_own_settings_in_its_own_folder(run: Path) -
         assert continue_overrides(overrides) == [*kept, *overrides, f"hydra.run.dir='{run}'"]
 
 
+def test_folders_stay_where_the_run_found_them(run: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "o'brien, photos"
+    photos.mkdir()
+    begun = compose("train", ["data=folder", "data.root=photos", "data.positive_class=a"], run_dir=run)
+    begun.data.root, begun.paths.root = str(photos), str(tmp_path)
+    (run / "config_resolved.yaml").write_text(OmegaConf.to_yaml(begun, resolve=True))
+
+    def places(*overrides: str) -> tuple[str, str]:
+        cfg = compose("train", continue_overrides([f"resume={run}", *overrides]))
+        return cfg.data.root, cfg.paths.root
+
+    assert places() == (str(photos), str(tmp_path))
+    assert places("data.root=mine", "paths.root=here") == ("mine", "here")
+    photos.rmdir()
+    assert places() == ("photos", str(tmp_path)), "as in a project that has been moved"
+
+
 def test_how_to_continue_names_the_run_where_last_means_another(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(run.parents[3])
     assert how_to_continue(run, "train") == "Continue with resume=last."
