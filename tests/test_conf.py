@@ -142,6 +142,41 @@ def test_a_cross_validation_on_several_devices_is_refused(several: str) -> None:
         check_settings(compose("crossval", [several]))
 
 
+NEITHER_OR_BOTH = "Give evaluate either run=FOLDER or ckpt=FILE."
+NO_PHOTOS = "ckpt= needs data=…, the photos to score; run=FOLDER scores a run's own test photos."
+OF_THE_RUN = (
+    "run= scores the run's own test photos, with the run's labels; for others give "
+    "ckpt=RUN/checkpoints/best.ckpt data=…."
+)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ([], NEITHER_OR_BOTH),
+        (["run=x", "ckpt=x", "data=synthetic"], NEITHER_OR_BOTH),
+        (["run=x", "data=folder", *GIVEN["folder"]], OF_THE_RUN),
+        (["run=x", "data=synthetic"], OF_THE_RUN),
+        (["run=x", "labels=who2024"], OF_THE_RUN),
+        (["run=x", "labels.assume.sex=female"], OF_THE_RUN),
+        (["ckpt=x"], NO_PHOTOS),
+        (["ckpt=x", "labels=who2024"], NO_PHOTOS),
+    ],
+    ids=str,
+)
+def test_an_evaluation_is_of_the_photos_of_a_run_or_of_those_that_are_named(
+    overrides: list[str], sentence: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_settings(compose("evaluate", overrides))
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("named", [["data=eyes_defy"], ["data=synthetic", "labels=who2024"]], ids=str)
+def test_photos_and_labels_can_be_named_for_a_checkpoint(named: list[str]) -> None:
+    check_settings(compose("evaluate", ["ckpt=x", *named]))
+
+
 @pytest.mark.parametrize(("group", "name"), PRESETS)
 def test_every_preset_trains_a_batch_per_phase(group: str, name: str, tmp_path: Path, drawn_photos: Path) -> None:
     overrides = [f"{group}={name}", *SMALL, f"paths.root={tmp_path}", f"data.root={drawn_photos}", "data.batch_size=8"]

@@ -127,9 +127,9 @@ def _command_problems(cfg: DictConfig) -> Iterator[str]:
         yield from _crossval(cfg)
     if cfg.verb == "audit":
         yield from _audit(cfg)
+    if cfg.verb == "evaluate":
+        yield from _evaluate(cfg)
     yield from decision_problems(cfg)
-    if cfg.verb == "evaluate" and (cfg.run is None) == (cfg.ckpt is None):
-        yield "Give evaluate either run=FOLDER or ckpt=FILE."
 
 
 def _allowed(cfg: DictConfig, choices: Mapping[str, tuple[str | None, ...]]) -> Iterator[str]:
@@ -168,6 +168,20 @@ def _audit(cfg: DictConfig) -> Iterator[str]:
             yield f"{key} must be at least {least}, not {cfg[key]}."
     if not 0 < cfg.test_share < 1:
         yield f"test_share must be between 0 and 1, not {cfg.test_share}."
+
+
+def _evaluate(cfg: DictConfig) -> Iterator[str]:
+    names_photos = bool(cfg.get("data"))
+    if (cfg.run is None) == (cfg.ckpt is None):
+        yield "Give evaluate either run=FOLDER or ckpt=FILE."
+    # The default labels, given or not, look the same.
+    elif cfg.run is not None and (names_photos or cfg.labels != _defaults(cfg).labels):
+        yield (
+            "run= scores the run's own test photos, with the run's labels; for others give "
+            "ckpt=RUN/checkpoints/best.ckpt data=…."
+        )
+    elif cfg.ckpt is not None and not names_photos:
+        yield "ckpt= needs data=…, the photos to score; run=FOLDER scores a run's own test photos."
 
 
 def _trainer(cfg: DictConfig) -> Iterator[str]:

@@ -67,7 +67,7 @@ def test_rules_that_can_be_followed_pass(overrides: list[str]) -> None:
             "or choose anew with run=FOLDER evaluation.refit=true.",
         ),
         (
-            ["ckpt=x", "evaluation.refit=true"],
+            ["ckpt=x", "data=synthetic", "evaluation.refit=true"],
             "evaluation.refit=true chooses on the validation photos of a run: give run=FOLDER, or leave the decision "
             "to what the checkpoint carries.",
         ),
