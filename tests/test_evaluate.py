@@ -19,7 +19,7 @@ from anemia_lightning.assessment.options import SUBGROUPS
 from anemia_lightning.callbacks.checkpoint import DurableCheckpointIO
 from anemia_lightning.command_line.settings import compose
 from anemia_lightning.contracts import PREDICTION_COLUMNS, SPLIT_COLUMNS
-from anemia_lightning.errors import DataChangedError, NoConformalSetsError, OverlapError, RunNotFoundError
+from anemia_lightning.errors import ConfigError, DataChangedError, NoConformalSetsError, OverlapError, RunNotFoundError
 from anemia_lightning.evaluating.evaluation import evaluate_checkpoint, evaluate_run
 from anemia_lightning.evaluating.prediction import predict_source
 from anemia_lightning.files.checkpoint_file import read_checkpoint
@@ -212,6 +212,25 @@ def test_a_checkpoint_scores_other_data_with_its_own_framing_and_decision(run: P
     assert (table["prediction"] == decision.decide(table["probability"])).all()
     assert decision_of(tmp_path / "other") == decision
     assert asked_of(tmp_path / "other") == ("mean", set(SUBGROUPS))
+    report = (tmp_path / "other" / "report.html").read_text()
+    assert "pixels 32, region full, resize letterbox" in report
+    assert '<th scope="row">data.image_size</th><td>32</td>' in report
+    assert "one photograph of 32 pixels a side" in (tmp_path / "other" / "MODEL_CARD.md").read_text()
+
+
+def test_another_framing_than_that_of_the_checkpoint_is_refused(run: Path, tmp_path: Path) -> None:
+    overrides = [f"ckpt={run}/checkpoints/best.ckpt", "data=synthetic", "trainer.accelerator=cpu"]
+    overrides += ["data.image_size=64", "data.resize=letterbox", "data.background=[0,0,0]"]
+    with pytest.raises(ConfigError) as caught:
+        evaluate_checkpoint(compose("evaluate", overrides, run_dir=tmp_path / "other"))
+    assert caught.value.problems == [
+        f"data.{name} would have no effect: the model reads photographs with data.{carried}, as its checkpoint says. "
+        "Leave it out."
+        for name, carried in {
+            "image_size=64": "image_size=32",
+            "background=[0, 0, 0]": "background=[124, 116, 104]",
+        }.items()
+    ]
 
 
 def test_whoever_is_left_out_of_other_data_is_told_and_counted(

@@ -14,11 +14,12 @@ from anemia_lightning.assessment.words import end_lines
 from anemia_lightning.command_line.settings import CONF
 from anemia_lightning.command_line.terminal import quiet, say
 from anemia_lightning.contracts import Stage
+from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.manifest import require_both_classes
 from anemia_lightning.data.overlap import MetPhotos, find_overlap
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.data.split_file import split_table
-from anemia_lightning.errors import OverlapError, RunNotFoundError, UnfinishedRunError
+from anemia_lightning.errors import ConfigError, OverlapError, RunNotFoundError, UnfinishedRunError
 from anemia_lightning.files.checkpoint_file import read_checkpoint
 from anemia_lightning.files.run_folder import RunFolder, find_run, is_finished, whole_run, write_json, write_table
 from anemia_lightning.frozen.run_features import facts_of
@@ -121,11 +122,18 @@ def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
 
 
 def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
-    """Scores a checkpoint on all photos of another data set, read the way the model was trained to."""
+    """Scores a checkpoint on all photos of another data set, read the way the model was trained to.
+
+    Raises:
+        CheckpointUnreadableError: If the checkpoint is not one of ours.
+        ConfigError: If the photos are to be read in another way.
+        OverlapError: If the model has met some of the photos, and that is to stop the evaluation.
+    """
     quiet()
     wiring.check_devices(cfg)
     _settle(cfg.evaluation, {})
     classifier = load_classifier(Path(cfg.ckpt))
+    _settle_framing(cfg.data, Framing(**classifier.hparams["preprocessing"]))
     prepared, notes = _unmet_photos(cfg, prepare_photos(cfg))
     say(*photo_lines(cfg, prepared))
     rows = prepared.manifest
@@ -171,6 +179,31 @@ def _settle(evaluation: DictConfig, trained: Mapping[str, Any]) -> None:
     for key in _OF_THE_RUN:
         if evaluation[key] is None:
             evaluation[key] = known[key]
+
+
+def _settle_framing(data: DictConfig, framing: Framing) -> None:
+    """Puts how the model reads photographs into the settings, which the documents show.
+
+    Raises:
+        ConfigError: If they ask for something else, which would have no effect.
+    """
+    carried = {
+        "image_size": framing.size,
+        "region": framing.region,
+        "resize": framing.resize,
+        "background": list(framing.background),
+    }
+    defaults = OmegaConf.load(CONF / "data" / "_shared.yaml")
+    assert isinstance(defaults, DictConfig)
+    problems = [
+        f"data.{key}={data[key]} would have no effect: the model reads photographs with data.{key}={value}, "
+        "as its checkpoint says. Leave it out."
+        for key, value in carried.items()
+        if data[key] not in (defaults[key], value)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    data.update(carried)
 
 
 def _rules(cfg: DictConfig, trained: DictConfig) -> DictConfig:
