@@ -487,15 +487,16 @@ class PhotoUnreadable(AnemiaError):  # noqa: N818 (what the photo is, as `Unread
 
 
 class UnreadablePhotosError(AnemiaError):
-    """Photographs that cannot be used, as (photo, path, code, reason): in one report, beyond 200 as numbers by code."""
+    """Photographs that cannot be used: in one report, beyond 200 as numbers by code.
 
-    def __init__(self, unreadable: Sequence[tuple[str, str, str, str]]) -> None:
+    Args:
+        unreadable: Each as (photo, path, code, reason).
+        change: What to change; the photographs follow it, after a colon.
+    """
+
+    def __init__(self, unreadable: Sequence[tuple[str, str, str, str]], *, change: str) -> None:
         self.unreadable = list(unreadable)
-        super().__init__(
-            "photographs that can be decoded",
-            f"{len(self.unreadable)} that cannot",
-            "Replace or remove them, or leave them out with data.on_unreadable=skip:",
-        )
+        super().__init__("photographs that can be decoded", f"{len(self.unreadable)} that cannot", f"{change}:")
 
     def __str__(self) -> str:
         shown, hidden = self.unreadable[:_MOST_LINES], self.unreadable[_MOST_LINES:]

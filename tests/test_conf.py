@@ -177,6 +177,13 @@ def test_photos_and_labels_can_be_named_for_a_checkpoint(named: list[str]) -> No
     check_settings(compose("evaluate", ["ckpt=x", *named]))
 
 
+@pytest.mark.parametrize(("verb", "key"), [("train", "data.on_unreadable"), ("predict", "on_unreadable")])
+def test_what_becomes_of_unreadable_photos_is_one_of_two_words(verb: str, key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_settings(compose(verb, [f"{key}=Stop", *GIVEN.get(verb, [])]))
+    assert str(caught.value) == f"{key} is one of stop, skip, not Stop."
+
+
 @pytest.mark.parametrize(("group", "name"), PRESETS)
 def test_every_preset_trains_a_batch_per_phase(group: str, name: str, tmp_path: Path, drawn_photos: Path) -> None:
     overrides = [f"{group}={name}", *SMALL, f"paths.root={tmp_path}", f"data.root={drawn_photos}", "data.batch_size=8"]

@@ -33,7 +33,7 @@ EXAMPLES = [
     ManifestError([Fault("photos without a label", ["a.png"])]),
     OutputUnwritableError(Path("/logs"), OSError(13, "Permission denied")),
     PhotoUnreadable(Path("/a.png"), "IMG_EMPTY", "an empty file"),
-    UnreadablePhotosError([("a", "/a.png", "IMG_EMPTY", "an empty file")]),
+    UnreadablePhotosError([("a", "/a.png", "IMG_EMPTY", "an empty file")], change="Replace them"),
     UnknownNameError("a backbone", "resnet5", ["resnet50", "resnet18"]),
     TooManyPartsError(8, photos=5, batch_size=32),
     TooManyDevicesError(4, photos=3),

@@ -23,6 +23,7 @@ _DATA_CHOICES = {
     "data.region": ("full", "mask_crop"),
     "data.resize": ("stretch", "letterbox"),
     "data.on_unreadable": ("stop", "skip"),
+    "on_unreadable": ("stop", "skip"),
     "data.photo_groups": ("none", *GRAINS),
     "data.on_label_conflict": ("drop", "majority", "stop"),
     "evaluation.on_overlap": ("stop", "drop", "report"),

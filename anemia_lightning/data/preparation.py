@@ -78,7 +78,8 @@ class Preparation:
         labelled = label_manifest(usable, self.labels)
         survey = self._survey(labelled.manifest, progress)
         if survey.unreadable and self.on_unreadable == "stop":
-            raise UnreadablePhotosError(survey.unreadable)
+            change = "Replace or remove them, or leave them out with data.on_unreadable=skip"
+            raise UnreadablePhotosError(survey.unreadable, change=change)
         reasons = {photo.photo: f"{photo.code}: {photo.reason}" for photo in survey.unreadable}
         is_readable = ~labelled.manifest["photo"].isin(reasons)
         unreadable = labelled.manifest[~is_readable].assign(reason=lambda rows: rows["photo"].map(reasons))

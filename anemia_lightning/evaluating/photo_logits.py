@@ -91,8 +91,12 @@ def photo_logits(
             batch = []
         if progress is not None:
             progress(done, len(rows))
-    if unreadable and (cfg.on_unreadable == "stop" or not logits):
-        raise UnreadablePhotosError(unreadable)
+    if len(unreadable) == len(rows):
+        change = "Replace these, which are all that there are, or name others with source=…"
+        raise UnreadablePhotosError(unreadable, change=change)
+    if unreadable and cfg.on_unreadable == "stop":
+        change = "Replace or remove them, or leave them out with on_unreadable=skip"
+        raise UnreadablePhotosError(unreadable, change=change)
     return pd.DataFrame(np.concatenate(logits), index=photos), unreadable
 
 
@@ -166,7 +170,7 @@ def read_images(photos: pd.DataFrame, framing: Framing) -> Tensor:
     """
     found = list(read_ahead(photos, [framing], threads=_readers(), block=len(photos), is_beside=False))
     if unreadable := [read for read in found if isinstance(read, Unreadable)]:
-        raise UnreadablePhotosError(unreadable)
+        raise UnreadablePhotosError(unreadable, change="Replace or remove them")
     return normalise(_levels([read[framing] for read in found if not isinstance(read, Unreadable)]))
 
 

@@ -91,7 +91,7 @@ def test_a_rule_that_leaves_one_class_is_refused(manifest: pd.DataFrame) -> None
 
 def test_unreadable_photos_stop_or_are_left_out(manifest: pd.DataFrame) -> None:
     Path(manifest["path"][5]).write_bytes(b"")
-    with pytest.raises(UnreadablePhotosError):
+    with pytest.raises(UnreadablePhotosError, match=r"leave them out with data\.on_unreadable=skip:"):
         prepare(manifest, grain="none")
     prepared = prepare(manifest, grain="none", on_unreadable="skip")
     assert prepared.excluded["photo"].tolist() == ["s/5.png"]

@@ -312,10 +312,9 @@ def test_check_decodes_each_photo_once(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_the_report_names_all_with_their_reasons(tmp_path: Path) -> None:
-    report = str(UnreadablePhotosError(check_photos(gallery(tmp_path))))
+    report = str(UnreadablePhotosError(check_photos(gallery(tmp_path)), change="Replace them"))
     assert report.splitlines() == [
-        "Looked for photographs that can be decoded; found 3 that cannot. "
-        "Replace or remove them, or leave them out with data.on_unreadable=skip:",
+        "Looked for photographs that can be decoded; found 3 that cannot. Replace them:",
         f"  1.png: IMG_EMPTY, an empty file ({tmp_path / '1.png'})",
         f"  3.png: MASK_EMPTY, an empty file, at its mask {tmp_path / '1.png'} ({tmp_path / '3.png'})",
         f"  4.png: IMG_MISSING, no file there ({tmp_path / '4.png'})",
@@ -325,13 +324,13 @@ def test_the_report_names_all_with_their_reasons(tmp_path: Path) -> None:
 def test_of_very_many_the_first_are_named_and_the_others_counted() -> None:
     denied = [(f"{number}.png", f"/disk/{number}.png", "IMG_DENIED", "no permission") for number in range(1300)]
     empty = [(f"{number}.jpg", f"/disk/{number}.jpg", "IMG_EMPTY", "an empty file") for number in range(50)]
-    lines = str(UnreadablePhotosError([*denied, *empty])).splitlines()
+    lines = str(UnreadablePhotosError([*denied, *empty], change="Replace them")).splitlines()
     assert lines[1] == "  0.png: IMG_DENIED, no permission (/disk/0.png)"
     assert lines[200] == "  199.png: IMG_DENIED, no permission (/disk/199.png)"
     assert lines[201:] == [
         "  and 1,150 more: IMG_DENIED 1,100, IMG_EMPTY 50; audit.json, which the command audit leaves, lists all"
     ]
-    assert str(UnreadablePhotosError(denied[:200])).count("\n") == 200
+    assert str(UnreadablePhotosError(denied[:200], change="Replace them")).count("\n") == 200
 
 
 def test_only_a_jpeg_without_a_mask_is_read_smaller(tmp_path: Path) -> None:

@@ -142,13 +142,28 @@ class TestPhotographsThatCannotBeRead:
         with pytest.raises(UnreadablePhotosError) as caught:
             photo_logits(cfg, [finished(new_classifier(0))], damaged)
         assert [photo for photo, *_ in caught.value.unreadable] == [damaged["photo"][3], damaged["photo"][20]]
+        sentence = "found 2 that cannot. Replace or remove them, or leave them out with on_unreadable=skip:\n"
+        assert sentence in str(caught.value)
 
+    @pytest.mark.parametrize("on_unreadable", ["stop", "skip"])
     def test_where_none_can_be_read_there_is_nothing_to_leave_out(
-        self, damaged: pd.DataFrame, new_classifier: Callable[..., AnemiaClassifier], tmp_path: Path
+        self,
+        damaged: pd.DataFrame,
+        new_classifier: Callable[..., AnemiaClassifier],
+        tmp_path: Path,
+        on_unreadable: str,
     ) -> None:
         few = damaged.iloc[[3, 20]].reset_index(drop=True)
-        with pytest.raises(UnreadablePhotosError, match="found 2 that cannot"):
-            photo_logits(settings(tmp_path, "on_unreadable=skip"), [finished(new_classifier(0))], few)
+        cfg = settings(tmp_path, f"on_unreadable={on_unreadable}")
+        with pytest.raises(UnreadablePhotosError) as caught:
+            photo_logits(cfg, [finished(new_classifier(0))], few)
+        sentence = "found 2 that cannot. Replace these, which are all that there are, or name others with source=…:\n"
+        assert sentence in str(caught.value)
+
+    def test_those_that_give_int8_its_ranges_cannot_be_left_out(self, damaged: pd.DataFrame) -> None:
+        with pytest.raises(UnreadablePhotosError) as caught:
+            calibration_images(damaged, Framing(**FRAMING))  # type: ignore[arg-type]
+        assert "found 2 that cannot. Replace or remove them:\n" in str(caught.value)
 
 
 def test_int8_takes_its_ranges_from_the_photographs_named_for_it(
