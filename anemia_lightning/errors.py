@@ -336,6 +336,17 @@ class OutputUnwritableError(AnemiaError):
         )
 
 
+class PredictionsUnwritableError(AnemiaError):
+    """A file for predictions that cannot be written."""
+
+    def __init__(self, output: Path, found: str) -> None:
+        super().__init__(
+            f"a place for predictions at {output}",
+            found,
+            "output= is a CSV file: name one in a folder that you can write to.",
+        )
+
+
 class StoreUnwritableError(AnemiaError):
     """A folder for stored features that cannot be written to."""
 

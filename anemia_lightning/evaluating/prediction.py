@@ -1,6 +1,8 @@
 """What `predict` does: photographs in, a table of probabilities and decisions out."""
 
+import os
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,13 @@ from omegaconf import DictConfig
 from anemia_lightning.command_line.terminal import progress_bar, quiet, say
 from anemia_lightning.contracts import PREDICTION_COLUMNS, UNKNOWN_LABEL
 from anemia_lightning.data.manifest import photo_id
-from anemia_lightning.errors import CheckpointUnreadableError, NoConformalSetsError, NoPhotosError, UnfinishedRunError
+from anemia_lightning.errors import (
+    CheckpointUnreadableError,
+    NoConformalSetsError,
+    NoPhotosError,
+    PredictionsUnwritableError,
+    UnfinishedRunError,
+)
 from anemia_lightning.evaluating.photo_logits import photo_logits
 from anemia_lightning.files.run_folder import RunFolder, is_finished, write_table
 from anemia_lightning.judging.deciding import named_threshold
@@ -30,6 +38,7 @@ def predict_source(cfg: DictConfig) -> pd.DataFrame:
     """Predicts the photographs of `source` and writes the table.
 
     Raises:
+        PredictionsUnwritableError: If the table cannot be written to `output`.
         CheckpointUnreadableError: If the checkpoint is not one of ours.
         UnfinishedRunError: If it is a cross-validation that has not come to its end.
         NoConformalSetsError: If the model is to abstain, but carries no sets by which to.
@@ -37,6 +46,8 @@ def predict_source(cfg: DictConfig) -> pd.DataFrame:
         UnreadablePhotosError: If photographs cannot be decoded and `on_unreadable` is stop.
     """
     quiet()
+    if cfg.output:
+        _check_output(Path(cfg.output))
     models = [open_model(path) for path in find_checkpoints(Path(cfg.ckpt))]
     decision = JointDecision.of([model.decision for model in models], threshold=named_threshold(cfg.threshold))
     if cfg.abstain and not decision.has_sets:
@@ -58,6 +69,27 @@ def predict_source(cfg: DictConfig) -> pd.DataFrame:
         NOTE,
     )
     return table
+
+
+def _check_output(output: Path) -> None:
+    """Asserts that a table can be written there, before photographs are predicted for it; leaves nothing behind.
+
+    Raises:
+        PredictionsUnwritableError: If it cannot.
+    """
+    path = output.absolute()
+    # Where a folder may not be searched, pathlib would raise.
+    nearest = next(place for place in (path, *path.parents) if os.access(place, os.F_OK))
+    if nearest == path:
+        if path.is_dir():
+            raise PredictionsUnwritableError(output, "a folder of that name")
+        nearest = path.parent
+    try:
+        with TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        found = f"that {nearest} cannot be written to ({error.strerror or error})"
+        raise PredictionsUnwritableError(output, found) from error
 
 
 def joint_table(rows: pd.DataFrame, logits: pd.DataFrame, decision: JointDecision, *, abstain: bool) -> pd.DataFrame:

@@ -238,6 +238,38 @@ def test_an_output_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None
     assert "paths.root" in refused(tmp_path, "paths.root=file")
 
 
+@pytest.mark.parametrize(
+    ("output", "found"),
+    [
+        ("photos", "a folder of that name"),
+        ("file/new/predictions.csv", "that {folder}/file cannot be written to (Not a directory)"),
+        pytest.param(
+            "/proc/predictions.csv",
+            "that /proc cannot be written to",
+            marks=pytest.mark.skipif(not Path("/proc").is_dir(), reason="a folder that nobody can write to is Linux's"),
+        ),
+    ],
+)
+def test_predictions_that_could_not_be_written_are_not_begun(
+    output: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw_folder(tmp_path / "photos", all=1)
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setattr("anemia_lightning.evaluating.prediction.open_model", pytest.fail)
+    message = refused(tmp_path, "ckpt=a.ckpt", "source=photos", f"output={output}", verb="predict")
+    assert message.startswith(f"Looked for a place for predictions at {output}; found {found.format(folder=tmp_path)}")
+    assert message.endswith(". output= is a CSV file: name one in a folder that you can write to.")
+    assert "\n" not in message
+
+
+def test_predictions_may_replace_earlier_ones_or_lie_in_a_new_folder(tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_text("photo\n")
+    for output in ("old.csv", "new/deep/predictions.csv"):
+        message = refused(tmp_path, "ckpt=nowhere.ckpt", "source=photos", f"output={output}", verb="predict")
+        assert message.startswith("Looked for a checkpoint at nowhere.ckpt; found no file there.")
+    assert [path.name for path in tmp_path.iterdir() if path.name != "logs"] == ["old.csv"]
+
+
 def test_weights_of_another_architecture_are_refused(tmp_path: Path, drawn: tuple[str, ...]) -> None:
     import torch
     from torchvision import models
