@@ -220,7 +220,7 @@ def feature_settings(cfg: DictConfig, *, precision: str, framing: Framing) -> Fe
         dtype=dtype_of(precision),
         compiled=chosen["compile"],
         framing=framing.to_dict(),
-        augmentation=wiring.build_augmentation(cfg).to_dict() if "data" in cfg else {},
+        augmentation=wiring.build_augmentation(cfg).to_dict(),
         size=framing.size,
         threads=min(8, wiring.usable_cores()),
     )

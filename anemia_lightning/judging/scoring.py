@@ -32,7 +32,7 @@ class Scorer:
     Whatever features its fit has read, the maps are exact, so that `predict` gives the same logits.
 
     Args:
-        cfg: The settings of a command, with `features` and `trainer`.
+        cfg: The settings of a command, with `data`, `features` and `trainer`.
         classifier: The model; it says how photographs become images. Its frozen stages stay as they are.
         precision: Of the Trainer.
     """
@@ -41,25 +41,24 @@ class Scorer:
         self._classifier = classifier
         self._trainer = wiring.build_scoring_trainer(cfg, precision=precision)
         self._framing = Framing(**classifier.hparams["preprocessing"])
-        self._batch_size = cfg.data.batch_size if "data" in cfg else cfg.batch_size
+        self._batch_size = cfg.data.batch_size
         settings = feature_settings(cfg, precision=precision, framing=self._framing).exact()
         device = self._trainer.strategy.root_device
         # A store that fails costs a scoring next to nothing, so nobody is told.
         self._features = FrozenFeatures(classifier.network, settings, device=device, say=lambda _: None)
 
-    def predict(self, rows: pd.DataFrame, facts: pd.DataFrame | None) -> "pd.Series[float]":
+    def predict(self, rows: pd.DataFrame, facts: pd.DataFrame) -> "pd.Series[float]":
         """Returns the logit of each photo, by photo id.
 
         Args:
             rows: Rows of a manifest.
-            facts: What the survey found out about them, in their order; None where there was none, and nothing is kept.
+            facts: What the survey found out about them, in their order.
         """
         from anemia_lightning.data.datamodule import evaluation_loader
 
         photos, features = PhotoDataset(PhotoRows.of(rows, facts), self._framing, None), self._features
-        if facts is not None:
-            kinds = ("pixels", "layer3")
-            features.make_room({kind: features.missing_bytes(photos, facts, kind=kind) for kind in kinds})
+        kinds = ("pixels", "layer3")
+        features.make_room({kind: features.missing_bytes(photos, facts, kind=kind) for kind in kinds})
         dataset = features.dataset(photos, facts, entry="layer3", augmented=False)
         loader = evaluation_loader(dataset, photos.label, batch_size=self._batch_size)
         try:
@@ -69,7 +68,7 @@ class Scorer:
 
 
 def predict_photos(
-    cfg: DictConfig, classifier: "AnemiaClassifier", rows: pd.DataFrame, facts: pd.DataFrame | None, *, precision: str
+    cfg: DictConfig, classifier: "AnemiaClassifier", rows: pd.DataFrame, facts: pd.DataFrame, *, precision: str
 ) -> "pd.Series[float]":
     """Returns what a `Scorer` says of some photos alone."""
     return Scorer(cfg, classifier, precision=precision).predict(rows, facts)

@@ -16,6 +16,7 @@ from anemia_lightning.command_line.settings import compose
 from anemia_lightning.data import read_ahead
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.reading import open_photo
+from anemia_lightning.data.survey import survey_photos
 from anemia_lightning.data.transforms import normalise
 from anemia_lightning.engines import Build, Engine, build_engine
 from anemia_lightning.errors import ConfigError, UnknownNameError, UnreadablePhotosError
@@ -70,7 +71,9 @@ def test_they_are_bit_for_bit_what_evaluation_computes(
     classifiers = [
         new_classifier(0), new_classifier(1), new_classifier(2, init_seed=1), new_classifier(3, preprocessing=letterbox)
     ]  # fmt: skip
-    alone = [predict_photos(cfg, each, rows, None, precision=precision) for each in classifiers]
+    kept_nowhere = ["ckpt=x", "data=synthetic", "data.batch_size=8", "trainer=cpu", "features.store=false"]
+    evaluation, facts = compose("evaluate", kept_nowhere), survey_photos(rows, seek_recuts=False).facts
+    alone = [predict_photos(evaluation, each, rows, facts, precision=precision) for each in classifiers]
     shown: list[tuple[int, int]] = []
     passed: list[int] = []
     trunk = TrunkPass.trunk
