@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from anemia_lightning.data.transforms import Augmentation
     from anemia_lightning.model.classifier import AnemiaClassifier
 
+_SHORT_PRECISIONS = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
+"""What the Trainer takes short names of precisions for."""
+
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """Returns settings as plain, resolved values."""
@@ -202,16 +205,24 @@ def build_scoring_trainer(cfg: DictConfig, *, precision: str) -> "L.Trainer":
 
 
 def resolve_precision(cfg: DictConfig) -> str:
-    """Returns what `trainer.precision=auto` stands for: bf16-mixed where the device has it natively, else 32-true."""
+    """Returns what `trainer.precision` stands for, by its one name.
+
+    auto stands for bf16-mixed where the device has it natively, else for 32-true; 32 is 32-true, as for the Trainer.
+    """
     import torch
 
     if cfg.trainer.precision != "auto":
-        return str(cfg.trainer.precision)
+        return precision_name(str(cfg.trainer.precision))
     if cfg.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
     if cfg.trainer.accelerator in ("auto", "cpu") and not torch.backends.mps.is_available():
         return "bf16-mixed" if _cpu_has_bf16() else "32-true"
     return "32-true"
+
+
+def precision_name(name: str) -> str:
+    """Returns the one name of a precision that may have been given by its short one: 32-true for 32."""
+    return _SHORT_PRECISIONS.get(name, name)
 
 
 def resolve_device(accelerator: str) -> "torch.device":

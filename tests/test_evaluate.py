@@ -65,7 +65,8 @@ def predictions_of(folder: Path, file: str = "predictions_test.csv") -> pd.DataF
 
 
 def evaluate(run: Path, folder: Path, *overrides: str) -> dict[str, Any]:
-    settings = [*BRIEF, f"run={run}", "trainer.precision=32-true", *overrides]
+    # The same precision, by its short name.
+    settings = [*BRIEF, f"run={run}", "trainer.precision=32", *overrides]
     return evaluate_run(compose("evaluate", settings, run_dir=folder))
 
 
@@ -91,6 +92,7 @@ def again(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Again:
 def test_a_run_scores_exactly_what_training_wrote(run: Path, again: Again) -> None:
     assert again.scores["test"] == json.loads((run / "metrics.json").read_text())["test"]
     assert "starts from random weights" in again.said
+    assert "training scored in precision" not in again.said
     for name in ("predictions_test.csv", "decision.json", "assessment.json", "splits.csv", "flow.md"):
         assert (again.folder / name).read_text() == (run / name).read_text(), name
     assert decision_of(run).scaling.slope != 1, "what was chosen is not what there would be without a choice"
@@ -161,6 +163,8 @@ def old_run(run: Path, tmp_path: Path) -> Path:
     settings = OmegaConf.load(old / "config_resolved.yaml")
     settings.evaluation = {"threshold": 0.4}
     OmegaConf.save(settings, old / "config_resolved.yaml")
+    card = json.loads((old / "run.json").read_text())
+    (old / "run.json").write_text(json.dumps({**card, "precision": "32"}))
     return old
 
 
@@ -172,7 +176,9 @@ def test_a_model_of_an_earlier_version_decides_at_its_threshold_and_says_so(
     assert table["probability"].to_numpy() == pytest.approx(expit(table["logit"]), rel=1e-7)
     assert (table["prediction"] == (table["probability"] >= 0.4)).all()
     sentence = "Note: Threshold: it is fixed at 0.4, since the model carries no decision made on validation photos."
-    assert sentence in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert sentence in said
+    assert "training scored in precision" not in said
     evaluate(old_run, tmp_path / "anew", "evaluation.refit=true", "evaluation.threshold=youden")
     assert decision_of(tmp_path / "anew").threshold.rule == "youden"
     assert decision_of(tmp_path / "anew").scaling.method == "temperature"

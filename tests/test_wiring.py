@@ -66,6 +66,14 @@ def test_what_lightning_cannot_do_is_said_in_its_words(override: str, sentence: 
     assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [("32", "32-true"), ("64", "64-true"), ("16", "16-mixed"), ("bf16", "bf16-mixed"), ("bf16-true", "bf16-true")],
+)
+def test_a_precision_has_one_name(given: str, name: str) -> None:
+    assert wiring.resolve_precision(compose("train", [f"trainer.precision={given}"])) == name
+
+
 @pytest.mark.parametrize("settings", [["trainer.devices=2"], ["trainer.num_nodes=2"]])
 def test_several_processes_share_gradients_in_the_way_that_freezing_asks_for(settings: list[str]) -> None:
     cfg = compose("train", ["trainer.accelerator=cpu", *settings])

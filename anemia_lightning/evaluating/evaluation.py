@@ -279,7 +279,8 @@ def _finished_run(cfg: DictConfig) -> Path:
 
 
 def _precision(cfg: DictConfig, trained: str) -> str:
-    here = wiring.resolve_precision(cfg)
+    # A run of an earlier version may have recorded a short name.
+    here, trained = wiring.resolve_precision(cfg), wiring.precision_name(trained)
     if here != trained:
         say(
             f"Note: training scored in precision {trained}, this is {here}: the last digits will differ. "
