@@ -93,6 +93,11 @@ def _in_words(verb: str, overrides: Sequence[str], error: Exception) -> str:
     unknown = re.search(r"full_key: (\S+)", text)
     if "is not in struct" in text and unknown:
         return _unknown_key(verb, overrides, unknown[1])
+    return hydra_words(error)
+
+
+def hydra_words(error: Exception) -> str:
+    """Returns in one line what Hydra says of settings that it cannot read or compose."""
     return " ".join(str(error).split())
 
 

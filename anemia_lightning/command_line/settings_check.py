@@ -5,10 +5,11 @@ import math
 from collections.abc import Iterator, Mapping
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning.command_line.decision_check import decision_problems
-from anemia_lightning.command_line.settings import compose, flat_settings
+from anemia_lightning.command_line.settings import compose, flat_settings, hydra_words
 from anemia_lightning.contracts import GRAINS
 from anemia_lightning.errors import ConfigError
 
@@ -57,9 +58,14 @@ def check_sweep(verb: str, overrides: list[str]) -> None:
     """Checks each value that a sweep will try, the others at their first.
 
     Raises:
-        ConfigError: With the problems of the first combination that has any.
+        ConfigError: With the problems of the first combination that has any, or if there is an override that Hydra
+            cannot read.
     """
-    for combination in _combinations(overrides):
+    try:
+        combinations = list(_combinations(overrides))
+    except HydraException as error:
+        raise ConfigError([hydra_words(error)]) from error
+    for combination in combinations:
         cfg = compose(verb, combination)
         check_settings(cfg)
         if "trainer" in cfg and cfg.trainer.devices not in (1, "1", "auto"):
