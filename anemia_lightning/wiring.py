@@ -13,6 +13,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from anemia_lightning.command_line.settings import switched_on
 from anemia_lightning.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 
 def phases(cfg: DictConfig) -> list[dict[str, Any]]:
     """Returns the configured releases of frozen stages; none if their callback is switched off."""
-    unfreeze = plain(cfg.callbacks).get("unfreeze") or {}
-    return list(unfreeze.get("phases") or [])
+    unfreeze = switched_on(cfg).get("unfreeze")
+    return list(plain(unfreeze)["phases"]) if unfreeze else []
 
 
 def build_source(cfg: DictConfig) -> "Callable[[], pd.DataFrame]":
@@ -142,7 +143,7 @@ def build_classifier(cfg: DictConfig, *, class_weights: list[float]) -> "AnemiaC
 
 def build_callbacks(cfg: DictConfig) -> "list[L.Callback]":
     """Returns the configured callbacks, in their order."""
-    return [instantiate(callback, _convert_="all") for callback in cfg.callbacks.values() if callback]
+    return [instantiate(callback, _convert_="all") for callback in switched_on(cfg).values()]
 
 
 def build_logger(cfg: DictConfig) -> "Logger | None":

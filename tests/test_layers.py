@@ -29,7 +29,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": FREE | {"metrics"},
     "engines": FREE | {"model"},
     "callbacks": {"contracts", "errors", "plots", "metrics", "files", ""},
-    "wiring": FREE | {"metrics", "plots", "baselines", "report", "data", "features", "model", "callbacks"},
+    "wiring": FREE
+    | {"metrics", "plots", "baselines", "report", "data", "features", "model", "callbacks", "command_line"},
     "command_line": {"contracts", "errors", "metrics", "files", ""},
 }
 """The parts of the package below what commands do; "" is the package itself, which holds the version."""

@@ -9,6 +9,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from anemia_lightning import wiring
 from anemia_lightning.command_line.settings import compose
+from anemia_lightning.command_line.settings_check import check_settings
 from anemia_lightning.errors import ConfigError
 
 
@@ -93,3 +94,13 @@ def test_scoring_is_as_deterministic_as_training() -> None:
     trainer = wiring.build_scoring_trainer(compose("evaluate", ["trainer.accelerator=cpu"]), precision="32-true")
     assert isinstance(trainer, L.Trainer)
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize("preset", ["experiment=quick", "experiment=seed", "debug=smoke"])
+def test_what_a_preset_sets_of_a_callback_does_not_switch_it_on(preset: str) -> None:
+    # No release comes too late where there is none.
+    cfg = compose("train", [preset, "callbacks=none", "trainer.max_epochs=1"])
+    check_settings(cfg)
+    assert cfg.callbacks.unfreeze
+    assert wiring.build_callbacks(cfg) == []
+    assert wiring.phases(cfg) == []

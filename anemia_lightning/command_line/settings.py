@@ -109,6 +109,14 @@ def _unknown_key(verb: str, overrides: Sequence[str], key: str) -> str:
     return f"Unknown setting {key}. The nearest known one is {nearest[0]}."
 
 
+def switched_on(cfg: DictConfig) -> dict[str, DictConfig]:
+    """Returns the callbacks that are not switched off, by name.
+
+    With `callbacks=none` a preset that sets something of a callback leaves just that, and nothing to build it from.
+    """
+    return {str(name): callback for name, callback in cfg.callbacks.items() if callback and "_target_" in callback}
+
+
 def flat_settings(cfg: DictConfig) -> dict[str, object]:
     """Returns all settings by dotted name, groups too; interpolations and missing values as they are written."""
     return dict(_flatten(OmegaConf.to_container(cfg), prefix=""))

@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning.command_line.decision_check import decision_problems
-from anemia_lightning.command_line.settings import compose, flat_settings, hydra_words
+from anemia_lightning.command_line.settings import compose, flat_settings, hydra_words, switched_on
 from anemia_lightning.contracts import GRAINS
 from anemia_lightning.errors import ConfigError
 
@@ -223,7 +223,8 @@ def _may_be_several(cfg: DictConfig) -> bool:
 
 
 def _phases(cfg: DictConfig) -> Iterator[str]:
-    phases = OmegaConf.select(cfg, "callbacks.unfreeze.phases") or []
+    unfreeze = switched_on(cfg).get("unfreeze")
+    phases = unfreeze.phases if unfreeze else []
     epochs = [phase.epoch for phase in phases]
     stages = [phase.train_from for phase in phases]
     for phase in phases:
@@ -244,8 +245,8 @@ def _monitors(cfg: DictConfig) -> Iterator[str]:
     named = {"scheduler.monitor": cfg.scheduler.monitor}
     named |= {
         f"callbacks.{name}.monitor": callback.monitor
-        for name, callback in cfg.callbacks.items()
-        if callback and callback.get("monitor")
+        for name, callback in switched_on(cfg).items()
+        if callback.get("monitor")
     }
     for key, monitor in named.items():
         if monitor not in MONITORS:
