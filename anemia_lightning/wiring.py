@@ -181,7 +181,7 @@ def build_trainer(cfg: DictConfig, *, callbacks: "list[L.Callback]", logger: "Lo
             _convert_="all",
         )
     except InstantiationException as error:
-        if isinstance(error.__cause__, MisconfigurationException | ValueError):
+        if isinstance(error.__cause__, MisconfigurationException | ValueError | TypeError):
             raise ConfigError([f"Lightning's Trainer refuses these settings: {error.__cause__}"]) from error
         raise
     return trainer

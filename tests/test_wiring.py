@@ -58,6 +58,7 @@ def test_more_devices_than_there_are_is_said() -> None:
         ("trainer.strategy=nonsense", "You selected an invalid strategy name"),
         ("trainer.precision=12-true", "is invalid. Allowed precision values"),
         ("trainer.gradient_clip_algorithm=nonsense", "`gradient_clip_algorithm` nonsense is invalid"),
+        ("trainer.devices=-1", "`devices` selected with `CPUAccelerator` should be an int > 0."),
     ],
 )
 def test_what_lightning_cannot_do_is_said_in_its_words(override: str, sentence: str) -> None:

@@ -30,9 +30,6 @@ def decision_problems(cfg: DictConfig) -> Iterator[str]:
 
 def _asked(evaluation: DictConfig, *, left_open: tuple[None, ...]) -> Iterator[str]:
     """Checks what is asked of scores, or left open by what `left_open` holds, for the run that is evaluated to say."""
-    for key, least in {"resamples": 100, "probe_photos": 0}.items():
-        if evaluation[key] < least:
-            yield f"evaluation.{key} must be at least {least}, not {evaluation[key]}."
     if evaluation.pooling not in (*POOLINGS, *left_open):
         yield f"evaluation.pooling is one of {', '.join(POOLINGS)}, not {evaluation.pooling}."
     if not isinstance(evaluation.subgroups, ListConfig) and evaluation.subgroups not in left_open:

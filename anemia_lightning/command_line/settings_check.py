@@ -9,6 +9,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning.command_line.decision_check import decision_problems
+from anemia_lightning.command_line.number_check import out_of_range
 from anemia_lightning.command_line.settings import compose, flat_settings, hydra_words, switched_on
 from anemia_lightning.contracts import GRAINS
 from anemia_lightning.errors import ConfigError
@@ -49,7 +50,7 @@ def check_settings(cfg: DictConfig) -> None:
     """
     problems = [f"{key} must be given: {key}=…" for key, value in flat_settings(cfg).items() if value == "???"]
     # Each step relies on the one before.
-    problems = problems or _wrong_types(cfg) or list(_command_problems(cfg))
+    problems = problems or _wrong_types(cfg) or list(out_of_range(cfg)) or list(_command_problems(cfg))
     if problems:
         raise ConfigError(problems)
 
@@ -124,7 +125,8 @@ def _kind(default: float) -> str:
 
 def _command_problems(cfg: DictConfig) -> Iterator[str]:
     if "model" in cfg:
-        yield from itertools.chain(_trainer(cfg), _phases(cfg), _monitors(cfg), _choices(cfg))
+        yield from itertools.chain(_trainer(cfg), _phases(cfg), _monitors(cfg))
+        yield from _allowed(cfg, _MODEL_CHOICES)
     if "split" in cfg:
         yield from _fractions(cfg)
     yield from _allowed(cfg, _DATA_CHOICES)
@@ -132,8 +134,6 @@ def _command_problems(cfg: DictConfig) -> Iterator[str]:
         yield from _features(cfg)
     if cfg.verb == "crossval":
         yield from _crossval(cfg)
-    if cfg.verb == "audit":
-        yield from _audit(cfg)
     if cfg.verb == "evaluate":
         yield from _evaluate(cfg)
     yield from decision_problems(cfg)
@@ -157,9 +157,6 @@ def _features(cfg: DictConfig) -> Iterator[str]:
 
 
 def _crossval(cfg: DictConfig) -> Iterator[str]:
-    for key, least in {"folds": 2, "repeats": 1, "jobs": 1}.items():
-        if cfg[key] < least:
-            yield f"{key} must be at least {least}, not {cfg[key]}."
     if cfg.split.file:
         yield "crossval deals the photos to folds itself: leave split.file empty."
     if _may_be_several(cfg):
@@ -167,14 +164,6 @@ def _crossval(cfg: DictConfig) -> Iterator[str]:
             "crossval trains each fold on one device: leave trainer.devices=1 and trainer.num_nodes=1. jobs=2 trains "
             "two folds side by side."
         )
-
-
-def _audit(cfg: DictConfig) -> Iterator[str]:
-    for key, least in {"folds": 2, "repeats": 1}.items():
-        if cfg[key] < least:
-            yield f"{key} must be at least {least}, not {cfg[key]}."
-    if not 0 < cfg.test_share < 1:
-        yield f"test_share must be between 0 and 1, not {cfg.test_share}."
 
 
 def _evaluate(cfg: DictConfig) -> Iterator[str]:
@@ -193,10 +182,6 @@ def _evaluate(cfg: DictConfig) -> Iterator[str]:
 
 def _trainer(cfg: DictConfig) -> Iterator[str]:
     trainer = cfg.trainer
-    if trainer.max_epochs < 1:
-        yield f"trainer.max_epochs must be at least 1, not {trainer.max_epochs}."
-    if trainer.accumulate_grad_batches < 1:
-        yield f"trainer.accumulate_grad_batches must be at least 1, not {trainer.accumulate_grad_batches}."
     if trainer.check_val_every_n_epoch != 1:
         yield "trainer.check_val_every_n_epoch must be 1: schedule, early stopping and checkpoints need every epoch."
     if trainer.overfit_batches and cfg.trainer.limit_val_batches == 0:
@@ -253,12 +238,6 @@ def _monitors(cfg: DictConfig) -> Iterator[str]:
             yield f"{key}={monitor} is never logged; known are {', '.join(MONITORS)}."
         elif monitor.startswith("val/") and cfg.trainer.limit_val_batches == 0:
             yield f"{key}={monitor} needs validation, but trainer.limit_val_batches=0 switches it off."
-
-
-def _choices(cfg: DictConfig) -> Iterator[str]:
-    yield from _allowed(cfg, _MODEL_CHOICES)
-    if cfg.data.batch_size < 1:
-        yield f"data.batch_size must be at least 1, not {cfg.data.batch_size}."
 
 
 def _fractions(cfg: DictConfig) -> Iterator[str]:

@@ -122,6 +122,7 @@ def refused(folder: Path, *arguments: str, verb: str = "train", run: Callable[..
         (("optimizer.lr=1e-4,", "3e-4"), "mismatched input '<EOF>'"),
         (("-m", "optimizer.lr=1e-4,", "3e-4"), "mismatched input '<EOF>'"),
         (("-m", "optimizer.lr=interval(1e-5,1e-3)"), "Can only enumerate CHOICE and RANGE sweeps"),
+        (("optimizer.lr=-1",), "optimizer.lr must be above 0, not -1."),
         (("callbacks.early_stopping.monitor=val/f1",), "callbacks.early_stopping.monitor=val/f1 is never logged"),
         (("trainer.max_epochs=3",), "releases layer4 at epoch 5, but trainer.max_epochs=3 ends before it."),
         (("trainer.limit_val_batches=0",), "needs validation, but trainer.limit_val_batches=0 switches it off."),
@@ -569,6 +570,11 @@ def test_the_run_folder_is_private_and_runs_of_one_second_differ(tmp_path: Path)
     folders = list((tmp_path / "logs" / "train" / "runs").iterdir())
     assert len(folders) == 2
     assert {folder.stat().st_mode & 0o777 for folder in folders} == {0o700}
+
+
+def test_a_prediction_of_no_photos_at_a_time_is_refused(tmp_path: Path) -> None:
+    message = refused(tmp_path, "ckpt=x", "source=x", "batch_size=0", verb="predict")
+    assert message == "batch_size must be at least 1, not 0."
 
 
 def test_a_comparison_of_nothing_is_refused_in_one_line(tmp_path: Path) -> None:
