@@ -46,7 +46,7 @@ def compose(verb: str, overrides: Sequence[str] = (), *, run_dir: Path | str | N
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         try:
-            _refuse_data_list(overrides)
+            _refuse_choices(overrides)
             cfg = hydra_compose(verb, list(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError([_in_words(verb, overrides, error)]) from error
@@ -56,10 +56,18 @@ def compose(verb: str, overrides: Sequence[str] = (), *, run_dir: Path | str | N
     return cfg
 
 
-def _refuse_data_list(overrides: Sequence[str]) -> None:
-    """Hydra takes a list of choices for any group, and lays one over the other without a word."""
+def _refuse_choices(overrides: Sequence[str]) -> None:
+    """Refuses what Hydra takes for a choice without a word, or answers with a traceback.
+
+    It takes a list of choices for any group, and lays one over the other; and no null for any.
+    """
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         names = override.value()
+        if names is None and not override.is_delete() and (CONF / override.key_or_group).is_dir():
+            files = sorted(path.stem for path in (CONF / override.key_or_group).glob("[!_]*.yaml"))
+            raise ConfigError(
+                [f"{override.key_or_group}=null chooses nothing: leave it out, or choose one of {', '.join(files)}."]
+            )
         if override.key_or_group == "data" and isinstance(names, list):
             listing = ",".join(map(str, names))
             roots = " ".join(f"data.roots.{name}=FOLDER" for name in names)

@@ -28,17 +28,54 @@ _DATA_CHOICES = {
     "on_unreadable": ("stop", "skip"),
     "data.photo_groups": ("none", *GRAINS),
     "data.on_label_conflict": ("drop", "majority", "stop"),
+    "data.start_method": (None, "fork", "spawn", "forkserver"),
     "evaluation.on_overlap": ("stop", "drop", "report"),
     "features.dtype": ("auto", "uint8"),
+    "on_unreadable": ("stop", "skip"),
     "engine": ("auto", "torch", "compiled", "onnxruntime", "openvino"),
 }
-_NUMBER_OR_WORD = ("features.views",)
 _MODEL_CHOICES = {
     "model.batchnorm": ("frozen", "train"),
     "model.frozen_batchnorm": ("eval", "train"),
     "model.epoch_loss": ("dataset", "batch_mean"),
     "model.class_weights": ("balanced", None),
     "model.compile": (None, "default", "reduce-overhead", "max-autotune"),
+    "callbacks.early_stopping.mode": ("min", "max"),
+    "callbacks.checkpoint.mode": ("min", "max"),
+}
+
+_MAY_BE_NULL = (
+    "paths.cache",
+    "labels.assume.",
+    "data.caution",
+    "data.columns.",
+    "data.parts.table.columns.",
+    "data.roots.",
+    "model.weights",
+    "logger.tensorboard",
+    "evaluation.coverage",
+)
+"""Beginnings of settings in which null says something although it is not their default, as of each callback."""
+
+_TOLD_APART = (
+    *_DATA_CHOICES,
+    *_MODEL_CHOICES,
+    "features.dir",
+    "features.views",
+    "evaluation.threshold",
+    "evaluation.calibration",
+    "evaluation.pooling",
+    "evaluation.subgroups",
+)
+"""Settings whose own check says more than that their type is wrong."""
+
+_KINDS = {
+    bool: "a true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "given",
+    list: "a list",
+    dict: "a group of settings",
 }
 
 
@@ -92,35 +129,32 @@ def _combinations(overrides: list[str]) -> Iterator[list[str]]:
 
 
 def _wrong_types(cfg: DictConfig) -> list[str]:
-    """Compares each number and switch with the default's type; a word where a number belongs is a slip."""
+    """Compares each setting with the type of its default: a word where a number belongs, or null, is a slip."""
     values = flat_settings(cfg)
     return [
-        f"{key} must be a {_kind(default)}, not {values[key]!r}."
+        f"{key} must be {_KINDS[type(default)]}, not {'null' if values.get(key) is None else repr(values[key])}."
         for key, default in flat_settings(_defaults(cfg)).items()
-        if isinstance(default, bool | int | float) and key in values and not _fits(default, values[key])
-        if key not in _NUMBER_OR_WORD
+        # Another file of a group may lack a setting, but no command a group.
+        if (key in values or "." not in key) and not _fits(key, default, values.get(key))
     ]
 
 
 def _defaults(cfg: DictConfig) -> DictConfig:
-    defaults = compose(cfg.verb if cfg.verb != "debug" else "train")
-    if defaults.get("data") and cfg.get("data") and defaults.data.name != cfg.data.name:
-        defaults.data = compose(defaults.verb, [f"data={cfg.data.name}"]).data
-    return defaults
+    verb = cfg.verb if cfg.verb != "debug" else "train"
+    return compose(verb, [f"data={cfg.data.name}"] if cfg.get("data") else [])
 
 
-def _fits(default: float, value: object) -> bool:
-    if value is None:
+def _fits(key: str, default: object, value: object) -> bool:
+    if default is None or key in _TOLD_APART:
         return True
-    if isinstance(default, bool):
-        return isinstance(value, bool)
-    if isinstance(default, int):
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _kind(default: float) -> str:
-    return {bool: "true or false", int: "whole number", float: "number"}[type(default)]
+    if value is None:
+        is_callback = key.startswith("callbacks.") and isinstance(default, dict)
+        return is_callback or key.startswith(_MAY_BE_NULL)
+    if isinstance(default, str):
+        return True
+    if isinstance(default, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, type(default)) and isinstance(value, bool) == isinstance(default, bool)
 
 
 def _command_problems(cfg: DictConfig) -> Iterator[str]:
@@ -210,6 +244,10 @@ def _may_be_several(cfg: DictConfig) -> bool:
 def _phases(cfg: DictConfig) -> Iterator[str]:
     unfreeze = switched_on(cfg).get("unfreeze")
     phases = unfreeze.phases if unfreeze else []
+    for phase in phases:
+        if not _is_phase(phase):
+            yield f"callbacks.unfreeze.phases lists entries such as {{epoch: 5, train_from: layer4}}, not {phase}."
+            return
     epochs = [phase.epoch for phase in phases]
     stages = [phase.train_from for phase in phases]
     for phase in phases:
@@ -224,6 +262,12 @@ def _phases(cfg: DictConfig) -> Iterator[str]:
     depths = [STAGES.index(stage) for stage in stages]
     if epochs != sorted(set(epochs)) or depths != sorted(set(depths), reverse=True) or min(epochs, default=0) < 0:
         yield "callbacks.unfreeze.phases must have rising epochs, each with a deeper stage than the one before."
+
+
+def _is_phase(phase: object) -> bool:
+    if not isinstance(phase, DictConfig) or set(phase) != {"epoch", "train_from"}:
+        return False
+    return isinstance(phase.epoch, int) and not isinstance(phase.epoch, bool)
 
 
 def _monitors(cfg: DictConfig) -> Iterator[str]:

@@ -119,6 +119,11 @@ def refused(folder: Path, *arguments: str, verb: str = "train", run: Callable[..
         (("trainer.max_epoch=3",), "Unknown setting trainer.max_epoch. The nearest known one is trainer.max_epochs."),
         (("data=cpanemic",), "Could not find 'data/cpanemic'"),
         (("trainer.max_epochs=many",), "trainer.max_epochs must be a whole number, not 'many'."),
+        (("trainer.max_epochs=null",), "trainer.max_epochs must be a whole number, not null."),
+        (
+            ("-m", "seed=0,1", "evaluation.probe_photos=null"),
+            "evaluation.probe_photos must be a whole number, not null.",
+        ),
         (("optimizer.lr=1e-4,", "3e-4"), "mismatched input '<EOF>'"),
         (("-m", "optimizer.lr=1e-4,", "3e-4"), "mismatched input '<EOF>'"),
         (("-m", "optimizer.lr=interval(1e-5,1e-3)"), "Can only enumerate CHOICE and RANGE sweeps"),
