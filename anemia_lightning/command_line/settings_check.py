@@ -31,7 +31,6 @@ _DATA_CHOICES = {
     "data.start_method": (None, "fork", "spawn", "forkserver"),
     "evaluation.on_overlap": ("stop", "drop", "report"),
     "features.dtype": ("auto", "uint8"),
-    "on_unreadable": ("stop", "skip"),
     "engine": ("auto", "torch", "compiled", "onnxruntime", "openvino"),
 }
 _MODEL_CHOICES = {
