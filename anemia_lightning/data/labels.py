@@ -44,7 +44,8 @@ class LabelRule:
 
     def __post_init__(self) -> None:
         if self.rule != OWN and self.rule not in GUIDELINES:
-            fixed_cutoff(self.rule)
+            # labels.rule=11 is read as a number.
+            fixed_cutoff(str(self.rule))
         object.__setattr__(self, "assume", _assumptions({**_USUAL, **self.assume}))
 
     @property

@@ -191,6 +191,7 @@ def test_a_rule_that_calls_all_alike_is_refused() -> None:
             {},
             "labels.rule is 'who2023'; it must be own, who2024, who2011 or fixed:<g/dL>, such as fixed:11.",
         ),
+        (11, {}, "labels.rule is '11'; it must be own, who2024, who2011 or fixed:<g/dL>, such as fixed:11."),
         (
             "fixed:115",
             {},
@@ -207,7 +208,7 @@ def test_a_rule_that_calls_all_alike_is_refused() -> None:
         ),
     ],
 )
-def test_rules_and_assumptions_that_cannot_be_are_refused(rule: str, assume: dict[str, Any], sentence: str) -> None:
+def test_rules_and_assumptions_that_cannot_be_are_refused(rule: Any, assume: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigError) as caught:
         LabelRule(rule, assume)
     assert str(caught.value) == sentence
