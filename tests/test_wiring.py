@@ -29,9 +29,9 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("verb", "module", "work"),
     [
-        ("train", "training", "train_run"),
-        ("crossval", "cross_validation", "cross_validate"),
-        ("evaluate", "evaluation", "evaluate_run"),
+        ("train", "fitting.training", "train_run"),
+        ("crossval", "crossvalidating.cross_validation", "cross_validate"),
+        ("evaluate", "evaluating.evaluation", "evaluate_run"),
     ],
 )
 def test_a_device_that_is_not_here_is_said_before_anything_else(
