@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from anemia_lightning.data.transforms import Augmentation
     from anemia_lightning.model.classifier import AnemiaClassifier
 
-_SHORT_PRECISIONS = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
-"""What the Trainer takes short names of precisions for."""
-
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """Returns settings as plain, resolved values."""
@@ -212,18 +209,15 @@ def resolve_precision(cfg: DictConfig) -> str:
     """
     import torch
 
+    from anemia_lightning.model.precision import full_name
+
     if cfg.trainer.precision != "auto":
-        return precision_name(str(cfg.trainer.precision))
+        return full_name(str(cfg.trainer.precision))
     if cfg.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
     if cfg.trainer.accelerator in ("auto", "cpu") and not torch.backends.mps.is_available():
         return "bf16-mixed" if _cpu_has_bf16() else "32-true"
     return "32-true"
-
-
-def precision_name(name: str) -> str:
-    """Returns the one name of a precision that may have been given by its short one: 32-true for 32."""
-    return _SHORT_PRECISIONS.get(name, name)
 
 
 def resolve_device(accelerator: str) -> "torch.device":

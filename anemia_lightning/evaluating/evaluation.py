@@ -36,6 +36,7 @@ from anemia_lightning.judging.scoring import (
 )
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.classifier import AnemiaClassifier
+from anemia_lightning.model.precision import full_name
 from anemia_lightning.photos import photo_lines, prepare_photos, restore_datamodule
 from anemia_lightning.report.documents import write_documents
 
@@ -280,7 +281,7 @@ def _finished_run(cfg: DictConfig) -> Path:
 
 def _precision(cfg: DictConfig, trained: str) -> str:
     # A run of an earlier version may have recorded a short name.
-    here, trained = wiring.resolve_precision(cfg), wiring.precision_name(trained)
+    here, trained = wiring.resolve_precision(cfg), full_name(trained)
     if here != trained:
         say(
             f"Note: training scored in precision {trained}, this is {here}: the last digits will differ. "

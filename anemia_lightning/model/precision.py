@@ -5,7 +5,15 @@ import torch
 from anemia_lightning.errors import UnknownNameError
 
 _DTYPES = {"32": torch.float32, "bf16": torch.bfloat16, "16": torch.float16, "64": torch.float64}
+_SHORT = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
+"""What the Trainer takes short names of precisions for."""
+
 _PRECISIONS = ("32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true", "64-true")
+
+
+def full_name(name: str) -> str:
+    """Returns the one name of a precision that may have been given by its short one: 32-true for 32."""
+    return _SHORT.get(name, name)
 
 
 def read_precision(name: str) -> tuple[str, bool]:
@@ -17,10 +25,10 @@ def read_precision(name: str) -> tuple[str, bool]:
     Raises:
         UnknownNameError: If it is none that we compute in.
     """
-    number, _, kind = name.partition("-")
-    kind = kind or ("mixed" if number in ("16", "bf16") else "true")
-    if f"{number}-{kind}" not in _PRECISIONS:
+    full = full_name(name)
+    if full not in _PRECISIONS:
         raise UnknownNameError("a precision for trainer.precision", name, _PRECISIONS)
+    number, _, kind = full.partition("-")
     return number, kind == "mixed"
 
 
