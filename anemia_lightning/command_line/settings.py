@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -24,10 +25,21 @@ CONF = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent / "conf"
 
 
 def register_resolvers() -> None:
-    """Makes ${random_suffix:} known, which keeps two runs of one second apart, and ${cache_dir:}."""
+    """Makes ${random_suffix:} known, which keeps two runs of one second apart, ${cache_dir:} and ${best_is:score}."""
     # The cache lives in the config object, so one run has one suffix.
     OmegaConf.register_new_resolver("random_suffix", lambda: secrets.token_hex(2), use_cache=True, replace=True)
     OmegaConf.register_new_resolver("cache_dir", _cache_dir, replace=True)
+    OmegaConf.register_new_resolver("best_is", best_is, replace=True)
+
+
+def best_is(score: str) -> Literal["min", "max"]:
+    """Returns whether the best value of a logged score is the lowest or the highest.
+
+    Example:
+        >>> best_is("val/loss"), best_is("val/auroc")
+        ('min', 'max')
+    """
+    return "min" if score.endswith("loss") else "max"
 
 
 def compose(verb: str, overrides: Sequence[str] = (), *, run_dir: Path | str | None = None) -> DictConfig:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning.command_line.decision_check import decision_problems
 from anemia_lightning.command_line.number_check import out_of_range
-from anemia_lightning.command_line.settings import compose, flat_settings, hydra_words, switched_on
+from anemia_lightning.command_line.settings import best_is, compose, flat_settings, hydra_words, switched_on
 from anemia_lightning.contracts import GRAINS
 from anemia_lightning.errors import ConfigError
 
@@ -41,6 +41,7 @@ _MODEL_CHOICES = {
     "model.compile": (None, "default", "reduce-overhead", "max-autotune"),
     "callbacks.early_stopping.mode": ("min", "max"),
     "callbacks.checkpoint.mode": ("min", "max"),
+    "scheduler.mode": ("min", "max"),
 }
 
 _MAY_BE_NULL = (
@@ -158,7 +159,7 @@ def _fits(key: str, default: object, value: object) -> bool:
 
 def _command_problems(cfg: DictConfig) -> Iterator[str]:
     if "model" in cfg:
-        yield from itertools.chain(_trainer(cfg), _phases(cfg), _monitors(cfg))
+        yield from itertools.chain(_trainer(cfg), _phases(cfg), _monitors(cfg), _directions(cfg))
         yield from _allowed(cfg, _MODEL_CHOICES)
     if "split" in cfg:
         yield from _fractions(cfg)
@@ -281,6 +282,16 @@ def _monitors(cfg: DictConfig) -> Iterator[str]:
             yield f"{key}={monitor} is never logged; known are {', '.join(MONITORS)}."
         elif monitor.startswith("val/") and cfg.trainer.limit_val_batches == 0:
             yield f"{key}={monitor} needs validation, but trainer.limit_val_batches=0 switches it off."
+
+
+def _directions(cfg: DictConfig) -> Iterator[str]:
+    watching = {"scheduler": cfg.scheduler} | {f"callbacks.{name}": each for name, each in switched_on(cfg).items()}
+    for key, settings in watching.items():
+        monitor, mode = settings.get("monitor"), settings.get("mode")
+        if monitor not in MONITORS or mode not in ("min", "max"):
+            continue
+        if mode != best_is(monitor):
+            yield f"{key}.mode={mode} would take the worst {monitor} for the best: leave it out."
 
 
 def _fractions(cfg: DictConfig) -> Iterator[str]:

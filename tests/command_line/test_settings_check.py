@@ -1,6 +1,7 @@
 """Settings of the wrong type, null where nothing may be missing, and phases that are none."""
 
 import pytest
+from omegaconf import OmegaConf
 
 from anemia_lightning.command_line.settings import compose
 from anemia_lightning.command_line.settings_check import check_settings
@@ -93,6 +94,19 @@ def test_null_leaves_out_a_column_or_a_source(overrides: list[str]) -> None:
 def test_settings_of_the_wrong_kind_are_refused(verb: str, overrides: list[str], sentence: str) -> None:
     (told,) = problems(verb, *overrides)
     assert told.startswith(sentence)
+
+
+@pytest.mark.parametrize(("score", "best"), [("val/loss", "min"), ("train/loss", "min"), ("val/auroc", "max")])
+def test_what_is_best_follows_from_what_is_watched_and_its_opposite_is_refused(score: str, best: str) -> None:
+    watching = ["scheduler", "callbacks.early_stopping", "callbacks.checkpoint"]
+    watched = [f"{key}.monitor={score}" for key in watching]
+    for schedule in ("plateau", "plateau_cosine"):
+        cfg = compose("train", [f"scheduler={schedule}", *watched])
+        check_settings(cfg)
+        assert [OmegaConf.select(cfg, f"{key}.mode") for key in watching] == [best] * 3
+    worst = "max" if best == "min" else "min"
+    told = problems("train", *watched, *(f"{key}.mode={worst}" for key in watching))
+    assert told == [f"{key}.mode={worst} would take the worst {score} for the best: leave it out." for key in watching]
 
 
 @pytest.mark.parametrize("entry", ["layer4", "{epoch: 1}", "{epoch: null, train_from: layer4}"])
