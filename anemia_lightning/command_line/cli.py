@@ -77,9 +77,14 @@ def run_command(
     # At the end of a process Python looks through all objects for cycles, a second for those of the libraries.
     atexit.register(gc.freeze)
     resumed_by = verb if prepare else None
-    job = _sweep_job(run, resumed_by) if parsed.multirun else _single_job(run, created, resumed_by)
+    failures: list[AnemiaError] = []
+    job = _sweep_job(run, resumed_by, failures) if parsed.multirun else _single_job(run, created, resumed_by)
     with overrides_of_what_was_done(resumed):
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=verb)(job)()
+    if failures:
+        number = f"{len(failures)} runs" if len(failures) > 1 else "1 run"
+        message = f"{number} of the sweep failed, and the others went on; FAILED.txt in its folder says why."
+        sys.exit(_say(message, failures[0].exit_code))
 
 
 def is_first_process() -> bool:
@@ -136,7 +141,7 @@ def _single_job(run: Run, created: Path | None, resumed_by: str | None) -> Run:
     return job
 
 
-def _sweep_job(run: Run, resumed_by: str | None) -> Run:
+def _sweep_job(run: Run, resumed_by: str | None, failures: list[AnemiaError]) -> Run:
     def job(cfg: DictConfig) -> float | None:
         """Returns the job's objective; a job that fails is recorded, and the sweep goes on."""
         Path(cfg.paths.run_dir).chmod(0o700)  # Hydra made it, for all to read
@@ -146,6 +151,7 @@ def _sweep_job(run: Run, resumed_by: str | None) -> Run:
         except AnemiaError as error:
             _failure(cfg).write_text(f"{error}\n", encoding="utf-8")
             _explain(error)
+            failures.append(error)
             return float("nan")
         return getattr(result, "objective", None)
 

@@ -306,9 +306,12 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path, drawn: 
     assert "model.hidden" in message
 
 
-def test_a_sweep_records_a_failure_and_goes_on(tmp_path: Path) -> None:
+def test_a_sweep_records_a_failure_goes_on_and_says_so_at_its_end(tmp_path: Path) -> None:
     answer = run(tmp_path, "-m", *QUICK, "trainer.max_epochs=3", "model.weights=null,nowhere.pth")
-    assert answer.returncode == 0, answer.stderr
+    assert answer.returncode == 2
+    assert answer.stderr.endswith(
+        "\n1 run of the sweep failed, and the others went on; FAILED.txt in its folder says why.\n"
+    )
     (sweep,) = (tmp_path / "logs" / "train" / "multiruns").iterdir()
     assert (sweep / "0" / "metrics.json").is_file()
     assert (sweep / "0").stat().st_mode & 0o777 == 0o700
@@ -320,7 +323,7 @@ def test_a_job_that_failed_and_then_came_to_its_end_has_not_failed(
 ) -> None:
     fails = work_that_ends(MemoryExhaustedError(32, 1), "checkpoints/last.ckpt")
     monkeypatch.setattr("anemia_lightning.fitting.training.train_run", fails)
-    assert run(tmp_path, "-m", "seed=0").returncode == 0
+    assert run(tmp_path, "-m", "seed=0").returncode == 2
     (job,) = (tmp_path / "logs" / "train" / "multiruns").glob("*/0")
     assert (job / "FAILED.txt").is_file()
     assert run(tmp_path, f"resume='{job}'").returncode == 2
