@@ -546,11 +546,9 @@ class PhotoChangedError(AnemiaError):
 class NoPhotosError(AnemiaError):
     """A place to predict from that holds no photograph."""
 
-    def __init__(self, source: Path, suffixes: Sequence[str]) -> None:
+    def __init__(self, source: Path) -> None:
         found = "none" if source.exists() else "nothing there"
-        super().__init__(
-            f"photographs ({', '.join(suffixes)}) at {source}", found, "Give a photograph or a folder with source=…."
-        )
+        super().__init__(f"photographs at {source}", found, "Give a photograph or a folder with source=….")
 
 
 class TooManyPartsError(AnemiaError):

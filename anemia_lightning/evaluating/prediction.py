@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from anemia_lightning.command_line.terminal import progress_bar, quiet, say
 from anemia_lightning.contracts import PREDICTION_COLUMNS, UNKNOWN_LABEL
+from anemia_lightning.data.listing import find_photos, is_file
 from anemia_lightning.data.manifest import photo_id
 from anemia_lightning.errors import (
     CheckpointUnreadableError,
@@ -31,8 +32,6 @@ NEITHER = "neither label fits"
 OTHER = "only the label across the threshold fits"
 """Why a photo gets no prediction where the model abstains."""
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif")
-
 
 def predict_source(cfg: DictConfig) -> pd.DataFrame:
     """Predicts the photographs of `source` and writes the table.
@@ -52,8 +51,8 @@ def predict_source(cfg: DictConfig) -> pd.DataFrame:
     decision = JointDecision.of([model.decision for model in models], threshold=named_threshold(cfg.threshold))
     if cfg.abstain and not decision.has_sets:
         raise NoConformalSetsError(Path(cfg.ckpt))
-    rows = find_photos(Path(cfg.source))
-    calibration = find_photos(Path(cfg.calibration)) if cfg.calibration else None
+    rows = photo_rows(Path(cfg.source))
+    calibration = photo_rows(Path(cfg.calibration)) if cfg.calibration else None
     with progress_bar("predicting") as progress:
         logits, unreadable = photo_logits(cfg, models, rows, calibration=calibration, progress=progress)
     rows = rows[rows["photo"].isin(logits.index)].reset_index(drop=True)
@@ -96,7 +95,7 @@ def joint_table(rows: pd.DataFrame, logits: pd.DataFrame, decision: JointDecisio
     """Returns the predictions of one model or of several that decide together.
 
     Args:
-        rows: What `find_photos` returns.
+        rows: What `photo_rows` returns.
         logits: The logit of each photo by each model, [photos, models], by photo id.
         decision: What makes one probability and one prediction of them.
         abstain: Whether a photo whose conformal set is not the decision alone gets no prediction.
@@ -142,19 +141,19 @@ def find_checkpoints(named: Path) -> list[Path]:
     return [RunFolder(fold).best for fold in folds]
 
 
-def find_photos(source: Path) -> pd.DataFrame:
-    """Returns one row for each photograph of a file or a folder, subfolders included.
+def photo_rows(source: Path) -> pd.DataFrame:
+    """Returns one row for each photograph of a file or a folder, subfolders included, as training looks for them.
 
     Raises:
         NoPhotosError: If there are none.
+        SourceError: If a folder cannot be read, or is a link.
     """
-    if source.is_file():
+    if is_file(source):
         paths, root = [source], source.parent
     else:
-        root = source
-        paths = sorted(path for path in source.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
+        paths, root = find_photos(source) if source.is_dir() else [], source
     if not paths:
-        raise NoPhotosError(source, PHOTO_SUFFIXES)
+        raise NoPhotosError(source)
     photos = [photo_id("photo", path, root).removeprefix("photo/") for path in paths]
     return pd.DataFrame(
         {

@@ -15,7 +15,7 @@ from anemia_lightning.benchmarks.inference_table import compare, table
 from anemia_lightning.command_line.settings import compose
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.evaluating.photo_logits import calibration_images
-from anemia_lightning.evaluating.prediction import find_photos
+from anemia_lightning.evaluating.prediction import photo_rows
 from anemia_lightning.fitting.training import train_run
 
 
@@ -69,10 +69,10 @@ def test_an_engine_that_is_not_installed_is_listed() -> None:
 
 
 def test_int8_takes_its_ranges_from_what_predict_takes_of_the_folder(drawn_photos: Path, tmp_path: Path) -> None:
-    photos = pd.concat([find_photos(drawn_photos)] * 4).iloc[:70]
+    photos = pd.concat([photo_rows(drawn_photos)] * 4).iloc[:70]
     framing = Framing(size=32, region="full", resize="stretch", background=(124, 116, 104))
     keep_photos(photos, tmp_path / "aside", lambda rows: calibration_images(rows, framing))
-    taken = calibration_images(find_photos(tmp_path / "aside"), framing)
+    taken = calibration_images(photo_rows(tmp_path / "aside"), framing)
     np.testing.assert_array_equal(np.load(tmp_path / "aside.npy"), taken.numpy())
     assert len(taken) == 64
 

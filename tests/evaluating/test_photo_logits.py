@@ -22,7 +22,7 @@ from anemia_lightning.engines import Build, Engine, build_engine
 from anemia_lightning.errors import ConfigError, UnknownNameError, UnreadablePhotosError
 from anemia_lightning.evaluating import photo_logits as module
 from anemia_lightning.evaluating.photo_logits import CALIBRATION_PHOTOS, calibration_images, photo_logits
-from anemia_lightning.evaluating.prediction import find_photos
+from anemia_lightning.evaluating.prediction import photo_rows
 from anemia_lightning.judging.scoring import predict_photos
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.model.finished import FinishedModel
@@ -33,7 +33,7 @@ FRAMING = {"size": 32, "region": "full", "resize": "stretch", "background": (124
 
 @pytest.fixture(scope="module")
 def rows(drawn_photos: Path) -> pd.DataFrame:
-    return find_photos(drawn_photos).iloc[:21].reset_index(drop=True)
+    return photo_rows(drawn_photos).iloc[:21].reset_index(drop=True)
 
 
 @pytest.fixture
