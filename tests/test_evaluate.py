@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
+from PIL import Image
 from scipy.special import expit
 
 from anemia_lightning.assessment.options import SUBGROUPS
@@ -305,6 +306,28 @@ def test_predict_agrees_with_the_predictions_of_training(run: Path, drawn_photos
     assert (both["prediction"] == both["prediction_again"]).all()
     one = predict(compose("predict", [*overrides[:1], f"source={photos / both['photo'][0]}"], run_dir=tmp_path / "one"))
     assert one["photo"].tolist() == [both["photo"][0]]
+
+
+def test_photographs_unlike_those_that_trained_the_model_are_told(
+    run: Path, drawn_photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ckpt = f"ckpt={run}/checkpoints/best.ckpt"
+    splits = pd.read_csv(run / "splits.csv")
+    for photo, label in splits[["photo", "label"]][splits["split"] == "test"].itertuples(index=False):
+        (folder := tmp_path / "photos" / ("healthy", "anaemic")[label]).mkdir(parents=True, exist_ok=True)
+        with Image.open(next(drawn_photos.glob(f"*/photos/{Path(photo).name}"))) as picture:
+            picture.convert("RGB").save(folder / f"{Path(photo).stem}.png")
+    predict_source(compose("predict", [ckpt, f"source={tmp_path}/photos", "trainer=cpu"], run_dir=tmp_path / "whole"))
+    test = (splits["split"] == "test").sum()
+    warning = f"{test} of {test} photos are whole, but the model was trained on cut-outs of the tissue alone: "
+    assert f"Warning: {warning}" in capsys.readouterr().out
+    other = ["data=folder", f"data.root={tmp_path}/photos", "data.positive_class=anaemic", "data.photo_groups=bytes"]
+    evaluate_checkpoint(compose("evaluate", [ckpt, *other, *BRIEF], run_dir=tmp_path / "other"))
+    assert warning in capsys.readouterr().out
+    (written,) = json.loads((tmp_path / "other" / "run.json").read_text())["warnings"]
+    assert written.startswith(warning)
+    predict_source(compose("predict", [ckpt, f"source={drawn_photos}", "trainer=cpu"], run_dir=tmp_path / "drawn"))
+    assert "Warning" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

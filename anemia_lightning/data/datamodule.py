@@ -20,6 +20,7 @@ from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.data.sampler import EvaluationSampler, TrainingSampler
 from anemia_lightning.data.split_file import EXCLUDED, split_table
 from anemia_lightning.data.splits import SPLITS, assign_splits, check_separate
+from anemia_lightning.data.surroundings import Surroundings, kinds_to_carry
 from anemia_lightning.data.transforms import Augmentation
 from anemia_lightning.randomness import epoch_order
 
@@ -88,6 +89,7 @@ class AnemiaDataModule(L.LightningDataModule):
         self.excluded = pd.DataFrame()
         """The photos that are not, with the reason."""
         self._met_before = MetPhotos()
+        self._kinds_before: frozenset[str] = frozenset()
         self.prepared: Prepared | None = None
         """What is known of the photos beyond the manifest; filled by `setup`."""
 
@@ -114,12 +116,13 @@ class AnemiaDataModule(L.LightningDataModule):
         self.excluded = pd.concat([prepared.excluded, unused], ignore_index=True)
         self.prepared = prepared
 
-    def start_from(self, file: Path, met: MetPhotos) -> None:
+    def start_from(self, file: Path, met: MetPhotos, kinds: frozenset[str]) -> None:
         """Takes down which photos the model has met before this fit: its checkpoints carry these too.
 
         Args:
             file: What the fit starts from.
             met: What that has met.
+            kinds: Of which kinds the photos were that trained it.
 
         Raises:
             StartOverlapError: If it has met photos of the test split, or was trained on some of the validation split.
@@ -128,16 +131,21 @@ class AnemiaDataModule(L.LightningDataModule):
         photos, used = self.prepared.manifest, self.manifest.set_index("photo")["split"]
         splits = photos["photo"].map(used).fillna(EXCLUDED)
         check_unmet(photos, self.prepared.facts, splits, file=file, met=met)
-        self._met_before = met
+        self._met_before, self._kinds_before = met, kinds
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what a checkpoint carries of the data: hashes of the photos that trained or chose the model."""
+        """Returns what a checkpoint carries of the data.
+
+        Hashes of the photos that trained or chose the model, and whether those that trained it are whole.
+        """
         return self._carried
 
     @cached_property
     def _carried(self) -> dict[str, list[str]]:
         # Once, since every epoch gathers a checkpoint.
-        return (MetPhotos.of(train=self.facts("train"), val=self.facts("val")) | self._met_before).to_dict()
+        train = self.facts("train")
+        met = MetPhotos.of(train=train, val=self.facts("val")) | self._met_before
+        return met.to_dict() | kinds_to_carry(Surroundings.of(train["tissue_share"]).kinds | self._kinds_before)
 
     def facts(self, *splits: str) -> pd.DataFrame:
         """Returns the manifest's rows of some splits (none named: of all) joined with what the survey measured."""

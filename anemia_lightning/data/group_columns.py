@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from anemia_lightning.data.guidelines import WHO_2024
+from anemia_lightning.data.surroundings import WHOLE_FROM
 from anemia_lightning.data.white_background import WHITE_NOTE
 
 ADULTS, ELDERLY, INFANTS = "15-65 years", "66 years and over", "below 6 months"
@@ -11,7 +12,6 @@ WHOLE, CUT_OUT, ON_WHITE, MASKED = "whole photograph", "transparent cut-out", "c
 
 _YEARS_FROM_MONTHS = 60
 _ADULT_FROM_MONTHS = 15 * 12
-_SOME_BACKGROUND = 0.999
 
 
 def age_bands() -> tuple[str, ...]:
@@ -43,7 +43,7 @@ def background(facts: pd.DataFrame) -> "pd.Series[str]":
     Args:
         facts: tissue_share and notes of the survey, and mask of the manifest.
     """
-    is_whole = facts["tissue_share"].to_numpy(dtype=np.float64) >= _SOME_BACKGROUND
+    is_whole = facts["tissue_share"].to_numpy(dtype=np.float64) >= WHOLE_FROM
     is_masked = facts["mask"].astype(str).to_numpy() != ""
     is_on_white = facts["notes"].astype(str).str.contains(WHITE_NOTE, regex=False).to_numpy()
     kinds = np.select([is_masked, is_whole, is_on_white], [MASKED, WHOLE, ON_WHITE], default=CUT_OUT)

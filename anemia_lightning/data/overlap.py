@@ -61,9 +61,12 @@ class MetPhotos:
         return cls(trained, trained.union(photo_hashes(val)))
 
     @classmethod
-    def carried_by(cls, checkpoint: Mapping[str, Any]) -> "MetPhotos | None":
-        """Returns what a checkpoint remembers; None for one that does not say, and may have met any photograph."""
-        carried = checkpoint.get("AnemiaDataModule", {})
+    def carried_by(cls, carried: Mapping[str, Any]) -> "MetPhotos | None":
+        """Returns what a checkpoint remembers; None for one that does not say, and may have met any photograph.
+
+        Args:
+            carried: What the checkpoint carries of the data.
+        """
         if "photo_hashes" not in carried:
             return None
         return cls(frozenset(carried.get("training_hashes", ())), frozenset(carried["photo_hashes"]))

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,18 @@ from numpy.typing import NDArray
 
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.reading import Unreadable, open_photo
+from anemia_lightning.data.surroundings import tissue_share
 from anemia_lightning.errors import PhotoUnreadable
 
-Framed = dict[Framing, NDArray[np.uint8]]
-"""One photograph by framing, uint8 [S, S, 3]."""
+
+@dataclass(frozen=True)
+class Framed:
+    """One photograph as networks see it."""
+
+    squares: dict[Framing, NDArray[np.uint8]]
+    """By framing, uint8 [S, S, 3]."""
+    tissue_share: float
+    """Share of its pixels that count as tissue, in [0, 1]."""
 
 
 def read_ahead(
@@ -44,10 +53,11 @@ def read_ahead(
 
 def _read(row: tuple[str, str, str], framings: Sequence[Framing]) -> Framed | Unreadable:
     photo, path, mask = row
+    squares, share = {}, 1.0
     try:
-        return {
-            framing: framing.apply(open_photo(path, mask=mask or None, least_side=framing.least_side).rgba)
-            for framing in framings
-        }
+        for framing in framings:
+            rgba = open_photo(path, mask=mask or None, least_side=framing.least_side).rgba
+            squares[framing], share = framing.apply(rgba), tissue_share(rgba)
+        return Framed(squares, share)
     except PhotoUnreadable as fault:
         return Unreadable(photo, path, fault.code, fault.reason)

@@ -19,8 +19,9 @@ from anemia_lightning.data.manifest import require_both_classes
 from anemia_lightning.data.overlap import MetPhotos, find_overlap
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.data.split_file import split_table
+from anemia_lightning.data.surroundings import Surroundings, kinds_carried_by
 from anemia_lightning.errors import ConfigError, OverlapError, RunNotFoundError, UnfinishedRunError
-from anemia_lightning.files.checkpoint_file import read_checkpoint
+from anemia_lightning.files.checkpoint_file import carried_photos, read_checkpoint
 from anemia_lightning.files.run_folder import RunFolder, find_run, is_finished, whole_run, write_json, write_table
 from anemia_lightning.frozen.run_features import facts_of
 from anemia_lightning.judging.deciding import at_threshold, choose_decision, decision_lines, write_decision
@@ -135,7 +136,9 @@ def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     _settle(cfg.evaluation, {})
     classifier = load_classifier(Path(cfg.ckpt))
     _settle_framing(cfg.data, Framing(**classifier.hparams["preprocessing"]))
-    prepared, notes = _unmet_photos(cfg, prepare_photos(cfg))
+    carried = carried_photos(read_checkpoint(Path(cfg.ckpt)))
+    prepared, notes = _unmet_photos(cfg, prepare_photos(cfg), MetPhotos.carried_by(carried))
+    unlike = Surroundings.of(prepared.facts["tissue_share"]).unlike(kinds_carried_by(carried))
     say(*photo_lines(cfg, prepared))
     rows = prepared.manifest
     precision = wiring.resolve_precision(cfg)
@@ -151,7 +154,7 @@ def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
         splits=split_table(rows.assign(split="test"), prepared.excluded),
         facts={"weights": {"source": "evaluated", "file": Path(cfg.ckpt).name}, "precision": precision},
         settings=wiring.plain(cfg),
-        warnings=[*cautions, *notes],
+        warnings=[*cautions, *notes, *filter(None, [unlike])],
         run=Path(cfg.ckpt).resolve().parent.parent,
     )
     return _write(cfg, scored, _judge(cfg, precision, seed=0, show_photos=cfg.show_photos))
@@ -224,14 +227,18 @@ def _refitted(decision: Decision, carried: Decision) -> str:
     )
 
 
-def _unmet_photos(cfg: DictConfig, prepared: Prepared) -> tuple[Prepared, list[str]]:
+def _unmet_photos(cfg: DictConfig, prepared: Prepared, carried: MetPhotos | None) -> tuple[Prepared, list[str]]:
     """Returns the photos to score, the others being excluded, and what to say of those that the model has met before.
+
+    Args:
+        cfg: The settings.
+        prepared: All photos.
+        carried: Those that the model has met, as far as it says.
 
     Raises:
         OverlapError: If there are any, and that is to stop the evaluation.
         ManifestError: If those that it has not met are of one class.
     """
-    carried = MetPhotos.carried_by(read_checkpoint(Path(cfg.ckpt)))
     if carried is None:
         return prepared, ["The checkpoint does not say which photographs trained it: some of these may have."]
     met = find_overlap(prepared.facts, carried.met)

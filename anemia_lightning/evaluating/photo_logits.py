@@ -18,6 +18,7 @@ from anemia_lightning.command_line.terminal import say
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.read_ahead import Framed, read_ahead
 from anemia_lightning.data.reading import Unreadable
+from anemia_lightning.data.surroundings import Surroundings
 from anemia_lightning.data.transforms import normalise
 from anemia_lightning.engines import Build, Engine, build_engine, check_engine
 from anemia_lightning.errors import UnreadablePhotosError
@@ -30,6 +31,18 @@ CALIBRATION_PHOTOS = 64
 _BATCHES_PER_BLOCK = 4
 
 Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PhotoLogits:
+    """What came of some photographs."""
+
+    table: pd.DataFrame
+    """The logits, float32 [photos, models], by photo id and place of the model, in the order of the photos."""
+    unreadable: list[Unreadable]
+    """The photos that cannot be read, which have none."""
+    surroundings: Surroundings
+    """Of those that can."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,7 @@ def photo_logits(
     *,
     calibration: pd.DataFrame | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[pd.DataFrame, list[Unreadable]]:
+) -> PhotoLogits:
     """Reads photographs, each once, and computes their logits by the engine that the settings name.
 
     Args:
@@ -57,10 +70,6 @@ def photo_logits(
         rows: The photos: photo, path and mask.
         calibration: Photographs for int8, likewise.
         progress: Called with (photos done, photos in all).
-
-    Returns:
-        The logits, float32 [photos, models], by photo id and place of the model, in the order of `rows`; and the photos
-        that cannot be read, which have none.
 
     Raises:
         UnreadablePhotosError: If there are any and `on_unreadable` is stop, or if none can be read.
@@ -73,7 +82,7 @@ def photo_logits(
     is_beside = any(family.engine.device.type != "cpu" for family in families)
     block = _BATCHES_PER_BLOCK * cfg.batch_size
     unreadable: list[Unreadable] = []
-    photos: list[str] = []
+    shares: dict[str, float] = {}
     batch: list[Framed] = []
     logits: list[Logits] = []
     stream = read_ahead(rows, framings, threads=_readers(), block=block, is_beside=is_beside)
@@ -81,7 +90,7 @@ def photo_logits(
         if isinstance(read, Unreadable):
             unreadable.append(read)
         else:
-            photos.append(photo)
+            shares[photo] = read.tissue_share
             batch.append(read)
         if unreadable and cfg.on_unreadable == "stop":
             # What is left to do is to find the others that cannot be read.
@@ -97,14 +106,15 @@ def photo_logits(
     if unreadable and cfg.on_unreadable == "stop":
         change = "Replace or remove them, or leave them out with on_unreadable=skip"
         raise UnreadablePhotosError(unreadable, change=change)
-    return pd.DataFrame(np.concatenate(logits), index=photos), unreadable
+    table = pd.DataFrame(np.concatenate(logits), index=list(shares))
+    return PhotoLogits(table, unreadable, Surroundings.of(shares.values()))
 
 
 def _compute(families: Sequence[_Family], batch: Sequence[Framed]) -> Logits:
     """Returns the logits of some photographs, float32 [B, models]."""
     found = np.empty((len(batch), sum(len(family.places) for family in families)), dtype=np.float32)
     for family in families:
-        levels = _levels([framed[family.framing] for framed in batch]).to(family.engine.device)
+        levels = _levels([framed.squares[family.framing] for framed in batch]).to(family.engine.device)
         found[:, family.places] = family.engine(normalise(levels)).numpy()
     return found
 
@@ -171,7 +181,7 @@ def read_images(photos: pd.DataFrame, framing: Framing) -> Tensor:
     found = list(read_ahead(photos, [framing], threads=_readers(), block=len(photos), is_beside=False))
     if unreadable := [read for read in found if isinstance(read, Unreadable)]:
         raise UnreadablePhotosError(unreadable, change="Replace or remove them")
-    return normalise(_levels([read[framing] for read in found if not isinstance(read, Unreadable)]))
+    return normalise(_levels([read.squares[framing] for read in found if not isinstance(read, Unreadable)]))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What `predict` does: photographs in, a table of probabilities and decisions out."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -12,6 +13,7 @@ from anemia_lightning.command_line.terminal import progress_bar, quiet, say
 from anemia_lightning.contracts import PREDICTION_COLUMNS, UNKNOWN_LABEL
 from anemia_lightning.data.listing import find_photos, is_file
 from anemia_lightning.data.manifest import photo_id
+from anemia_lightning.data.surroundings import Surroundings, kinds_carried_by
 from anemia_lightning.errors import (
     CheckpointUnreadableError,
     NoConformalSetsError,
@@ -25,7 +27,7 @@ from anemia_lightning.judging.deciding import named_threshold
 from anemia_lightning.judging.scoring import NOTE
 from anemia_lightning.metrics.conformal import ABSTAIN
 from anemia_lightning.metrics.joint_decision import JointDecision
-from anemia_lightning.model.finished import open_model
+from anemia_lightning.model.finished import FinishedModel, open_model
 
 EITHER = "both labels are possible"
 NEITHER = "neither label fits"
@@ -54,20 +56,27 @@ def predict_source(cfg: DictConfig) -> pd.DataFrame:
     rows = photo_rows(Path(cfg.source))
     calibration = photo_rows(Path(cfg.calibration)) if cfg.calibration else None
     with progress_bar("predicting") as progress:
-        logits, unreadable = photo_logits(cfg, models, rows, calibration=calibration, progress=progress)
-    rows = rows[rows["photo"].isin(logits.index)].reset_index(drop=True)
-    table = joint_table(rows, logits, decision, abstain=cfg.abstain)
+        found = photo_logits(cfg, models, rows, calibration=calibration, progress=progress)
+    rows = rows[rows["photo"].isin(found.table.index)].reset_index(drop=True)
+    table = joint_table(rows, found.table, decision, abstain=cfg.abstain)
     folder = RunFolder(cfg.paths.run_dir)
     output = Path(cfg.output) if cfg.output else folder.path / "predictions.csv"
     write_table(output, table)
     folder.point_latest()
     say(
-        *(f"left out {photo.photo}: {photo.reason}" for photo in unreadable),
+        *(f"left out {photo.photo}: {photo.reason}" for photo in found.unreadable),
+        *_unlike_training(found.surroundings, models),
         *(f"Note: {note}" for note in decision.notes),
         f"{len(table)} photos, {_counts(table)} at threshold {decision.threshold:.3g}: {output}",
         NOTE,
     )
     return table
+
+
+def _unlike_training(given: Surroundings, models: Sequence[FinishedModel]) -> list[str]:
+    """Returns what to say where photographs are of a kind that trained none of the models."""
+    said = given.unlike(frozenset().union(*(kinds_carried_by(model.photos) for model in models)))
+    return [f"Warning: {said}"] if said else []
 
 
 def _check_output(output: Path) -> None:

@@ -1,5 +1,6 @@
 """Reading a checkpoint: plain values and tensors, without what trained them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,3 +22,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise CheckpointUnreadableError(path, KeyError("state_dict"))
     return checkpoint
+
+
+def carried_photos(checkpoint: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns what a checkpoint carries of the photos that its model has met: `AnemiaDataModule.state_dict`, if any."""
+    found: Mapping[str, Any] = checkpoint.get("AnemiaDataModule", {})
+    return found

@@ -1,7 +1,8 @@
 """What a fit starts from, and the photographs that this has met."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -9,8 +10,9 @@ from anemia_lightning.data.datamodule import AnemiaDataModule
 from anemia_lightning.data.folds import Fold
 from anemia_lightning.data.overlap import MetPhotos, check_unmet
 from anemia_lightning.data.preparation import Prepared
+from anemia_lightning.data.surroundings import kinds_carried_by
 from anemia_lightning.errors import CheckpointUnreadableError, ConfigError
-from anemia_lightning.files.checkpoint_file import read_checkpoint
+from anemia_lightning.files.checkpoint_file import carried_photos, read_checkpoint
 
 
 def check_epochs(cfg: DictConfig, checkpoint: Path) -> None:
@@ -40,9 +42,10 @@ def remember_start(cfg: DictConfig, datamodule: AnemiaDataModule, checkpoint: Pa
         StartOverlapError: If the fit starts from a model that has met its test or validation photos.
     """
     file = _start_file(cfg, checkpoint)
-    met = _met_by(file)
+    carried = _carried_by(file)
+    met = MetPhotos.carried_by(carried)
     if file and met:
-        datamodule.start_from(file, met)
+        datamodule.start_from(file, met, kinds_carried_by(carried))
     if cfg.init_from and not checkpoint and met is None:
         name = Path(cfg.init_from).name
         return [f"{name}, from which this run starts, does not say which photographs trained it: test photos may have."]
@@ -56,7 +59,7 @@ def check_folds(cfg: DictConfig, folds: Sequence[Fold], prepared: Prepared) -> N
         StartOverlapError: If it has.
     """
     file = _start_file(cfg, None)
-    met = _met_by(file)
+    met = MetPhotos.carried_by(_carried_by(file))
     if file and met:
         for fold in folds:
             check_unmet(prepared.manifest, prepared.facts, fold.splits, file=file, met=met)
@@ -70,9 +73,10 @@ def _start_file(cfg: DictConfig, checkpoint: Path | None) -> Path | None:
     return weights if weights.is_file() else None
 
 
-def _met_by(file: Path | None) -> MetPhotos | None:
+def _carried_by(file: Path | None) -> Mapping[str, Any]:
+    """Returns what a file carries of the photos that its model has met."""
     try:
-        return MetPhotos.carried_by(read_checkpoint(file)) if file else None
+        return carried_photos(read_checkpoint(file)) if file else {}
     except CheckpointUnreadableError:
         # Weights alone, as others save them; and who loads them says what is wrong with a damaged file.
-        return None
+        return {}

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from anemia_lightning.errors import CheckpointUnreadableError
-from anemia_lightning.files.checkpoint_file import read_checkpoint
+from anemia_lightning.files.checkpoint_file import carried_photos, read_checkpoint
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.backbone import AnemiaNetwork
 
@@ -24,6 +24,8 @@ class FinishedModel:
     """In eval mode, on the CPU."""
     hparams: Mapping[str, Any]
     """The arguments of the `AnemiaClassifier` that was trained, in plain values."""
+    photos: Mapping[str, Any]
+    """What the checkpoint carries of the photos that the model has met."""
 
     @property
     def decision(self) -> Decision:
@@ -49,7 +51,7 @@ def open_model(path: Path) -> FinishedModel:
         network.load_state_dict(own, assign=True)
     except (KeyError, RuntimeError) as error:
         raise CheckpointUnreadableError(path, error) from error
-    return FinishedModel(network.to(memory_format=torch.channels_last).eval(), hparams)
+    return FinishedModel(network.to(memory_format=torch.channels_last).eval(), hparams, carried_photos(checkpoint))
 
 
 def carried_decision(hparams: Mapping[str, Any]) -> Decision:

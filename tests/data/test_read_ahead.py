@@ -42,7 +42,7 @@ def test_each_is_read_as_ever_in_its_place(photos: pd.DataFrame, threads: int, b
     for path, read in zip(photos["path"], found, strict=True):
         if not isinstance(read, Unreadable):
             for framing in (SMALL, LARGE):
-                np.testing.assert_array_equal(read[framing], framing.apply(open_photo(path).rgba))
+                np.testing.assert_array_equal(read.squares[framing], framing.apply(open_photo(path).rgba))
 
 
 @pytest.mark.parametrize("is_beside", [False, True])

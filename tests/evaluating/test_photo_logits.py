@@ -16,6 +16,7 @@ from anemia_lightning.command_line.settings import compose
 from anemia_lightning.data import read_ahead
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.reading import open_photo
+from anemia_lightning.data.surroundings import Surroundings
 from anemia_lightning.data.survey import survey_photos
 from anemia_lightning.data.transforms import normalise
 from anemia_lightning.engines import Build, Engine, build_engine
@@ -54,7 +55,7 @@ def settings(tmp_path: Path, *overrides: str) -> DictConfig:
 
 
 def finished(classifier: AnemiaClassifier) -> FinishedModel:
-    return FinishedModel(copy.deepcopy(classifier.network), classifier.hparams)
+    return FinishedModel(copy.deepcopy(classifier.network), classifier.hparams, {})
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -83,10 +84,10 @@ def test_they_are_bit_for_bit_what_evaluation_computes(
         return trunk(self, images)
 
     monkeypatch.setattr(TrunkPass, "trunk", count)
-    logits, unreadable = photo_logits(
-        cfg, [finished(each) for each in classifiers], rows, progress=lambda *done: shown.append(done)
-    )
-    assert unreadable == []
+    found = photo_logits(cfg, [finished(each) for each in classifiers], rows, progress=lambda *done: shown.append(done))
+    logits = found.table
+    assert found.unreadable == []
+    assert found.surroundings == Surroundings(cut_out=21)
     assert logits.index.tolist() == rows["photo"].tolist()
     for place, wanted in enumerate(alone):
         np.testing.assert_array_equal(logits[place], wanted[rows["photo"]])
@@ -128,10 +129,10 @@ class TestPhotographsThatCannotBeRead:
         self, damaged: pd.DataFrame, new_classifier: Callable[..., AnemiaClassifier], tmp_path: Path
     ) -> None:
         models = [finished(new_classifier(0))]
-        logits, unreadable = photo_logits(settings(tmp_path, "on_unreadable=skip"), models, damaged)
-        assert [fault.photo for fault in unreadable] == [damaged["photo"][3], damaged["photo"][20]]
+        found = photo_logits(settings(tmp_path, "on_unreadable=skip"), models, damaged)
+        assert [fault.photo for fault in found.unreadable] == [damaged["photo"][3], damaged["photo"][20]]
         readable = damaged.drop([3, 20]).reset_index(drop=True)
-        pd.testing.assert_frame_equal(photo_logits(settings(tmp_path), models, readable)[0], logits)
+        pd.testing.assert_frame_equal(photo_logits(settings(tmp_path), models, readable).table, found.table)
 
     def test_or_they_stop_everything_and_all_are_named(
         self,

@@ -105,10 +105,14 @@ def test_copies_that_a_split_has_on_both_sides_itself_stop_no_second_fit_on_it(
 def test_checkpoints_remember_what_the_models_before_have_met(
     way: str, cfg_of: Compose, prepared: Prepared, tmp_path: Path
 ) -> None:
-    file = save(tmp_path / "other.ckpt", {"photo_hashes": ["0" * 16, "1" * 16], "training_hashes": ["0" * 16]})
+    file = save(
+        tmp_path / "other.ckpt",
+        {"photo_hashes": ["0" * 16, "1" * 16], "training_hashes": ["0" * 16], "surroundings": ["whole"]},
+    )
     own, both = split(cfg_of(), prepared).state_dict(), start(cfg_of, prepared, file, way).state_dict()
     assert both["photo_hashes"] == sorted(["0" * 16, "1" * 16, *own["photo_hashes"]])
     assert both["training_hashes"] == sorted(["0" * 16, *own["training_hashes"]])
+    assert (own["surroundings"], both["surroundings"]) == (["cut-out"], ["cut-out", "whole"])
     assert (
         find_overlap(prepared.facts, own["training_hashes"])
         == split(cfg_of(), prepared).rows("train")["photo"].tolist()
