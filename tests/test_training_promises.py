@@ -252,6 +252,13 @@ class TestResuming:
         fit_only(tiny_cfg(folder, *RESTLESS, f"resume={folder}/checkpoints/last.ckpt"))
         assert_same_run(folder, whole.folder.path)
 
+    def test_worker_processes_go_on_with_the_epoch_that_is_due(
+        self, whole: Fit, tiny_cfg: ComposeTiny, fit_only: FitOnly
+    ) -> None:
+        folder = whole.folder.path.with_name("run-after-3")
+        fit_only(tiny_cfg(folder, *RESTLESS, "data.num_workers=2", f"resume={folder}/checkpoints/last.ckpt"))
+        assert_same_run(folder, whole.folder.path)
+
     def test_what_is_compared_holds_all_that_could_be_lost(self, whole: Fit) -> None:
         last = read_checkpoint(whole.folder.last)
         assert last["epoch"] == 4

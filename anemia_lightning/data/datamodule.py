@@ -1,7 +1,7 @@
 """The LightningDataModule: one manifest, three splits, and the loaders of the augmented data sets."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -204,7 +204,8 @@ class AnemiaDataModule(L.LightningDataModule):
         return self._loader("val")
 
     def _loader(self, stage: Stage) -> DataLoader[Batch]:
-        epoch = self.trainer.current_epoch if self.trainer else 0
+        # In a resumed run the current epoch is one behind until Lightning has asked for the loader.
+        epoch: int = self.trainer.fit_loop.epoch_progress.current.processed if self.trainer else 0  # type: ignore[attr-defined]
         phase = sum(start <= epoch for start in self._phase_starts)
         known = self._loaders.get(stage)
         if known is None or known[0] != phase:
@@ -257,7 +258,7 @@ def _request_loader(
     start_method: str | None = None,
     pin_memory: bool = False,
 ) -> DataLoader[Batch]:
-    return DataLoader(
+    return _LateLoader(
         dataset,
         sampler=sampler,
         # The sampler asks for whole batches, and the data set answers with them.
@@ -268,6 +269,17 @@ def _request_loader(
         multiprocessing_context=start_method if num_workers else None,
         pin_memory=pin_memory,
     )
+
+
+class _LateLoader(DataLoader[Batch]):
+    """Asks the sampler for nothing until the first batch is asked for.
+
+    Lightning takes an iterator before it tells the sampler the epoch, and another one after it. Workers begin with the
+    first: in a resumed run it is the only one, and they would read epoch 0; else what they read is thrown away.
+    """
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch promises the class of its own iterators
+        yield from super().__iter__()
 
 
 def _stop_workers(loader: DataLoader[Batch]) -> None:

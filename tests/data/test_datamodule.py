@@ -442,6 +442,19 @@ def test_a_resumed_fit_asks_for_the_phase_that_it_is_in(kept: pd.DataFrame, tmp_
     ]
 
 
+def test_workers_read_nothing_before_the_first_batch_is_asked_for(kept: pd.DataFrame) -> None:
+    def epoch_after_an_iterator(**workers: Any) -> list[tuple[tuple[str, ...], Tensor]]:
+        loader = ready(kept, **workers).train_dataloader()
+        batches = iter(loader)
+        # Lightning tells the epoch after it has taken an iterator.
+        loader.sampler.set_epoch(3)  # type: ignore[attr-defined]
+        return [(batch.photo, batch.values) for batch in batches]
+
+    alone, read = epoch_after_an_iterator(), epoch_after_an_iterator(num_workers=1)
+    assert [photo for photo, _ in read] == [photo for photo, _ in alone]
+    assert all(torch.equal(one, other) for (_, one), (_, other) in zip(read, alone, strict=True))
+
+
 def test_workers_live_through_a_phase_and_end_with_it(kept: pd.DataFrame) -> None:
     workers: list[Any] = []
     was_alive: list[bool] = []
