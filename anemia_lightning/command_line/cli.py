@@ -29,7 +29,7 @@ from anemia_lightning.command_line.resuming import (
     overrides_of_what_was_done,
     resumed_folder,
 )
-from anemia_lightning.command_line.settings import CONF, compose, make_paths_absolute, register_resolvers
+from anemia_lightning.command_line.settings import CONF, compose, make_paths_absolute, quoted, register_resolvers
 from anemia_lightning.command_line.settings_check import check_settings, check_sweep
 from anemia_lightning.errors import AnemiaError
 
@@ -71,7 +71,7 @@ def run_command(
         except AnemiaError as error:
             sys.exit(_explain(error))
         flags = [argument for argument in arguments if argument not in parsed.overrides]
-        sys.argv[1:] = flags + overrides + ([f"hydra.run.dir='{created}'"] if created else [])
+        sys.argv[1:] = flags + overrides + ([f"hydra.run.dir={quoted(created)}"] if created else [])
         resumed = resumed_folder(overrides) if is_first_process() else None
     signal.signal(signal.SIGTERM, _terminate)
     # At the end of a process Python looks through all objects for cycles, a second for those of the libraries.

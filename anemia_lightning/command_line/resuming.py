@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from anemia_lightning.command_line.settings import flat_settings
+from anemia_lightning.command_line.settings import FILES, flat_settings, quoted, unquoted
 from anemia_lightning.errors import RunNotFoundError, SettingsChangedError
 from anemia_lightning.files.run_folder import RunFolder, find_run, whole_run, write_text
 
@@ -55,9 +55,9 @@ def how_to_continue(run: Path, verb: str) -> str:
 def continue_overrides(overrides: list[str], verb: str = "train") -> list[str]:
     """Adds to a command line with `resume=` the overrides that the run was started with, and its folder.
 
-    Folders that these name relative to where the run was started stay there, wherever it goes on from. What the
-    command line says itself comes last and wins. A checkpoint that lies in no run folder is continued in a
-    new one, with the command line's settings alone; only `train` continues from one.
+    Folders and files that these name relative to where the run was started stay there, wherever it goes on from.
+    What the command line says itself comes last and wins. A checkpoint that lies in no run folder is continued in
+    a new one, with the command line's settings alone; only `train` continues from one.
 
     Raises:
         RunNotFoundError: If there is nothing to continue.
@@ -76,11 +76,11 @@ def continue_overrides(overrides: list[str], verb: str = "train") -> list[str]:
     relative = {override.partition("=")[0].lstrip("+") for override in kept}
     if named != "last":  # which is found below the root that the command line names, or the current folder
         relative.add("paths.root")
-    return [*kept, *_folders(folder, relative), *overrides, f"hydra.run.dir='{folder}'"]
+    return [*kept, *_paths(folder, relative), *overrides, f"hydra.run.dir={quoted(folder)}"]
 
 
-def _folders(run: Path, named: set[str]) -> Iterator[str]:
-    """Yields overrides that name folders as a run has recorded them: absolute.
+def _paths(run: Path, named: set[str]) -> Iterator[str]:
+    """Yields overrides that name folders and files as a run has recorded them: absolute.
 
     Args:
         run: Its folder.
@@ -89,11 +89,10 @@ def _folders(run: Path, named: set[str]) -> Iterator[str]:
     recorded = RunFolder(run).settings
     settings = flat_settings(_read(recorded.read_text(encoding="utf-8"))) if recorded.is_file() else {}
     for key, value in settings.items():
-        is_folder = key in ("paths.root", "data.root", "features.dir") or key.startswith("data.roots.")
-        # What has been moved together with the run is found as it was named.
-        if is_folder and named & {key, key.rpartition(".")[0]} and isinstance(value, str) and Path(value).is_dir():
-            escaped = value.replace("'", "\\'")
-            yield f"{key}='{escaped}'"
+        is_path = key in ("paths.root", "data.root", "features.dir", *FILES) or key.startswith("data.roots.")
+        # What has been moved together with the run is found as it was named, and so is what is no path.
+        if is_path and named & {key, key.rpartition(".")[0]} and isinstance(value, str) and Path(value).exists():
+            yield f"{key}={quoted(value)}"
 
 
 def resumed_folder(overrides: list[str]) -> Path | None:
@@ -216,4 +215,4 @@ def _folder_of(named: str, root: str, verb: str) -> Path:
 
 def _value(overrides: list[str], key: str) -> str | None:
     values = [override.split("=", 1)[1] for override in overrides if override.startswith(f"{key}=")]
-    return values[-1].strip("'\"") if values else None
+    return unquoted(values[-1]) if values else None

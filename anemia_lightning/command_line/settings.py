@@ -23,6 +23,9 @@ _INSTALLED = _PACKAGE / "conf"
 CONF = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent / "conf"
 """The folder of the settings: inside the installed package, beside it in a checkout."""
 
+FILES = ("model.weights", "init_from", "split.file")
+"""Settings that may name a file relative to the current folder."""
+
 
 def register_resolvers() -> None:
     """Makes ${random_suffix:} known, which keeps two runs of one second apart, ${cache_dir:} and ${best_is:score}."""
@@ -98,14 +101,35 @@ def _cache_dir() -> str:
 
 
 def make_paths_absolute(cfg: DictConfig) -> None:
-    """Anchors relative folders at the current one, so that a run can be continued and scored from elsewhere."""
+    """Anchors relative folders and files at the current folder, so that a run can be continued from elsewhere."""
     cfg.paths.root = str(Path(cfg.paths.root).absolute())
     if cfg.get("features") and cfg.paths.cache:
         cfg.features.dir = str(Path(cfg.features.dir).absolute())
     if cfg.data.get("root"):
-        cfg.data.root = str(Path(cfg.data.root).absolute())
+        cfg.data.root = _absolute(cfg.data.root)
     for name, root in cfg.data.get("roots", {}).items():
-        cfg.data.roots[name] = str(Path(root).absolute()) if root else None
+        cfg.data.roots[name] = _absolute(root) if root else None
+    for key in FILES:
+        # Weights may also be a name of torchvision's.
+        if (named := OmegaConf.select(cfg, key)) and Path(named).expanduser().is_file():
+            OmegaConf.update(cfg, key, _absolute(named))
+
+
+def _absolute(path: str) -> str:
+    """Returns where what a user names lies; `~` is the home folder."""
+    return str(Path(path).expanduser().absolute())
+
+
+def quoted(text: str | Path) -> str:
+    """Returns a text as an override can hold it, whatever characters are in it."""
+    return "'" + str(text).replace("'", "\\'") + "'"
+
+
+def unquoted(value: str) -> str:
+    """Returns the text that an override holds."""
+    if len(value) > 1 and value[0] == value[-1] == "'":
+        return value[1:-1].replace("\\'", "'")
+    return value.strip("'\"")
 
 
 def _in_words(verb: str, overrides: Sequence[str], error: Exception) -> str:

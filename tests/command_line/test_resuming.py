@@ -1,5 +1,6 @@
 """Which settings and which checkpoint a continued run takes."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from anemia_lightning.command_line.resuming import (
     continue_overrides,
     how_to_continue,
     resume_checkpoint,
+    resumed_folder,
 )
-from anemia_lightning.command_line.settings import compose
+from anemia_lightning.command_line.settings import compose, make_paths_absolute, quoted
 from anemia_lightning.errors import RunNotFoundError, SettingsChangedError
 
 
@@ -50,6 +52,33 @@ def test_folders_stay_where_the_run_found_them(run: Path, tmp_path: Path) -> Non
     assert places("data.root=mine", "paths.root=here") == ("mine", "here")
     photos.rmdir()
     assert places() == ("photos", str(tmp_path)), "as in a project that has been moved"
+
+
+def test_weights_are_those_that_the_run_began_with(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (there := tmp_path / "there").mkdir()
+    (there / "weights.pth").touch()
+    monkeypatch.chdir(there)
+    begun = compose("train", ["model.weights=weights.pth", "split.file=gone.csv"], run_dir=run)
+    make_paths_absolute(begun)
+    assert (begun.model.weights, begun.split.file) == (str(there / "weights.pth"), "gone.csv")
+    (run / "config_resolved.yaml").write_text(OmegaConf.to_yaml(begun, resolve=True))
+    (run / ".hydra" / "overrides.yaml").write_text("- model.weights=weights.pth\n")
+    monkeypatch.chdir(tmp_path)
+    assert compose("train", continue_overrides([f"resume={run}"])).model.weights == str(there / "weights.pth")
+
+
+def test_an_apostrophe_in_the_name_of_a_folder_is_no_obstacle(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, named := tmp_path / "o'neil" / "run")
+    overrides = continue_overrides([f"resume={quoted(named)}"])
+    compose("train", overrides)
+    assert resumed_folder(overrides) == named
+
+
+def test_photographs_may_be_named_from_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cfg = compose("train", ["data=folder", "data.root='~/photos'", "data.positive_class=a"])
+    make_paths_absolute(cfg)
+    assert cfg.data.root == f"{tmp_path}/photos"
 
 
 def test_how_to_continue_names_the_run_where_last_means_another(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
