@@ -156,10 +156,13 @@ def build_trainer(cfg: DictConfig, *, callbacks: "list[L.Callback]", logger: "Lo
         ConfigError: If Lightning cannot do what `trainer` says.
     """
     from lightning.fabric.utilities.exceptions import MisconfigurationException
+    from lightning.pytorch.callbacks import Timer
 
     from anemia_lightning.callbacks.checkpoint import DurableCheckpointIO
 
     settings = plain(cfg.trainer)
+    # By itself the Trainer would stop amid an epoch, without validation, and take it for a whole one.
+    limit = [Timer(max_time, interval="epoch")] if (max_time := settings.pop("max_time")) else []
     settings["strategy"] = _strategy(settings["strategy"], settings["devices"], nodes=settings["num_nodes"])
     settings["precision"] = resolve_precision(cfg)
     # Lightning would replace our sampler; the datamodule does what the flag means.
@@ -167,7 +170,7 @@ def build_trainer(cfg: DictConfig, *, callbacks: "list[L.Callback]", logger: "Lo
     try:
         trainer: L.Trainer = instantiate(
             settings,
-            callbacks=callbacks,
+            callbacks=[*callbacks, *limit],
             logger=logger or False,
             plugins=[DurableCheckpointIO()],
             default_root_dir=cfg.paths.run_dir,

@@ -1,14 +1,11 @@
 """Early stopping that waits for the last release and then starts afresh."""
 
-import math
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import EarlyStopping as LightningEarlyStopping
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
-
-from anemia_lightning.errors import ConfigError
 
 
 class EarlyStopping(LightningEarlyStopping):
@@ -27,23 +24,6 @@ class EarlyStopping(LightningEarlyStopping):
         """Ends a resumed fit that had been stopped already."""
         if self.stopping_reason != EarlyStoppingReason.NOT_STOPPED:
             trainer.should_stop = True
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Refuses a limit of steps by which no epoch would be validated.
-
-        Raises:
-            ConfigError: If the fit is to end within its first epoch.
-        """
-        # Not known before: photographs, devices and batches decide how many steps an epoch has.
-        steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-        if trainer.current_epoch == 0 and 0 < trainer.max_steps < steps:
-            raise ConfigError(
-                [
-                    f"trainer.max_steps={trainer.max_steps} ends training within the first epoch, which has {steps} "
-                    f"steps and is validated at its end: there would be no {self.monitor}. Give at least {steps}, or "
-                    "limit trainer.max_epochs instead."
-                ]
-            )
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Counts every epoch, and acts on the count when no release is to come."""

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.utilities import rank_zero_only
 
 from anemia_lightning import __version__
@@ -137,6 +138,8 @@ def stop_reason(trainer: L.Trainer) -> str:
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, EarlyStopping) and (reason := callback.stop_reason()):
             return reason
+        if isinstance(callback, Timer) and (callback.time_remaining() or 0) <= 0:
+            return "trainer.max_time ran out"
     if trainer.max_epochs is not None and trainer.current_epoch >= trainer.max_epochs:
         return f"trainer.max_epochs={trainer.max_epochs} reached"
     return "a limit of the trainer was reached"

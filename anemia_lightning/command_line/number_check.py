@@ -1,5 +1,6 @@
 """Refuses numbers out of their range: one table for all commands."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeGuard
 
@@ -15,6 +16,10 @@ class _Range(NamedTuple):
 
 def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_duration(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"\d+:\d\d:\d\d:\d\d", value) is not None
 
 
 def _at_least(least: float) -> _Range:
@@ -68,10 +73,7 @@ _RANGES = {
     "trainer.num_nodes": _at_least(1),
     "trainer.max_epochs": _at_least(1),
     "trainer.min_epochs": _or(None, _whole(0)),
-    "trainer.max_steps": _or(-1, _at_least(1)),
-    "trainer.max_time": _or(
-        None, _Range("days, hours, minutes and seconds such as 00:08:00:00", lambda value: not _is_number(value))
-    ),
+    "trainer.max_time": _or(None, _Range("days, hours, minutes and seconds such as 00:08:00:00", _is_duration)),
     "trainer.accumulate_grad_batches": _at_least(1),
     "trainer.gradient_clip_val": _or(None, _at_least(0)),
     "trainer.limit_train_batches": _or(None, _above(0)),

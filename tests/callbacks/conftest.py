@@ -51,7 +51,6 @@ def fit_script(tmp_path: Path) -> FitScript:
         ckpt_path: Path | None = None,
         logger: Logger | None = None,
         max_epochs: int | None = None,
-        max_steps: int = -1,
     ) -> L.Trainer:
         quiet()
         # A test resumes with those callbacks alone that it is about.
@@ -59,7 +58,6 @@ def fit_script(tmp_path: Path) -> FitScript:
         trainer = L.Trainer(
             accelerator="cpu",
             max_epochs=len(values) if max_epochs is None else max_epochs,
-            max_steps=max_steps,
             callbacks=list(callbacks),
             logger=logger or False,
             plugins=[DurableCheckpointIO()],

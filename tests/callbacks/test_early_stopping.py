@@ -10,7 +10,6 @@ from lightning.pytorch.callbacks import EarlyStopping as LightningEarlyStopping
 
 from anemia_lightning.callbacks.checkpoint import BestAndLastCheckpoint
 from anemia_lightning.callbacks.early_stopping import EarlyStopping
-from anemia_lightning.errors import ConfigError
 
 FitScript = Callable[..., L.Trainer]
 
@@ -90,16 +89,6 @@ def test_a_limit_of_time_holds_before_a_release_too(fit_script: FitScript) -> No
     callback = stopping()
     assert fit_script(FALLS_AND_RISES, Release(8), StopsAt(4), callback).current_epoch == 5
     assert callback.stop_reason() is None
-
-
-def test_a_limit_of_steps_by_which_no_epoch_is_validated_is_refused(fit_script: FitScript) -> None:
-    with pytest.raises(ConfigError) as caught:
-        fit_script(FALLS_AND_RISES, stopping(), max_steps=1)
-    assert str(caught.value) == (
-        "trainer.max_steps=1 ends training within the first epoch, which has 2 steps and is validated at its end: "
-        "there would be no val/loss. Give at least 2, or limit trainer.max_epochs instead."
-    )
-    assert fit_script(FALLS_AND_RISES, stopping(), max_steps=2).current_epoch == 1
 
 
 def last_of(values: Sequence[float], fit_script: FitScript, folder: Path, patience: int = 2) -> Path:

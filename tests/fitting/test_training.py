@@ -2,7 +2,9 @@
 
 import html
 import io
+import itertools
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from lightning.pytorch.callbacks import Timer
 from omegaconf import DictConfig
 from PIL import Image, ImageOps
 
@@ -109,6 +112,19 @@ def test_out_of_memory_names_what_to_lower(
     monkeypatch.setattr(AnemiaClassifier, "training_step", exhaust)
     with pytest.raises(MemoryExhaustedError, match=r"data\.batch_size.*trainer\.accumulate_grad_batches"):
         train_run(small(tmp_path / "run"))
+
+
+def test_a_limit_of_time_lets_the_epoch_come_to_its_end(
+    tmp_path: Path, small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Enough when the fit starts; it runs out with the first step.
+    elapsed = itertools.chain([0.0], itertools.repeat(3600.0))
+    monkeypatch.setattr(Timer, "time_elapsed", lambda *_: next(elapsed))
+    folder = train_run(small(tmp_path / "run", "trainer.max_time=00:00:30:00")).folder
+    (epoch,) = pd.read_csv(folder / "metrics.csv").to_dict("records")
+    assert math.isfinite(epoch["val/loss"])
+    card = json.loads((folder / "run.json").read_text())
+    assert (card["epochs"], card["stop_reason"]) == (1, "trainer.max_time ran out")
 
 
 @pytest.fixture(scope="module")
