@@ -67,10 +67,11 @@ SETTINGS = [
 
 def test_the_blocks_are_found() -> None:
     assert README.count("\n```") == 2 * len(BLOCKS)
-    assert [block.language for block in BLOCKS].count("bash") == 18
+    assert [block.language for block in BLOCKS].count("bash") == 19
     assert [block.needs for block in SHELL if block.needs] == [
-        "your own photographs",
         "cp_anemic, eyes_defy, imagenet weights",
+        "your own photographs",
+        "your own photographs",
         "cp_anemic, the weights file",
         "cp_anemic",
         "cp_anemic, the weights file",
