@@ -423,6 +423,17 @@ class SettingsChangedError(AnemiaError):
         )
 
 
+class MixedWeightsError(AnemiaError):
+    """Folds of one cross-validation that started from different weights."""
+
+    def __init__(self, run: Path, fold: str, other: str) -> None:
+        super().__init__(
+            f"folds of {run} that all started from the same weights",
+            f"that {other} started from others than {fold}, as the run.json of both says",
+            "Remove the folder of the one that is wrong and continue with resume=: that fold trains anew.",
+        )
+
+
 class ConditionsChangedError(AnemiaError):
     """A speed comparison that is to go on under other conditions than it was begun under.
 

@@ -12,6 +12,7 @@ from anemia_lightning.errors import (
     EngineUnavailableError,
     Fault,
     ManifestError,
+    MixedWeightsError,
     OutputUnwritableError,
     PhotoUnreadable,
     SettingsChangedError,
@@ -41,6 +42,7 @@ EXAMPLES = [
     CompilerMissingError("no g++"),
     EngineUnavailableError("onnxruntime", ["onnx"], "onnx"),
     SettingsChangedError(Path("/logs/a"), ["seed"], instead="start anew"),
+    MixedWeightsError(Path("/logs/a"), "fold-0", "fold-1"),
     UnfinishedRunError(Path("/logs/a"), [Path("/logs/a/folds/b")]),
 ]
 

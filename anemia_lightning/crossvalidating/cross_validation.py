@@ -16,7 +16,7 @@ from anemia_lightning.command_line.settings import make_paths_absolute
 from anemia_lightning.command_line.terminal import quiet, say
 from anemia_lightning.comparing.settings import settings_with_effect
 from anemia_lightning.crossvalidating.fold_looks import look_at_folds, look_note
-from anemia_lightning.crossvalidating.fold_runs import FoldRun, run_folds
+from anemia_lightning.crossvalidating.fold_runs import FoldRun, check_one_start, run_folds
 from anemia_lightning.crossvalidating.fold_scores import (
     fold_decisions,
     fold_lines,
@@ -75,6 +75,7 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
         AnemiaError: If the photos cannot be used, or not be dealt to so many folds.
         SettingsChangedError: If a cross-validation is resumed with settings by which its folds would differ.
         DataChangedError: If one is resumed whose photos have changed.
+        MixedWeightsError: If its folds did not start from the same weights.
     """
     quiet()
     make_paths_absolute(cfg)
@@ -89,6 +90,7 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
     known = photo_lines(cfg, prepared, listed_in="the splits.csv of each fold")
     say(*known, *_dealt_lines(folds, skipped), *warning_lines(warnings))
     run_folds(cfg, runs, prepared, jobs=cfg.jobs)
+    check_one_start(folder.path, runs)
     folders = [RunFolder(run.folder) for run in runs]
     predictions = pool_predictions(folds, folders)
     baselines = pool_baselines(folds, prepared, seed=cfg.seed)

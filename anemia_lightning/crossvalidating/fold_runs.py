@@ -13,6 +13,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from anemia_lightning.command_line.settings import register_resolvers
 from anemia_lightning.command_line.terminal import say
 from anemia_lightning.data.preparation import Prepared
+from anemia_lightning.errors import MixedWeightsError
+from anemia_lightning.files.run_card_file import read_run_card
 from anemia_lightning.files.run_folder import RunFolder, is_finished
 from anemia_lightning.machine.worker_processes import worker_processes
 from anemia_lightning.photos import restore_datamodule
@@ -67,6 +69,20 @@ def run_folds(cfg: DictConfig, runs: Sequence[FoldRun], prepared: Prepared, *, j
                 task.result()
                 done += 1
                 say(f"{done} of {len(left)} folds done: {tasks.pop(task).name}")
+
+
+def check_one_start(run: Path, folds: Sequence[FoldRun]) -> None:
+    """Asserts that all finished folds started from the same weights.
+
+    The file may have changed since the first fold, or the download have failed for some of them alone.
+
+    Raises:
+        MixedWeightsError: If they did not.
+    """
+    starts = {fold.name: read_run_card(RunFolder(fold.folder).run_json).get("weights") for fold in folds}
+    first = folds[0].name
+    if other := next((name for name, weights in starts.items() if weights != starts[first]), None):
+        raise MixedWeightsError(run, first, other)
 
 
 def fold_settings(cfg: DictConfig, run: FoldRun) -> DictConfig:

@@ -1,5 +1,6 @@
 """Folds side by side: each is trained once, no more at a time than there are workers, and a fault ends all."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,8 +11,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from anemia_lightning.crossvalidating import fold_runs
-from anemia_lightning.crossvalidating.fold_runs import FoldRun, run_folds
+from anemia_lightning.crossvalidating.fold_runs import FoldRun, check_one_start, run_folds
 from anemia_lightning.data.preparation import Prepared
+from anemia_lightning.errors import MixedWeightsError
 
 NOTHING = OmegaConf.create({})
 PREPARED = cast("Prepared", None)
@@ -92,3 +94,21 @@ def test_folds_that_are_all_finished_start_nothing(
         finish(run)
     run_folds(NOTHING, runs, PREPARED, jobs=2)
     assert not any(pool.handed_out for pool in pools)
+
+
+def test_folds_that_started_from_different_weights_are_not_pooled(runs: list[FoldRun], tmp_path: Path) -> None:
+    def start(run: FoldRun, sha256: str | None) -> None:
+        card = {"status": "finished", "sessions": [], "weights": {"source": "file", "sha256": sha256}}
+        (run.folder / "run.json").write_text(json.dumps(card))
+
+    for run in runs:
+        start(run, "a" * 64)
+    check_one_start(tmp_path, runs)
+    start(runs[3], None)
+    with pytest.raises(MixedWeightsError) as caught:
+        check_one_start(tmp_path, runs)
+    assert str(caught.value) == (
+        f"Looked for folds of {tmp_path} that all started from the same weights; found that fold 3 started from others "
+        "than fold 0, as the run.json of both says. Remove the folder of the one that is wrong and continue with "
+        "resume=: that fold trains anew."
+    )
