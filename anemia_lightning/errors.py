@@ -170,13 +170,20 @@ class PhotosDifferError(AnemiaError):
 
 
 class OverlapError(AnemiaError):
-    """Data to evaluate on that hold photographs which trained or chose the model."""
+    """Data to evaluate on that hold photographs which trained or chose the model.
 
-    def __init__(self, met: Sequence[str], photos: int) -> None:
+    Args:
+        met: These.
+        photos: How many there are in all.
+        related: How many others are of the same patients, or copies.
+    """
+
+    def __init__(self, met: Sequence[str], photos: int, *, related: int = 0) -> None:
         self.met = list(met)
+        beside = f", beside {related} with a patient or a copy in common" if related else ""
         super().__init__(
             "photographs that neither trained nor chose the model",
-            f"{len(met)} of {photos} that did: {_first(met)}",
+            f"{len(met)} of {photos} that did{beside}: {_first(met)}",
             "Leave these out with evaluation.on_overlap=drop, "
             "or keep them and have it said beside the scores with evaluation.on_overlap=report.",
         )

@@ -252,8 +252,12 @@ def test_whoever_is_left_out_of_other_data_is_told_and_counted(
         shutil.copy(drawn / Path(photo).name, classes[label])
     shutil.copy(drawn / Path(unmet["photo"].iloc[0]).name, classes[1 - unmet["label"].iloc[0]] / "copy.png")
     (classes[0] / "empty.png").touch()
+    known, label = met[["photo", "label"]].iloc[0]
+    noise = np.random.default_rng(0).integers(60, 200, (40, 60, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(classes[label] / f"beside_{Path(known).name}")
     overrides = [f"ckpt={run}/checkpoints/best.ckpt", "data=folder", f"data.root={tmp_path}/photos"]
     overrides += ["data.positive_class=Anemic", "data.photo_groups=bytes", "data.on_unreadable=skip"]
+    overrides += ["data.patient_pattern='(?:beside_)?([^.]+)'"]
     overrides += ["evaluation.on_overlap=drop", *BRIEF]
     scores = evaluate_checkpoint(compose("evaluate", overrides, run_dir=tmp_path / "other"))
     assert scores["test"]["n"] == len(unmet) - 1
@@ -263,16 +267,18 @@ def test_whoever_is_left_out_of_other_data_is_told_and_counted(
     counted = {
         "label conflict: copies of one photograph with both labels": 2,
         "met before: it trained or chose the model": 2,
+        "patient or copy met before: a photo of the same patient, or a copy, trained or chose the model": 1,
         "IMG_EMPTY: an empty file": 1,
     }
     assert table["reason"][table["split"] == "excluded"].value_counts().to_dict() == counted
     flow = (tmp_path / "other" / "flow.md").read_text()
-    assert f"photos found: {len(unmet) + 4} photos of" in flow
+    assert f"photos found: {len(unmet) + 5} photos of" in flow
     assert all(f"- left out: {reason}: {count} photo" in flow for reason, count in counted.items())
     assert f"photos used: {len(unmet) - 1} photos of" in flow
     said = capsys.readouterr().out
     assert f"{len(unmet) - 1} photos of {len(unmet) - 1} patients from folder\nLeft out: 2 label conflict, " in said
-    assert "2 met before, 1 IMG_EMPTY; splits.csv says which." in said
+    assert "2 met before, 1 IMG_EMPTY, 1 patient or copy met before; splits.csv says which." in said
+    assert "2 photos that trained or chose the model were left out, beside 1 with a patient or a copy" in said
 
 
 PredictAll = Callable[..., pd.DataFrame]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.errors import StartOverlapError
@@ -43,6 +44,16 @@ def find_overlap(facts: pd.DataFrame, hashes: Collection[str]) -> list[str]:
     """
     met = set(hashes)
     return [photo for photo, own in zip(facts["photo"], _hashes(facts), strict=True) if not met.isdisjoint(own)]
+
+
+def find_related(manifest: pd.DataFrame, met: Collection[str]) -> list[str]:
+    """Returns the ids of the other photos of the patients and photo groups in which a model has met a photo.
+
+    Args:
+        manifest: The photos.
+        met: Ids of those that it has met.
+    """
+    return manifest["photo"][_is_together(manifest, met) & ~manifest["photo"].isin(met).to_numpy()].tolist()
 
 
 @dataclass(frozen=True)
@@ -98,13 +109,18 @@ def check_unmet(
     Raises:
         StartOverlapError: If it has.
     """
-    groups = independent_groups(manifest)
     for split, hashes, others in (("test", met.met, ("train", "val")), ("val", met.trained, ("train",))):
         own = photo_hashes(facts[splits.isin(others).to_numpy()])
-        found = manifest["photo"].isin(find_overlap(facts, hashes.difference(own))).to_numpy()
-        stained = manifest["photo"][np.isin(groups, groups[found]) & (splits == split).to_numpy()]
+        found = find_overlap(facts, hashes.difference(own))
+        stained = manifest["photo"][_is_together(manifest, found) & (splits == split).to_numpy()]
         if len(stained):
             raise StartOverlapError(file, split, stained.tolist(), int((splits == split).sum()))
+
+
+def _is_together(manifest: pd.DataFrame, photos: Collection[str]) -> NDArray[np.bool_]:
+    """Says which rows are of some photos, or must stay together with one of them, directly or through others."""
+    groups = independent_groups(manifest)
+    return np.isin(groups, groups[manifest["photo"].isin(photos).to_numpy()])
 
 
 def _hashes(facts: pd.DataFrame) -> Iterator[list[str]]:

@@ -16,7 +16,7 @@ from anemia_lightning.command_line.terminal import quiet, say
 from anemia_lightning.contracts import Stage
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.manifest import require_both_classes
-from anemia_lightning.data.overlap import MetPhotos, find_overlap
+from anemia_lightning.data.overlap import MetPhotos, find_overlap, find_related
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.data.split_file import split_table
 from anemia_lightning.data.surroundings import Surroundings, kinds_carried_by
@@ -45,6 +45,7 @@ _OF_THE_RUN = ("subgroups", "pooling")
 """What `evaluation` leaves to the run unless it says otherwise."""
 
 _MET = "met before: it trained or chose the model"
+_RELATED = "patient or copy met before: a photo of the same patient, or a copy, trained or chose the model"
 
 
 @dataclass(frozen=True)
@@ -244,25 +245,28 @@ def _unmet_photos(cfg: DictConfig, prepared: Prepared, carried: MetPhotos | None
     met = find_overlap(prepared.facts, carried.met)
     if not met:
         return prepared, []
+    related = find_related(prepared.manifest, met)
     found = len(prepared.manifest)
     if cfg.evaluation.on_overlap == "stop":
-        raise OverlapError(met, found)
+        raise OverlapError(met, found, related=len(related))
+    beside = f", beside {len(related)} with a patient or a copy in common" if related else ""
     if cfg.evaluation.on_overlap == "report":
-        return prepared, [f"{len(met)} of these {found} photos trained or chose the model: the scores are too good."]
-    unmet = _without(met, prepared)
+        said = f"{len(met)} of these {found} photos trained or chose the model{beside}: the scores are too good."
+        return prepared, [said]
+    unmet = _without(dict.fromkeys(met, _MET) | dict.fromkeys(related, _RELATED), prepared)
     require_both_classes(unmet.manifest)
-    return unmet, [f"{len(met)} photos that trained or chose the model were left out."]
+    return unmet, [f"{len(met)} photos that trained or chose the model were left out{beside}."]
 
 
-def _without(met: Sequence[str], prepared: Prepared) -> Prepared:
-    """Returns the photos with those that the model has met among the excluded."""
-    is_met = prepared.manifest["photo"].isin(met)
-    excluded = prepared.manifest[is_met].assign(reason=_MET)
+def _without(reasons: Mapping[str, str], prepared: Prepared) -> Prepared:
+    """Returns the photos with those among the excluded for which there is a reason."""
+    is_left_out = prepared.manifest["photo"].isin(reasons)
+    left_out = prepared.manifest[is_left_out].assign(reason=lambda rows: rows["photo"].map(reasons))
     return replace(
         prepared,
-        manifest=prepared.manifest[~is_met].reset_index(drop=True),
-        excluded=pd.concat([prepared.excluded, excluded], ignore_index=True),
-        facts=prepared.facts[~prepared.facts["photo"].isin(met)].reset_index(drop=True),
+        manifest=prepared.manifest[~is_left_out].reset_index(drop=True),
+        excluded=pd.concat([prepared.excluded, left_out], ignore_index=True),
+        facts=prepared.facts[~prepared.facts["photo"].isin(reasons)].reset_index(drop=True),
     )
 
 

@@ -2,7 +2,7 @@ import re
 
 import pandas as pd
 
-from anemia_lightning.data.overlap import find_overlap, photo_hashes
+from anemia_lightning.data.overlap import find_overlap, find_related, photo_hashes
 from anemia_lightning.errors import OverlapError
 
 
@@ -22,6 +22,22 @@ def test_each_photograph_met_is_found_by_any_of_its_hashes() -> None:
     )
     assert find_overlap(others, photo_hashes(TRAINED)) == ["same/file", "same/pixels", "turned"]
     assert find_overlap(facts(("new", "f9", "p9", "t9")), photo_hashes(TRAINED)) == []
+
+
+def test_patients_and_copies_of_what_was_met_are_related_to_it_directly_or_through_others() -> None:
+    manifest = pd.DataFrame(
+        [
+            ("met", "P", "g"),
+            ("patient", "P", "h"),
+            ("copy", "Q", "g"),
+            ("copy of patient", "R", "h"),
+            ("new", "S", "i"),
+        ],
+        columns=["photo", "patient", "photo_group"],
+    )
+    assert find_related(manifest, ["met"]) == ["patient", "copy", "copy of patient"]
+    for alone in (["new"], manifest["photo"].tolist(), []):
+        assert find_related(manifest, alone) == []
 
 
 def test_a_hash_of_one_kind_is_none_of_another() -> None:
@@ -48,4 +64,7 @@ def test_the_refusal_counts_and_names_them() -> None:
         "found 12 of 100 that did: s/0, s/1, s/2, s/3, s/4 and 7 more. "
         "Leave these out with evaluation.on_overlap=drop, "
         "or keep them and have it said beside the scores with evaluation.on_overlap=report."
+    )
+    assert "found 2 of 9 that did, beside 3 with a patient or a copy in common: a, b." in (
+        str(OverlapError(["a", "b"], 9, related=3))
     )
