@@ -64,7 +64,7 @@ def assess_predictions(
         orders={"age_band": age_bands(), "severity": SEVERITIES},
         left_out=left_out,
         pooling=pooling,
-        is_drawn="source" in known and bool((known["source"] == _DRAWN_SOURCE).all()),
+        is_drawn=_is_drawn(known),
     )
     with progress_bar("Assessing") as progress:
         return assess(
@@ -83,10 +83,14 @@ def baseline_predictions(train: pd.DataFrame, test: pd.DataFrame, *, seed: int) 
         seed: Of the forests.
     """
     table = test[["photo"]].join(predict_baselines(train, test, names=COMPARED, seed=seed))
-    return table.assign(**{ORACLE: expit(-test["redness"].astype(np.float64))}) if "redness" in test else table
+    return table.assign(**{ORACLE: expit(-test["redness"].astype(np.float64))}) if _is_drawn(test) else table
 
 
 def write_assessment(folder: RunFolder, assessment: dict[str, Any]) -> dict[str, bytes]:
     """Writes assessment.json and its figures into a run folder, and returns the figures by name, as PNG."""
     write_json(folder.path / ASSESSMENT, assessment)
     return {name: folder.write_plot(name, drawing) for name, drawing in draw_assessment(assessment).items()}
+
+
+def _is_drawn(photos: pd.DataFrame) -> bool:
+    return "source" in photos and bool((photos["source"] == _DRAWN_SOURCE).all())

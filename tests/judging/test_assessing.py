@@ -92,6 +92,11 @@ def test_baselines_are_fitted_on_the_training_photos_and_the_oracle_is_named(pho
     assert found["colour"]["name"].startswith("colour statistics")
 
 
+def test_a_column_of_that_name_in_real_data_is_no_oracle(photos: pd.DataFrame) -> None:
+    real = photos[["photo", "label", "redness"]].assign(source="table")
+    assert list(baseline_predictions(real, real, seed=0)) == ["photo", "prevalence"]
+
+
 @pytest.mark.slow
 def test_the_folder_holds_the_file_and_its_figures(photos: pd.DataFrame, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
