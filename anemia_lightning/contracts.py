@@ -68,6 +68,28 @@ MANIFEST_COLUMNS = (
 moderate, severe or "".
 """
 
+FACT_COLUMNS = (
+    "file_sha256",
+    "file_bytes",
+    "format",
+    "mode",
+    "width",
+    "height",
+    "orientation",
+    "notes",
+    "pixels_sha256",
+    "turned_sha256",
+    "tissue_share",
+    "tissue_pixels",
+    "sharpness",
+    "clipped_dark",
+    "clipped_bright",
+)
+"""What the survey finds out about each photo, beside its colour."""
+
+COLOUR_PREFIX = "colour_"
+"""What the names of the columns of its colour begin with."""
+
 GRAINS = ("bytes", "pixels", "turned", "recut")
 """What counts as copies of one photograph, from the narrowest to the widest; each includes those before it: the same
 file, the same pixels, the same after mirroring, turning or re-encoding, another cut-out of the same photograph."""

@@ -7,6 +7,9 @@ from anemia_lightning.data.guidelines import WHO_2024
 from anemia_lightning.data.surroundings import WHOLE_FROM
 from anemia_lightning.data.white_background import WHITE_NOTE
 
+AGE_BAND, BACKGROUND = "age_band", "background"
+"""The columns that are derived."""
+
 ADULTS, ELDERLY, INFANTS = "15-65 years", "66 years and over", "below 6 months"
 WHOLE, CUT_OUT, ON_WHITE, MASKED = "whole photograph", "transparent cut-out", "cut-out on white", "masked"
 
@@ -58,9 +61,9 @@ def with_group_columns(facts: pd.DataFrame) -> pd.DataFrame:
     """
     found = {}
     if "age_months" in facts:
-        found["age_band"] = age_band(facts["age_months"])
+        found[AGE_BAND] = age_band(facts["age_months"])
     if {"notes", "tissue_share", "mask"} <= set(facts):
-        found["background"] = background(facts)
+        found[BACKGROUND] = background(facts)
     return facts.assign(**{name: values for name, values in found.items() if name not in facts})
 
 

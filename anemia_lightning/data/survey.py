@@ -43,7 +43,8 @@ class Survey:
     """One row per photo that can be read, in the manifest's order: photo; file_sha256, pixels_sha256 and
     turned_sha256 (of the decoded pixels, in all eight orientations alike); file_bytes, format, mode, width,
     height, orientation (of EXIF, 1-8) and notes; tissue_share of the canvas, tissue_pixels, sharpness (variance of
-    the Laplacian over the tissue), clipped_dark and clipped_bright (shares of the tissue); colour_<measure>."""
+    the Laplacian over the tissue), clipped_dark and clipped_bright (shares of the tissue); colour_<measure>.
+    `FACT_COLUMNS` lists all but the first and the last."""
     unreadable: list[Unreadable]
     """The photos that cannot be read, in the manifest's order."""
     copies: Copies

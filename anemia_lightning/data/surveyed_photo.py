@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from anemia_lightning.contracts import COLOUR_PREFIX
 from anemia_lightning.data.colour import tissue_colour
 from anemia_lightning.data.fingerprints import Fingerprint, take_fingerprint
 from anemia_lightning.data.reading import TISSUE_ALPHA, Photograph, open_photo
@@ -49,7 +50,7 @@ def survey_photo(path: str, mask: str, *, of_cuts: bool) -> SurveyedPhoto:
     """
     photograph = open_photo(path, mask=mask or None)
     fingerprint = take_fingerprint(photograph.rgba, of_cuts=of_cuts)
-    colours = {f"colour_{name}": value for name, value in tissue_colour(photograph.rgba).items()}
+    colours = {f"{COLOUR_PREFIX}{name}": value for name, value in tissue_colour(photograph.rgba).items()}
     hashes = {"pixels_sha256": fingerprint.pixels, "turned_sha256": fingerprint.turned_pixels}
     measured = {**measure_tissue(photograph.rgba), **colours}
     return SurveyedPhoto({**_file_facts(photograph), **hashes, **measured}, fingerprint)

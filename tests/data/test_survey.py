@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from anemia_lightning.contracts import GROUP_COLUMNS
+from anemia_lightning.contracts import COLOUR_PREFIX, FACT_COLUMNS, GROUP_COLUMNS
 from anemia_lightning.data import survey
 from anemia_lightning.data.survey import survey_photos
 from anemia_lightning.data.surveyed_photo import measure_tissue
@@ -36,6 +36,8 @@ def test_facts_are_those_of_the_files(tmp_path: Path) -> None:
     assert facts.loc["s/a.png", "tissue_share"] == 1
     assert facts["format"].tolist() == ["PNG", "PNG"]
     assert facts.filter(like="colour_").notna().all(axis=None)
+    others = [column for column in facts if not column.startswith(COLOUR_PREFIX)]
+    assert tuple(others) == FACT_COLUMNS
     assert facts["pixels_sha256"].nunique() == 2
 
 

@@ -5,7 +5,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pandas as pd
 
-from anemia_lightning.contracts import MANIFEST_COLUMNS, UNKNOWN_LABEL
+from anemia_lightning.contracts import COLOUR_PREFIX, FACT_COLUMNS, GROUP_COLUMNS, MANIFEST_COLUMNS, UNKNOWN_LABEL
+from anemia_lightning.data.exclusions import EXCLUDE_REASON
+from anemia_lightning.data.group_columns import AGE_BAND, BACKGROUND
 from anemia_lightning.data.listing import data_folder, is_file
 from anemia_lightning.data.manifest import build_manifest, photo_id
 from anemia_lightning.data.sheet import has_column, read_sheet, require_columns
@@ -15,6 +17,9 @@ _ROLES = (
     *("photo", "label", "patient", "photo_group", "site", "sex", "age_months", "hemoglobin_g_dl"),
     *("pregnancy", "altitude_m", "cigarettes_per_day", "severity", "device", "mask", "split"),
 )
+
+_OURS = (*FACT_COLUMNS, *GROUP_COLUMNS, AGE_BAND, BACKGROUND, EXCLUDE_REASON)
+"""Columns that are added to a manifest, or understood by their name."""
 
 Value = str | int | float | bool
 
@@ -90,6 +95,9 @@ def _kept(columns: Sequence[str]) -> dict[str, str]:
     """Returns the further columns under their own names, which are no names of ours."""
     if taken := [name for name in columns if name in (*_ROLES, *MANIFEST_COLUMNS)]:
         raise ConfigError([f"data.keep_columns has {', '.join(taken)}, which data.columns reads."])
+    if ours := [name for name in columns if name in _OURS or name.startswith(COLOUR_PREFIX)]:
+        change = "which is our name for a column of our own: rename it in the table."
+        raise ConfigError([f"data.keep_columns has {', '.join(ours)}, {change}"])
     return {name: name for name in columns}
 
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from anemia_lightning.contracts import UNKNOWN_LABEL
+from anemia_lightning.baselines.registry import BASELINES
+from anemia_lightning.contracts import FACT_COLUMNS, GROUP_COLUMNS, UNKNOWN_LABEL
 from anemia_lightning.data.labels import LabelRule, label_manifest
 from anemia_lightning.data.sources.table import read_table
 from anemia_lightning.errors import AnemiaError
@@ -76,6 +77,22 @@ def test_further_columns_must_be_there_and_have_names_of_their_own(tmp_path: Pat
     assert "'Ward'" in refusal(tmp_path, keep_columns=["Ward"])
     message = refusal(tmp_path, keep_columns=["label", "path"])
     assert message == "data.keep_columns has label, path, which data.columns reads."
+
+
+@pytest.mark.parametrize(
+    "name", [*FACT_COLUMNS, *GROUP_COLUMNS, "age_band", "background", "exclude_reason", "colour_card"]
+)
+def test_further_columns_may_not_pass_for_those_of_the_program(tmp_path: Path, name: str) -> None:
+    assert refusal(draw(tmp_path, f"photo,label,{name}\na.png,1,x\n"), keep_columns=["Ward", name]) == (
+        f"data.keep_columns has {name}, which is our name for a column of our own: rename it in the table."
+    )
+
+
+def test_no_baseline_sees_a_further_column(tmp_path: Path) -> None:
+    seen = {name for baseline in BASELINES.values() for name in (*baseline.numbers, *baseline.texts)}
+    # Width over height takes the place of whatever bears its name.
+    for name in seen - {"aspect"}:
+        assert "data.keep_columns has " in refusal(tmp_path, keep_columns=[name.replace("*", "card")])
 
 
 def test_photo_and_label_are_enough(tmp_path: Path) -> None:
