@@ -521,10 +521,14 @@ class UnreadablePhotosError(AnemiaError):
     Args:
         unreadable: Each as (photo, path, code, reason).
         change: What to change; the photographs follow it, after a colon.
+        is_none_left: Whether there is no other photograph, so that there is nothing to audit either.
     """
 
-    def __init__(self, unreadable: Sequence[tuple[str, str, str, str]], *, change: str) -> None:
+    def __init__(
+        self, unreadable: Sequence[tuple[str, str, str, str]], *, change: str, is_none_left: bool = False
+    ) -> None:
         self.unreadable = list(unreadable)
+        self.is_none_left = is_none_left
         super().__init__("photographs that can be decoded", f"{len(self.unreadable)} that cannot", f"{change}:")
 
     def __str__(self) -> str:
@@ -533,7 +537,8 @@ class UnreadablePhotosError(AnemiaError):
         if hidden:
             counts = Counter(code for _, _, code, _ in hidden).most_common()
             codes = ", ".join(f"{code} {count:,}" for code, count in counts)
-            lines.append(f"  and {len(hidden):,} more: {codes}; audit.json, which the command audit leaves, lists all")
+            where = "" if self.is_none_left else "; audit.json, which the command audit leaves, lists all"
+            lines.append(f"  and {len(hidden):,} more: {codes}{where}")
         return "\n".join([super().__str__(), *lines])
 
 

@@ -71,15 +71,13 @@ class Preparation:
 
         Raises:
             ManifestError: If the source, its labels or its photos are at fault.
-            UnreadablePhotosError: With all photos that cannot be decoded, if they are to stop everything.
+            UnreadablePhotosError: With all photos that cannot be decoded, if they are to stop everything, or are all.
             LabelConflictError: If copies of one photograph contradict each other, and that is to stop everything.
         """
         usable, set_aside = set_excluded_aside(self.source())
         labelled = label_manifest(usable, self.labels)
         survey = self._survey(labelled.manifest, progress)
-        if survey.unreadable and self.on_unreadable == "stop":
-            change = "Replace or remove them, or leave them out with data.on_unreadable=skip"
-            raise UnreadablePhotosError(survey.unreadable, change=change)
+        self._check_readable(survey)
         reasons = {photo.photo: f"{photo.code}: {photo.reason}" for photo in survey.unreadable}
         is_readable = ~labelled.manifest["photo"].isin(reasons)
         unreadable = labelled.manifest[~is_readable].assign(reason=lambda rows: rows["photo"].map(reasons))
@@ -96,6 +94,14 @@ class Preparation:
             resolved.conflicts,
             labelled.record,
         )
+
+    def _check_readable(self, survey: Survey) -> None:
+        is_none_left = survey.facts.empty
+        if survey.unreadable and (is_none_left or self.on_unreadable == "stop"):
+            change = "Replace or remove them, or leave them out with data.on_unreadable=skip"
+            if is_none_left:
+                change = "Replace them, for no other is left"
+            raise UnreadablePhotosError(survey.unreadable, change=change, is_none_left=is_none_left)
 
     def _survey(self, manifest: pd.DataFrame, progress: StepProgress | None) -> Survey:
         seek_recuts = self.grain == GRAINS[-1]

@@ -102,7 +102,7 @@ def photo_logits(
             progress(done, len(rows))
     if len(unreadable) == len(rows):
         change = "Replace these, which are all that there are, or name others with source=…"
-        raise UnreadablePhotosError(unreadable, change=change)
+        raise UnreadablePhotosError(unreadable, change=change, is_none_left=True)
     if unreadable and cfg.on_unreadable == "stop":
         change = "Replace or remove them, or leave them out with on_unreadable=skip"
         raise UnreadablePhotosError(unreadable, change=change)

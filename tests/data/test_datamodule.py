@@ -200,7 +200,9 @@ def test_a_class_of_which_nothing_can_be_read_is_named_with_its_photos(own: pd.D
 
 def test_no_readable_photo_at_all_is_one_message(own: pd.DataFrame) -> None:
     damage(own, list(range(40)))
-    with pytest.raises(ManifestError, match=r"no photo with label 0 .*; photos left out: s/00.png"):
+    with pytest.raises(
+        UnreadablePhotosError, match=r"found 40 that cannot. Replace them, for no other is left:\n  s/00.png"
+    ):
         ready(own, on_unreadable="skip")
 
 

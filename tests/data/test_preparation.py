@@ -99,6 +99,17 @@ def test_unreadable_photos_stop_or_are_left_out(manifest: pd.DataFrame) -> None:
     assert len(prepared.manifest) == len(prepared.facts) == 7
 
 
+@pytest.mark.parametrize("grain", ["none", "bytes", "recut"])
+@pytest.mark.parametrize("on_unreadable", ["stop", "skip"])
+def test_where_no_photo_can_be_read_all_are_listed(manifest: pd.DataFrame, grain: str, on_unreadable: str) -> None:
+    for path in manifest["path"]:
+        Path(path).write_bytes(b"")
+    said = r"found 8 that cannot\. Replace them, for no other is left:\n"
+    with pytest.raises(UnreadablePhotosError, match=said) as caught:
+        prepare(manifest, grain=grain, on_unreadable=on_unreadable)
+    assert "  s/7.png: IMG_EMPTY, an empty file" in str(caught.value)
+
+
 def test_what_the_source_leaves_out_stays_out_with_its_reason(manifest: pd.DataFrame) -> None:
     manifest["exclude_reason"] = ["", "", "", "", "", "", "", "marked as eliminated"]
     prepared = prepare(manifest, grain="none")

@@ -330,6 +330,8 @@ def test_of_very_many_the_first_are_named_and_the_others_counted() -> None:
     assert lines[201:] == [
         "  and 1,150 more: IMG_DENIED 1,100, IMG_EMPTY 50; audit.json, which the command audit leaves, lists all"
     ]
+    alone = str(UnreadablePhotosError(denied, change="Replace them", is_none_left=True))
+    assert alone.endswith("and 1,100 more: IMG_DENIED 1,100"), "an audit could not go on either"
     assert str(UnreadablePhotosError(denied[:200], change="Replace them")).count("\n") == 200
 
 
