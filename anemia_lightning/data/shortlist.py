@@ -56,6 +56,8 @@ def shortlist(
     def name_likest(start: int) -> _Indices:
         block = list(photos[start : start + _PHOTOS_AT_ONCE])
         voter = np.repeat(np.arange(start, start + len(block)), [len(each.descriptors) for each in block])
+        if not len(voter):
+            return np.zeros((0, 2), np.int64)
         votes = [
             _cast_votes(*cells.look_up(np.concatenate([each.descriptors for each in hand]), voter), voter)
             for hand in (block, [mirror_features(each) for each in block])

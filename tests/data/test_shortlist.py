@@ -55,6 +55,14 @@ def test_photos_with_few_or_no_features_are_no_special_case(counts: tuple[int, .
     assert pairs(found) <= {(0, 1)}
 
 
+def test_many_photos_in_a_row_may_have_no_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PHOTOS_AT_ONCE", 2)
+    rng = np.random.default_rng(7)
+    known = draw_features(5, rng)
+    nothing = [draw_features(0, rng)] * 4
+    assert pairs(shortlist([known, *nothing, known], longest=3)) == {(0, 5)}
+
+
 def test_progress_ends_at_the_number_of_photos() -> None:
     calls: list[tuple[int, int]] = []
     rng = np.random.default_rng(3)
