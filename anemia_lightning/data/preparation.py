@@ -31,12 +31,8 @@ class Prepared:
     """Those that cannot, with the `reason`."""
     facts: pd.DataFrame
     """What the survey measured, one row per row of `manifest`, in its order."""
-    pairs: pd.DataFrame
-    """Which two photos were found to be copies: first, second (ids), grain, score."""
     near: pd.DataFrame
-    """The nearest pairs that were not joined, in the same form."""
-    conflicts: pd.DataFrame
-    """Photo groups whose photos have contradicting labels."""
+    """The nearest pairs of photos that were not taken for copies: first, second (ids), grain, score."""
     labels: dict[str, Any]
     """How the labels came about, as plain values."""
 
@@ -89,9 +85,7 @@ class Preparation:
             resolved.manifest.reset_index(drop=True),
             excluded,
             survey.facts[survey.facts["photo"].isin(resolved.manifest["photo"])].reset_index(drop=True),
-            _name(survey.copies.pairs, survey.facts["photo"]),
             _name(survey.copies.near, survey.facts["photo"]),
-            resolved.conflicts,
             labelled.record,
         )
 
