@@ -66,6 +66,8 @@ def photo_lines(cfg: DictConfig, prepared: "Prepared", *, listed_in: str = "spli
     if reasons:
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         lines.append(f"Left out: {counts}; {listed_in} says which.")
+    if relabelled := len(prepared.labels["relabelled"]):
+        lines.append(f"{relabelled} photos got the commoner label of their copies (data.on_label_conflict=majority).")
     flips = {rule: found for rule, found in prepared.labels["flips"].items() if found["flips"]}
     if flips:
         others = ", ".join(f"{found['flips']} of {found['of']} by {rule}" for rule, found in flips.items())

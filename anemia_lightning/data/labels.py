@@ -73,7 +73,8 @@ class Labelled(NamedTuple):
     record: dict[str, Any]
     """How they came about, as plain values: rule, source, photos, assumed ({input: {value, photos}}), near_cutoff
     (photos whose adjusted haemoglobin is closer to the cut-off than `NEAR_G_DL`; None by the rule own) and flips
-    ({other rule: {flips, of, assumed}}: of so many photos of which it says something, so many labels differ)."""
+    ({other rule: {flips, of, assumed}}: of so many photos of which it says something, so many labels differ).
+    They count labels as the rule gives them, whatever becomes of copies that disagree."""
 
 
 def label_manifest(manifest: pd.DataFrame, rule: LabelRule) -> Labelled:

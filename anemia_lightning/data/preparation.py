@@ -34,7 +34,8 @@ class Prepared:
     near: pd.DataFrame
     """The nearest pairs of photos that were not taken for copies: first, second (ids), grain, score."""
     labels: dict[str, Any]
-    """How the labels came about, as plain values."""
+    """How the labels came about, as plain values: what `Labelled.record` says of all photos before copies were made to
+    agree, and relabelled: the ids of those that got the commoner label of their copies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +87,7 @@ class Preparation:
             excluded,
             survey.facts[survey.facts["photo"].isin(resolved.manifest["photo"])].reset_index(drop=True),
             _name(survey.copies.near, survey.facts["photo"]),
-            labelled.record,
+            {**labelled.record, "relabelled": resolved.relabelled},
         )
 
     def _check_readable(self, survey: Survey) -> None:

@@ -148,6 +148,7 @@ def _data_rows(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterato
     yield "distinct photographs", data.get("photo_groups", {}).get("distinct")
     yield "hash of the data", data.get("sha256")
     yield "rule of the labels", _joined({"": labels.get("rule"), "of": labels.get("source")})
+    yield "photos with the commoner label of their copies", len(labels.get("relabelled", [])) or ""
     yield "split", _split_says(settings)
     image = settings.get("data", {})
     yield (

@@ -69,6 +69,14 @@ def test_contradicting_copies_can_stop_everything(manifest: pd.DataFrame) -> Non
         prepare(manifest, grain="turned", on_label_conflict="stop")
 
 
+def test_photos_that_got_the_label_of_their_copies_are_recorded(manifest: pd.DataFrame) -> None:
+    manifest.loc[4:6, "photo_group"] = "named"
+    prepared = prepare(manifest, grain="bytes", on_label_conflict="majority")
+    assert prepared.labels["relabelled"] == ["s/6.png"]
+    assert prepared.manifest["label"].tolist() == [1, 1, 1, 0, 0, 0, 0, 0]
+    assert prepare(manifest, grain="bytes").labels["relabelled"] == []
+
+
 def test_the_label_rule_is_applied_and_recorded(manifest: pd.DataFrame) -> None:
     manifest.loc[4, "hemoglobin_g_dl"] = 9.5
     own = prepare(manifest, grain="none")

@@ -38,6 +38,13 @@ def test_what_was_not_split_has_no_split(facts: Make, settings: Make) -> None:
     assert "split" not in rows_of(facts(), without)
 
 
+def test_labels_that_gave_way_to_those_of_copies_are_counted(facts: Make, settings: Make) -> None:
+    name = "photos with the commoner label of their copies"
+    assert name not in rows_of(facts(), settings())
+    outvoted = facts(labels={"rule": "own", "source": "the data set", "relabelled": ["a", "b"]})
+    assert rows_of(outvoted, settings())[name] == "2"
+
+
 def test_of_folds_only_what_they_share_is_told(facts: Make, settings: Make) -> None:
     cards = []
     for epochs in (9, 17, 12):
