@@ -1,14 +1,11 @@
 """Reading photographs: the one place where a file becomes pixels."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from anemia_lightning.data import heic, jpeg, png, webp
@@ -18,7 +15,6 @@ from anemia_lightning.data.orientation import read_orientation, turn_upright
 from anemia_lightning.data.photo_file import name_wrong_suffix, read_bytes
 from anemia_lightning.data.white_background import WHITE_NOTE, clear_white_background
 from anemia_lightning.errors import PhotoUnreadable
-from anemia_lightning.machine.made_ahead import made_ahead
 
 MAX_PIXELS = 50_000_000
 """Photographs with more pixels are refused by their header, before anything is decoded."""
@@ -122,39 +118,6 @@ def _open_smaller(path: Path, least_side: int) -> Photograph | None:
 def read_photo(path: str | Path, *, mask: str | Path | None = None, least_side: int = 0) -> NDArray[np.uint8]:
     """Reads the pixels of a photograph, uint8 [H, W, 4], as `open_photo` does."""
     return open_photo(path, mask=mask, least_side=least_side).rgba
-
-
-def check_photos(
-    manifest: pd.DataFrame, *, threads: int = 2, progress: Callable[[int, int], None] | None = None
-) -> list[Unreadable]:
-    """Decodes every photograph of a manifest once, to its last byte.
-
-    Args:
-        manifest: The photos.
-        threads: Decoders at work; they change nothing but the time it takes.
-        progress: Called with (photos checked, photos in all) after each photo.
-
-    Returns:
-        Those that cannot be read, in the manifest's order.
-    """
-    rows = list(zip(manifest["photo"], manifest["path"], manifest["mask"], strict=True))
-    unreadable = []
-    with ThreadPoolExecutor(threads) as pool:
-        for done, fault in enumerate(made_ahead(pool, _check_photo, rows), start=1):
-            if fault is not None:
-                unreadable.append(fault)
-            if progress is not None:
-                progress(done, len(rows))
-    return unreadable
-
-
-def _check_photo(row: tuple[str, str, str]) -> Unreadable | None:
-    photo, path, mask = row
-    try:
-        read_photo(path, mask=mask or None)
-    except PhotoUnreadable as fault:
-        return Unreadable(photo, path, fault.code, fault.reason)
-    return None
 
 
 def _decode(path: Path, *, is_mask: bool, least_side: int = 0) -> Photograph:

@@ -3,21 +3,18 @@ import io
 import os
 import struct
 import sys
-import threading
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
-from anemia_lightning.data import reading
 from anemia_lightning.data.framing import Framing
-from anemia_lightning.data.reading import check_photos, open_photo, read_photo
+from anemia_lightning.data.reading import open_photo, read_photo
 from anemia_lightning.data.transforms import normalise
 from anemia_lightning.errors import PhotoUnreadable, UnreadablePhotosError
 
@@ -270,55 +267,7 @@ def test_the_notes_of_a_mask_are_told_apart(tmp_path: Path) -> None:
     assert open_photo(photo, mask=mask).notes == ("mask: named '.jpg', in the format PNG",)
 
 
-# --- checking ---
-
-
-def gallery(folder: Path) -> pd.DataFrame:
-    names = [f"{number}.png" for number in range(6)]
-    for name in names:
-        save(folder / name, colourful())
-    (folder / "1.png").write_bytes(b"")
-    (folder / "4.png").unlink()
-    paths = [str(folder / name) for name in names]
-    return pd.DataFrame({"photo": names, "path": paths, "mask": ["", "", "", paths[1], "", ""]})
-
-
-@pytest.mark.parametrize("threads", [1, 3])
-def test_check_lists_the_unreadable_in_order(tmp_path: Path, threads: int) -> None:
-    calls: list[tuple[int, int]] = []
-    found = check_photos(gallery(tmp_path), threads=threads, progress=lambda done, total: calls.append((done, total)))
-    assert [(each.photo, each.code) for each in found] == [
-        ("1.png", "IMG_EMPTY"),
-        ("3.png", "MASK_EMPTY"),
-        ("4.png", "IMG_MISSING"),
-    ]
-    assert calls == [(done, 6) for done in range(1, 7)]
-
-
-def test_check_decodes_each_photo_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[str] = []
-    lock = threading.Lock()
-    decode = reading.read_photo
-
-    def counting(path: str, *, mask: str | None = None) -> NDArray[np.uint8]:
-        with lock:
-            seen.append(path)
-        return decode(path, mask=mask)
-
-    monkeypatch.setattr(reading, "read_photo", counting)
-    photos = gallery(tmp_path)
-    check_photos(photos)
-    assert sorted(seen) == photos["path"].tolist()
-
-
-def test_the_report_names_all_with_their_reasons(tmp_path: Path) -> None:
-    report = str(UnreadablePhotosError(check_photos(gallery(tmp_path)), change="Replace them"))
-    assert report.splitlines() == [
-        "Looked for photographs that can be decoded; found 3 that cannot. Replace them:",
-        f"  1.png: IMG_EMPTY, an empty file ({tmp_path / '1.png'})",
-        f"  3.png: MASK_EMPTY, an empty file, at its mask {tmp_path / '1.png'} ({tmp_path / '3.png'})",
-        f"  4.png: IMG_MISSING, no file there ({tmp_path / '4.png'})",
-    ]
+# --- listing ---
 
 
 def test_of_very_many_the_first_are_named_and_the_others_counted() -> None:

@@ -7,9 +7,11 @@ import pytest
 from PIL import Image
 
 from anemia_lightning.contracts import COLOUR_PREFIX, FACT_COLUMNS, GROUP_COLUMNS
-from anemia_lightning.data import survey
+from anemia_lightning.data import survey, surveyed_photo
+from anemia_lightning.data.reading import Photograph, open_photo
 from anemia_lightning.data.survey import survey_photos
 from anemia_lightning.data.surveyed_photo import measure_tissue
+from anemia_lightning.errors import UnreadablePhotosError
 
 
 def gallery(folder: Path, pictures: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -66,6 +68,30 @@ def test_what_cannot_be_read_is_listed_and_the_rest_goes_on(tmp_path: Path) -> N
     assert survey.facts["photo"].tolist() == ["s/b.png"]
     assert len(survey.copies.groups) == 1
     assert seen[:2] == [("reading photographs", 1, 2), ("reading photographs", 2, 2)]
+
+
+def test_the_unreadable_are_listed_in_order_and_each_photo_is_decoded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = gallery(tmp_path, {f"{number}.png": noise(number) for number in range(6)})
+    (tmp_path / "1.png").write_bytes(b"")
+    (tmp_path / "4.png").unlink()
+    manifest.loc[3, "mask"] = str(tmp_path / "1.png")
+    seen: list[str] = []
+
+    def counting(path: str, *, mask: str | None) -> Photograph:
+        seen.append(path)
+        return open_photo(path, mask=mask)
+
+    monkeypatch.setattr(surveyed_photo, "open_photo", counting)
+    found = survey_photos(manifest, seek_recuts=False, threads=3).unreadable
+    assert sorted(seen) == manifest["path"].tolist()
+    assert str(UnreadablePhotosError(found, change="Replace them")).splitlines() == [
+        "Looked for photographs that can be decoded; found 3 that cannot. Replace them:",
+        f"  s/1.png: IMG_EMPTY, an empty file ({tmp_path / '1.png'})",
+        f"  s/3.png: MASK_EMPTY, an empty file, at its mask {tmp_path / '1.png'} ({tmp_path / '3.png'})",
+        f"  s/4.png: IMG_MISSING, no file there ({tmp_path / '4.png'})",
+    ]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
