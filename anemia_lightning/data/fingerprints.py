@@ -9,13 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from anemia_lightning.data.reading import TISSUE_ALPHA
 from anemia_lightning.data.texture import NO_FEATURES, Tissue, local_features
 
 THUMBNAIL_PX = 24
 """Side of the thumbnail by which turned and re-encoded copies are found."""
-
-TISSUE_ALPHA = 128
-"""From this alpha value on, a pixel counts as tissue."""
 
 MOST_TISSUE_PX = 6144
 """Tissue with more pixels is shrunk to so many: so a fingerprint's size and cost do not grow with the photo's."""
