@@ -7,18 +7,7 @@ import pandas as pd
 from scipy.stats import chi2_contingency
 from scipy.stats.contingency import association
 
-AGE_BANDS = (
-    "under 6 months",
-    "6-23 months",
-    "24-59 months",
-    "5-11 years",
-    "12-14 years",
-    "15-65 years",
-    "over 65 years",
-)
-"""The age groups of the WHO's guideline on haemoglobin cut-offs (2024, ISBN 978-92-4-008854-2, table 2)."""
-
-_AGE_BAND_STARTS = (0, 6, 24, 60, 144, 180, 792, np.inf)
+from anemia_lightning.data.group_columns import age_band, age_bands
 
 COUNTED = ("source", "site", "sex", "age_band", "severity", "format", "mode", "exif_orientation", "split")
 """By what photos are counted."""
@@ -54,8 +43,7 @@ def describe_photos(manifest: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame
     """
     described = manifest.merge(facts, on="photo", how="left", validate="one_to_one")
     assert described["file_sha256"].notna().all(), "a photo was not surveyed"
-    bands = pd.cut(described["age_months"], _AGE_BAND_STARTS, right=False, labels=AGE_BANDS)
-    described["age_band"] = bands.astype(object).where(bands.notna(), "")
+    described["age_band"] = age_band(described["age_months"])
     described["exif_orientation"] = described["orientation"].astype(int).astype(str)
     described["aspect_ratio"] = described["width"] / described["height"]
     return described
@@ -78,7 +66,7 @@ def _count_column(described: pd.DataFrame, column: str) -> pd.DataFrame:
     counts = described.groupby(values, sort=True).agg(
         photos=("photo", "size"), patients=("patient", "nunique"), anaemic=("label", "sum")
     )
-    order = AGE_BANDS if column == "age_band" else list(counts.sort_values("photos", ascending=False).index)
+    order = age_bands() if column == "age_band" else list(counts.sort_values("photos", ascending=False).index)
     ordered = [value for value in order if value in counts.index and value != UNKNOWN]
     counts = counts.loc[[*ordered, *counts.index.intersection([UNKNOWN])]]
     counts["share"] = counts["anaemic"] / counts["photos"]
