@@ -43,7 +43,7 @@ def audit_albums(listed: pd.DataFrame, prepared: Prepared) -> list[Album]:
     """Returns thumbnails of suspect photos.
 
     Args:
-        listed: The copies, of `audit_copies.list_copies`: the most troubling groups first.
+        listed: What `list_copies` returns: the most troubling groups first.
         prepared: The photos.
     """
     files = prepared.manifest[["photo", "path", "mask"]]
