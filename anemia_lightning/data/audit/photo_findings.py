@@ -12,6 +12,9 @@ FOLLOWS = 0.3
 FEW = 100
 """Fewer photos of a class than this leave wide intervals (Collins et al. 2016, doi:10.1002/sim.6787)."""
 
+_UNREADABLE = ("IMG_", "MASK_")
+"""With what the codes of photos begin that cannot be decoded; others were left out by their source."""
+
 _CERTAIN = 0.001
 _CHANCE = 0.5
 
@@ -20,11 +23,16 @@ def _unreadable(evidence: Evidence) -> Iterator[Finding]:
     excluded = evidence.excluded
     if len(excluded):
         named = [f"{row['photo']} ({row['reason']})" for row in excluded.to_dict("records")]
+        is_unreadable = [str(reason).startswith(_UNREADABLE) for reason in excluded["reason"]]
+        advice = "Nothing: every command leaves these out."
+        if any(is_unreadable):
+            others = "" if all(is_unreadable) else "; every command leaves out the others"
+            advice = f"Replace those that cannot be decoded, or leave them out with data.on_unreadable=skip{others}."
         yield Finding(
             "AUDIT_UNUSABLE",
             "warn",
             f"{counted(len(excluded), 'photo')} cannot be used: {first_few(named, '; ')}.",
-            "Replace those that cannot be decoded, or leave them out with data.on_unreadable=skip.",
+            advice,
             tuple(excluded["photo"]),
         )
 

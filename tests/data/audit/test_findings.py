@@ -173,6 +173,28 @@ def test_unreadable_photos_near_pairs_few_photos_and_nameless_patients_are_told(
     assert findings[0].says == "1 photo cannot be used: s/x.png (IMG_EMPTY: an empty file)."
 
 
+@pytest.mark.parametrize(
+    ("reasons", "advice"),
+    [
+        (["no haemoglobin in India's sheet"], "Nothing: every command leaves these out."),
+        (
+            ["IMG_EMPTY: an empty file", "MASK_SIZE: a mask of 2x2 pixels"],
+            "Replace those that cannot be decoded, or leave them out with data.on_unreadable=skip.",
+        ),
+        (
+            ["IMG_EMPTY: an empty file", "eliminated by the authors of the set"],
+            "Replace those that cannot be decoded, or leave them out with data.on_unreadable=skip; "
+            "every command leaves out the others.",
+        ),
+    ],
+)
+def test_what_the_source_leaves_out_need_not_be_replaced(
+    table: Table, weigh: Weigh, reasons: list[str], advice: str
+) -> None:
+    excluded = pd.DataFrame({"photo": [f"s/{reason}" for reason in reasons], "reason": reasons})
+    assert [finding.advice for finding in weigh(clean(table), excluded=excluded)] == [advice]
+
+
 def test_the_worst_comes_first(table: Table, weigh: Weigh) -> None:
     manifest = table([0, 1] * 10, group_recut=[0, 0, *range(2, 20)])
     ranks = [SEVERITIES.index(finding.severity) for finding in weigh(manifest, impossible="Because.")]
