@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import warnings
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -18,6 +19,7 @@ MAX_UNPACKED_BYTES = 100_000_000
 """Of the parts of an Excel file, which a few kilobytes can unpack to gigabytes."""
 
 _FEWEST_COUNTED = 10  # a row takes the memory of some ten cells, however short it is
+_QUOTED = re.compile('"[^"]*"')
 _MARKS_OF_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _SAVE_AS_UTF8 = "Save the table as CSV UTF-8."
 
@@ -28,21 +30,23 @@ def read_csv(path: Path) -> Rows:
     Raises:
         SourceError: If it is in another encoding, uses another separator, or its quotes do not add up.
     """
-    reader = csv.reader(io.StringIO(_decode(path), newline=""), strict=True)
+    text = _decode(path)
+    _check_separator(text, path)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        rows = _collect(((reader.line_num, cells) for cells in reader), path)
+        return _collect(((reader.line_num, cells) for cells in reader), path)
     except csv.Error as fault:
         place = f"line {reader.line_num} of {path}"
         raise SourceError(f"comma-separated cells in {place}", f"that {fault}", "Mend this line.") from fault
-    if rows:
-        _check_separator(rows[0][1], path)
-    return rows
 
 
-def _check_separator(header: list[str], path: Path) -> None:
+def _check_separator(text: str, path: Path) -> None:
+    # Ahead of the reader, to which another mark behind a quoted cell is a fault of its line.
+    header = next((line for line in io.StringIO(text, newline="") if line.replace(",", "").strip()), "")
     # Also "id;hb,x": in such a table the comma stands within numbers.
+    first = _QUOTED.sub("-", header).partition(",")[0].strip()
     for mark, name in ((";", "semicolons"), ("\t", "tabs")):
-        if mark in header[0]:
+        if mark in first:
             raise SourceError(f"commas between the cells of {path}", name, "Save the table as CSV with commas.")
 
 

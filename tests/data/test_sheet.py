@@ -128,11 +128,19 @@ def test_missing_columns_are_all_named_with_their_nearest(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("mark", "name"), [(";", "semicolons"), ("\t", "tabs")])
-def test_another_separator_is_named_even_beside_decimal_commas(tmp_path: Path, mark: str, name: str) -> None:
-    path = write(tmp_path / "a.csv", f"photo{mark}hb\na{mark}11,2\n")
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_another_separator_is_named_even_beside_decimal_commas(
+    tmp_path: Path, mark: str, name: str, quote: str
+) -> None:
+    path = write(tmp_path / "a.csv", f"{quote}photo{quote}{mark}{quote}hb{quote}\n{quote}a{quote}{mark}11,2\n")
     assert refusal(path) == (
         f"Looked for commas between the cells of {path}; found {name}. Save the table as CSV with commas."
     )
+
+
+def test_a_semicolon_within_a_name_separates_nothing(tmp_path: Path) -> None:
+    sheet = read_sheet(write(tmp_path / "a.csv", '"age; in months",photo\n7,a\n'))
+    assert list(sheet) == ["age; in months", "photo"]
 
 
 def test_a_column_without_a_name_is_kept_if_it_holds_anything(tmp_path: Path) -> None:
