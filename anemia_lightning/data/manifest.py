@@ -90,6 +90,15 @@ def require_both_classes(manifest: pd.DataFrame) -> None:
         raise ManifestError([Fault(f"no photo with label {each} ({_CLASS_NAMES[each]})", []) for each in lacking])
 
 
+def foreign_names(photos: pd.DataFrame) -> list[Fault]:
+    """Returns the fault of files whose names no table could hold, if there are any.
+
+    Args:
+        photos: Columns photo and path.
+    """
+    return _where(photos, "file names that are not valid UTF-8", ~photos["path"].map(_is_utf8).astype(bool))
+
+
 def to_number(value: object) -> float:
     """Returns a number as a float, NaN where it is missing.
 
@@ -141,11 +150,10 @@ def _to_text(value: object) -> str:
 
 def _text_faults(table: pd.DataFrame) -> list[Fault]:
     unplaced = (table["photo"] == "") | (table["path"] == "")
-    foreign = ~table["path"].map(_is_utf8).astype(bool)
     return [
         *_where(table, "photos listed more than once", table["photo"].duplicated(keep=False)),
         *_where(table, "photos without an id or a path", unplaced),
-        *_where(table, "file names that are not valid UTF-8", foreign),
+        *foreign_names(table),
         *_where(table, "a split other than train, val, test or nothing", ~table["split"].isin(_SPLITS), "split"),
         *_where(
             table,

@@ -12,10 +12,11 @@ from omegaconf import DictConfig
 from anemia_lightning.command_line.terminal import progress_bar, quiet, say
 from anemia_lightning.contracts import PREDICTION_COLUMNS, UNKNOWN_LABEL
 from anemia_lightning.data.listing import find_photos, is_file
-from anemia_lightning.data.manifest import photo_id
+from anemia_lightning.data.manifest import foreign_names, photo_id
 from anemia_lightning.data.surroundings import Surroundings, kinds_carried_by
 from anemia_lightning.errors import (
     CheckpointUnreadableError,
+    ManifestError,
     NoConformalSetsError,
     NoPhotosError,
     PredictionsUnwritableError,
@@ -44,6 +45,7 @@ def predict_source(cfg: DictConfig) -> pd.DataFrame:
         UnfinishedRunError: If it is a cross-validation that has not come to its end.
         NoConformalSetsError: If the model is to abstain, but carries no sets by which to.
         NoPhotosError: If there is nothing to predict.
+        ManifestError: If the names of some could not be written into the table.
         UnreadablePhotosError: If photographs cannot be decoded and `on_unreadable` is stop.
     """
     quiet()
@@ -155,6 +157,7 @@ def photo_rows(source: Path) -> pd.DataFrame:
 
     Raises:
         NoPhotosError: If there are none.
+        ManifestError: If the names of some could not be written into the table.
         SourceError: If a folder cannot be read, or is a link.
     """
     if is_file(source):
@@ -164,6 +167,10 @@ def photo_rows(source: Path) -> pd.DataFrame:
     if not paths:
         raise NoPhotosError(source)
     photos = [photo_id("photo", path, root).removeprefix("photo/") for path in paths]
+    # As objects, for pandas' own texts cannot hold such names either.
+    named = pd.DataFrame({"photo": photos, "path": [str(path) for path in paths]}, dtype=object)
+    if foreign := foreign_names(named):
+        raise ManifestError(foreign)
     return pd.DataFrame(
         {
             "photo": photos,

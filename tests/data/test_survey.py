@@ -38,7 +38,7 @@ def test_facts_are_those_of_the_files(tmp_path: Path) -> None:
     assert facts.loc["s/a.png", "tissue_share"] == 1
     assert facts["format"].tolist() == ["PNG", "PNG"]
     assert facts.filter(like="colour_").notna().all(axis=None)
-    others = [column for column in facts if not column.startswith(COLOUR_PREFIX)]
+    others = [column for column in map(str, facts) if not column.startswith(COLOUR_PREFIX)]
     assert tuple(others) == FACT_COLUMNS
     assert facts["pixels_sha256"].nunique() == 2
 
