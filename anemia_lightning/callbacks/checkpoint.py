@@ -24,8 +24,9 @@ class BestAndLastCheckpoint(Checkpoint):
 
     To write a checkpoint may take longer than an epoch from stored features. So last.ckpt is written when `every_s`
     seconds have gone by since the last write, after the first epoch and after the last; the best epoch waits in memory
-    until then. A run that is stopped in between trains these seconds again, to the same bits. After the best epoch so
-    far both files are one, written once.
+    until then. A run that is killed in between goes on from the last write, one that is interrupted from the best epoch
+    if that is later; it trains what followed again, to the same bits. After the best epoch so far both files are one,
+    written once.
 
     Lightning's ModelCheckpoint writes `last` only together with a new best, lets NaN be the best while there is no
     other, and forgets the best score when the run folder has been moved.
@@ -42,22 +43,37 @@ class BestAndLastCheckpoint(Checkpoint):
         self.last = Path(folder) / "last.ckpt"
         self.monitor = monitor
         self.best_score = math.nan
+        self._last_score = math.nan
+        self._last_epoch = -1
         self._sign = {"min": 1, "max": -1}[mode]
         self._every_s = every_s
         self._written_at = -math.inf
         self._waiting_best: dict[str, Any] | None = None
         self._waiting_last: dict[str, Any] | None = None
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Forgets a best model that is not here, as when a checkpoint is continued in a new folder."""
-        if not trainer.strategy.broadcast(self.best.is_file()):
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Sees to it that the best model of a run that goes on is of an epoch that this has trained.
+
+        There is none when a checkpoint is continued in a new folder. It is of a later epoch when the run was killed
+        after the best epoch was written and before the last: that epoch is trained again, maybe with other settings.
+        """
+        if trainer.ckpt_path is None:
+            return
+        epoch = trainer.strategy.broadcast(self._best_epoch() if trainer.is_global_zero else None)
+        if epoch is None:
             self.best_score = math.nan
+        elif epoch > self._last_epoch:
+            # The best epoch before has made room for the later one, so the best that is left is the last.
+            self.best_score = self._last_score if math.isfinite(self._last_score) else math.nan
+            if trainer.is_global_zero:
+                self._replace_best(Path(trainer.ckpt_path))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Takes down what is to be kept of the epoch, and writes it if it is time to."""
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         score = float(trainer.callback_metrics.get(self.monitor, math.nan))
+        self._last_score, self._last_epoch = score, trainer.current_epoch
         # All processes gather a checkpoint together, which the first alone takes.
         is_best = trainer.strategy.broadcast(self._is_best(score))
         if is_best:
@@ -87,22 +103,34 @@ class BestAndLastCheckpoint(Checkpoint):
             self._write(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the best value."""
-        return {"best_score": self.best_score}
+        """Returns the best value, and the epoch with its own."""
+        return {"best_score": self.best_score, "last_score": self._last_score, "last_epoch": self._last_epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores it."""
+        """Restores them."""
         self.best_score = state_dict["best_score"]
+        self._last_score, self._last_epoch = state_dict["last_score"], state_dict["last_epoch"]
 
     def _is_best(self, score: float) -> bool:
         is_first = math.isnan(self.best_score)
         return math.isfinite(score) and (is_first or self._sign * score < self._sign * self.best_score)
 
+    def _best_epoch(self) -> int | None:
+        return int(read_checkpoint(self.best)["epoch"]) if self.best.is_file() else None
+
+    def _replace_best(self, checkpoint: Path) -> None:
+        if math.isnan(self.best_score):
+            self.best.unlink()
+        else:
+            link_file(checkpoint, self.best)
+
     def _take(self, checkpoint: dict[str, Any]) -> None:
         self._waiting_last = checkpoint
 
     def _write(self, trainer: L.Trainer) -> None:
-        best, last = self._waiting_best, self._waiting_last
+        best = self._waiting_best
+        # An epoch that was interrupted has let go of the one before; the best that waits is later than last.ckpt.
+        last = self._waiting_last or best
         write = trainer.strategy.checkpoint_io.save_checkpoint
         # In this order: a run that continues from an epoch before finds the best one once more.
         if best is not None:

@@ -5,6 +5,7 @@ import io
 import math
 import os
 import pickle
+import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Sequence
@@ -159,7 +160,7 @@ def test_the_best_epoch_that_waits_is_written_when_training_is_interrupted(
     torch.manual_seed(0)
     with pytest.raises((RuntimeError, SystemExit)):
         fit_script(values, keep(folder, every_s=3600), Stop(3, how))
-    assert (epoch_of(folder / "best.ckpt"), epoch_of(folder / "last.ckpt")) == (1, 0)
+    assert (epoch_of(folder / "best.ckpt"), epoch_of(folder / "last.ckpt")) == (1, 1)
     fit_script(values, keep(folder, every_s=3600), ckpt_path=folder / "last.ckpt")
     torch.manual_seed(0)
     fit_script(values, keep(whole, every_s=3600))
@@ -167,6 +168,30 @@ def test_the_best_epoch_that_waits_is_written_when_training_is_interrupted(
         one, other = read_checkpoint(folder / name), read_checkpoint(whole / name)
         assert one["epoch"] == other["epoch"] == epoch
         assert_same_weights(one, other)
+
+
+@pytest.mark.parametrize(
+    ("values", "best"),
+    [
+        ([3.0], 0),
+        ([3.0, 4.0], 0),
+        ([3.0, 2.0], 1),
+        ([3.0, 4.0, 1.0], 2),
+        ([NAN], None),
+        ([NAN, NAN], None),
+        ([NAN, 4.0], 1),
+    ],
+)
+def test_a_best_epoch_after_the_one_that_is_continued_is_none_of_the_run(
+    values: list[float], best: int | None, fit_script: FitScript, tmp_path: Path
+) -> None:
+    last, kept = tmp_path / "run" / "last.ckpt", tmp_path / "kept.ckpt"
+    fit_script(values[:1], keep(tmp_path / "run"))
+    shutil.copy(last, kept)
+    fit_script([values[0], 2.5, 1.5], keep(tmp_path / "run"), ckpt_path=last)
+    kept.replace(last)  # as if a kill had come between the writes of the best epoch and of the last
+    fit_script(values, keep(tmp_path / "run"), ckpt_path=last)
+    assert (epoch_of(tmp_path / "run" / "best.ckpt"), epoch_of(last)) == (best, len(values) - 1)
 
 
 def test_a_full_disk_is_told_once(fit_script: FitScript, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
