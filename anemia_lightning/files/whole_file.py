@@ -28,10 +28,11 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         DiskFullError: If there is no room.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_stumps(path)
-    handle, name = tempfile.mkstemp(prefix=_prefix(path), dir=path.parent)
+    name = ""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stumps(path)
+        handle, name = tempfile.mkstemp(prefix=_prefix(path), dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
@@ -39,7 +40,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         Path(name).replace(path)
         _sync_folder(path.parent)
     except BaseException as error:
-        Path(name).unlink(missing_ok=True)
+        if name:
+            Path(name).unlink(missing_ok=True)
         if _is_disk_full(error):
             raise DiskFullError(path) from error
         raise

@@ -32,7 +32,7 @@ def good(tmp_path: Path) -> Path:
 
 @contextmanager
 def failing(name: str, error: OSError, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    def fail(*arguments: object) -> None:
+    def fail(*arguments: object, **named: object) -> None:
         raise error
 
     with monkeypatch.context() as patched:
@@ -82,7 +82,7 @@ def test_a_failure_of_the_system_leaves_the_file_before(
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-@pytest.mark.parametrize("point", ["os.fsync", "pathlib.Path.replace"])
+@pytest.mark.parametrize("point", ["pathlib.Path.mkdir", "tempfile.mkstemp", "os.fsync", "pathlib.Path.replace"])
 def test_a_full_disk_is_named(point: str, code: int, good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with failing(point, OSError(code, os.strerror(code)), monkeypatch), pytest.raises(DiskFullError) as caught:
         write(good, b"torn")
@@ -91,6 +91,7 @@ def test_a_full_disk_is_named(point: str, code: int, good: Path, monkeypatch: py
         "Free some space; what was written before is whole."
     )
     assert good.read_bytes() == b"good"
+    assert list(good.parent.iterdir()) == [good]
 
 
 @pytest.fixture
