@@ -629,7 +629,7 @@ def test_photographs_are_decoded_once_where_the_whole_network_trains(
 ) -> None:
     kept = run("kept", *whole)
     assert len(decoded) == len(set(decoded)) == 32 + 8
-    assert (kept["features"]["store"], kept["features"]["trunk_images"]) == (True, 0)
+    assert (kept["features"]["kept"], kept["features"]["trunk_images"]) == (["pixels"], 0)
     decoded.clear()
     assert results(run("again", *whole)) == results(kept)
     assert decoded == []
@@ -637,7 +637,11 @@ def test_photographs_are_decoded_once_where_the_whole_network_trains(
     assert len(decoded) == 5 * (32 + 8)
 
 
-def test_where_no_pixels_can_be_kept_workers_read_the_photographs(run: Run, decoded: list[str]) -> None:
-    kept = run("kept", WHOLE, "features.max_bytes=1000", "data.num_workers=1")
-    assert (decoded, kept["features"]["store"]) == ([], False)
+def test_where_workers_read_the_photographs_nothing_is_kept_and_no_room_made(
+    run: Run, decoded: list[str], reserved: list[dict[str, int]]
+) -> None:
+    kept = run("kept", WHOLE, "data.num_workers=1")
+    assert (decoded, reserved) == ([], [])
+    why = "workers read the photographs anew in every epoch"
+    assert kept["features"] == {"store": False, "off_because": why}
     assert results(kept) == results(run("usual", WHOLE))

@@ -51,7 +51,8 @@ def choices_of(to_come: Mapping[str, int], maps: Mapping[int, int]) -> list[Choi
     def needed(kinds: Sequence[str]) -> int:
         return sum(to_come.get(kind, 0) for kind in kinds)
 
-    everything, *less = [kinds for kinds in _KINDS if any(kind in to_come for kind in kinds)]
+    possible = [tuple(kind for kind in kinds if kind in to_come) for kinds in _KINDS]
+    everything, *less = [kinds for kinds in dict.fromkeys(possible) if kinds]
     views = sorted(maps)
     choices = [Choice(everything, needed(everything))]
     for count in range(len(views) - 1, 0, -1):

@@ -49,16 +49,23 @@ class FitFeatures:
         self._features: FrozenFeatures | None = None
         # Workers make images beside the network; a CUDA device makes them faster than they do.
         workers = wiring.resolve_workers(cfg.data.num_workers, cfg.trainer.accelerator)
-        self._makes_images = not workers or wiring.resolve_device(cfg.trainer.accelerator).type == "cuda"
+        makes_images = not workers or wiring.resolve_device(cfg.trainer.accelerator).type == "cuda"
+        self._keeps_pixels = makes_images and self._settings.store is not None
+        self._off_because = "no epoch was trained"
 
     def __call__(self, stage: Stage, epoch: int) -> FeatureDataset | None:
         """Returns what the phase of `epoch` reads; None for the photographs, anew in every epoch."""
         entry = self._entry(epoch)
-        features = self._begin(epoch)
         # The phase before may have been the last to touch some of it, and the next needs memory of another kind.
-        features.flush()
+        if self._features:
+            self._features.flush()
         give_back_memory()
-        if entry == "image" and not (self._makes_images and features.keeps_pixels):
+        if entry == "image" and not self._keeps_pixels:
+            # Nothing is kept of this phase, nor of any later: no others are to make room for it.
+            self._off_because = self._settings.off_because or "workers read the photographs anew in every epoch"
+            return None
+        features = self._begin(epoch)
+        if entry == "image" and not features.keeps_pixels:
             return None
         photos = self._datamodule.photo_dataset(stage, epoch)
         facts = self._facts(stage)
@@ -75,7 +82,7 @@ class FitFeatures:
         room = f"{store.folder}, which may grow to {store.max_bytes / 1e9:.1f} GB" if store else ""
         if len(through) == len(epochs):
             lines = [f"Every epoch computes the whole network: {self._why_images(0)}."]
-            if store and self._makes_images:
+            if self._keeps_pixels:
                 lines.append(f"Photographs are decoded once and kept in {room}; features.store=false keeps nothing.")
             return lines
         lines = []
@@ -95,7 +102,7 @@ class FitFeatures:
 
     def record(self) -> dict[str, Any]:
         """Returns what run.json says of the features."""
-        return self._features.record() if self._features else {"store": False, "off_because": "no epoch was trained"}
+        return self._features.record() if self._features else {"store": False, "off_because": self._off_because}
 
     def close(self) -> None:
         """Writes what still waits in memory."""

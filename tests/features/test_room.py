@@ -22,10 +22,10 @@ def test_less_and_less_is_kept_and_of_maps_whole_views() -> None:
     ]
 
 
-def test_what_is_not_needed_is_no_choice_of_its_own() -> None:
-    assert [each.kinds for each in choices_of({"pixels": 10}, {})] == [
-        ("pixels", "layer3", "pooled"),
-        ("pixels", "pooled"),
+def test_what_is_not_needed_is_no_choice() -> None:
+    assert [each.kinds for each in choices_of({"pixels": 10}, {})] == [("pixels",)]
+    assert [each.kinds for each in choices_of({"pixels": 10, "layer3": 20}, {0: 10})] == [
+        ("pixels", "layer3"),
         ("pixels",),
     ]
 

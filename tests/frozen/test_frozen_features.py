@@ -147,7 +147,7 @@ def test_each_call_for_room_decides_what_is_kept_from_then_on(tmp_path: Path) ->
     told = list[str]()
     features = frozen_features(FeatureStore(tmp_path, max_bytes=100), say=told.append)
     features.make_room({"pixels": 10, "layer3": 200})
-    assert features.room[0].kinds == ("pixels", "pooled")
+    assert features.room[0].kinds == ("pixels",)
     features.make_room({"pixels": 10, "layer3": 50})
     assert features.room[0].holds("layer3")
     assert len(told) == 1
