@@ -48,15 +48,15 @@ class StagedClassifier(Protocol):
         """The learning-rate schedule."""
 
     def release(self, stage: str) -> None:
-        """Lets `stage` and all above it train, newly released groups at their configured learning rate."""
+        """Lets `stage` and all above it train, newly released groups at the learning rate that the schedule says."""
 
 
 class StagedUnfreezing(L.Callback):
     """Trains the head alone, then more of the network, phase by phase.
 
     What trains is a function of the epoch, applied anew at the start of each; so a resumed run cannot freeze what
-    was released. What happens once, at the release itself, is remembered: the released group starts at its
-    configured learning rate, the schedule restarts, early stopping starts afresh.
+    was released. What happens once, at the release itself, is remembered: the released group begins at the
+    learning rate that the schedule says, the schedule restarts, early stopping starts afresh.
 
     Args:
         phases: Rising epochs, each with a deeper stage than the one before; empty to train the head alone.

@@ -203,13 +203,11 @@ class AnemiaClassifier(L.LightningModule):
         return cast("EpochSchedule", self.lr_schedulers())
 
     def release(self, stage: str) -> None:
-        """Trains the network from `stage` on, newly released groups at their configured learning rate."""
+        """Trains the network from `stage` on, newly released groups at the learning rate that the schedule says."""
         optimizer = cast("Optimizer", self.optimizers(use_pl_optimizer=False))
         frozen = [group for group in optimizer.param_groups if not self.network.trains(group["name"])]
         self.network.release(stage)
-        for group in frozen:
-            if self.network.trains(group["name"]):
-                group["lr"] = group["initial_lr"]
+        self.schedule.release([group for group in frozen if self.network.trains(group["name"])])
 
     def _step(self, batch: Batch, keep: Tensor) -> Tensor:
         if self._step_graphs is None:

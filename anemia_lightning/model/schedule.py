@@ -1,6 +1,7 @@
 """Learning-rate schedules, all stepped once per epoch with the monitored value."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal, Protocol, SupportsFloat
 
 from torch.optim import Optimizer
@@ -17,10 +18,13 @@ class EpochSchedule(Protocol):
     def step(self, metrics: SupportsFloat) -> None:
         """Ends an epoch with its monitored value and sets the learning rates of the next."""
 
+    def release(self, groups: Sequence[dict[str, Any]]) -> None:
+        """Sets the learning rates with which newly released groups of the optimizer begin."""
+
     def restart(self) -> None:
         """Forgets what it counted, because newly released layers change what can be expected of an epoch.
 
-        Called at the release, after the caller has set the learning rates of the released groups.
+        Called after `release`, where a release is to restart it.
         """
 
     def state_dict(self) -> dict[str, Any]:
@@ -70,6 +74,11 @@ class Plateau(ReduceLROnPlateau):
             min_lr=min_lr,
         )
 
+    def release(self, groups: Sequence[dict[str, Any]]) -> None:
+        """Lets groups begin at their configured learning rate, however often it was reduced while they were frozen."""
+        for group in groups:
+            group["lr"] = group["initial_lr"]
+
     def restart(self) -> None:
         """Forgets the bad epochs and the cooldown; keeps the best value."""
         self.num_bad_epochs = 0
@@ -91,6 +100,9 @@ class _Proportional(LRScheduler):
         self.last_epoch += 1
         self._advance(float(metrics))
         self._write()
+
+    def release(self, groups: Sequence[dict[str, Any]]) -> None:
+        """Changes nothing: frozen groups have followed the schedule too."""
 
     def restart(self) -> None:
         """Sets this epoch's learning rates again, so that none set from outside remains."""

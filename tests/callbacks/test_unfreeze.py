@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,7 +18,7 @@ from anemia_lightning.callbacks.unfreeze import Phase, StagedUnfreezing
 from anemia_lightning.command_line.terminal import quiet
 from anemia_lightning.contracts import Batch
 from anemia_lightning.model.classifier import AnemiaClassifier
-from anemia_lightning.model.schedule import Plateau
+from anemia_lightning.model.schedule import Constant, Cosine, Plateau, PlateauCosine
 
 LAYER4_AT_3 = [Phase(epoch=3, train_from="layer4")]
 # With patience 0 the plateau halves the rates after every epoch that is no better than the best.
@@ -53,7 +54,7 @@ class Notes(L.Callback):
         self.train_from.append(classifier.network.train_from)
         self.head_rate.append(groups["head"])
         self.layer4_rate.append(groups["layer4"])
-        self.bad_epochs.append(cast("Plateau", classifier.schedule).num_bad_epochs)
+        self.bad_epochs.append(getattr(classifier.schedule, "num_bad_epochs", 0))
         self.waited.append(self._early_stopping.wait_count)
         self.best.append(float(self._early_stopping.best_score))
 
@@ -144,6 +145,18 @@ def test_what_is_released_starts_at_its_rate_and_the_head_keeps_its_own(restart:
     # The plateau's best value stays, so that the epochs after the release are bad ones too.
     assert notes.head_rate == [0.01, 0.01, 0.005, 0.0025, 0.00125, 0.000625]
     assert notes.layer4_rate[3:] == pytest.approx([0.001, 0.0005, 0.00025], rel=1e-12)
+
+
+@pytest.mark.parametrize("restart", [True, False])
+@pytest.mark.parametrize(
+    "schedule",
+    [Constant, partial(Cosine, epochs=6), partial(PlateauCosine, first_cycle=4)],
+    ids=["constant", "cosine", "plateau_cosine"],
+)
+def test_what_is_released_has_the_share_of_its_rate_that_the_head_has(restart: bool, schedule: Any, fit: Fit) -> None:
+    fit.settings["schedule"] = schedule
+    notes = fit(RISING, LAYER4_AT_3, restart=restart)
+    assert notes.layer4_rate == pytest.approx([rate / 10 for rate in notes.head_rate], rel=1e-12)
 
 
 def test_no_run_stops_before_the_release(fit: Fit) -> None:

@@ -152,11 +152,11 @@ class TestPlateau:
         # Bad epochs count at once, against the old best.
         assert follow(optimizer, schedule, [0.55, 0.55, 0.55]) == [[0.5], [0.5], [0.25]]
 
-    def test_a_rate_that_was_set_from_outside_stays(self) -> None:
+    def test_what_is_released_begins_at_its_configured_rate(self) -> None:
         optimizer = make_optimizer(1.0, 1.0)
         schedule = Plateau(optimizer, patience=0)
         follow(optimizer, schedule, [0.5, 0.6])
-        optimizer.param_groups[1]["lr"] = optimizer.param_groups[1]["initial_lr"]
+        schedule.release(optimizer.param_groups[1:])
         schedule.restart()
         assert follow(optimizer, schedule, [0.6, 0.6]) == [[0.5, 1.0], [0.25, 0.5]]
 
