@@ -129,11 +129,11 @@ def _verify(store: FeatureStore) -> tuple[dict[str, Any], list[str]]:
 
 def _purge(cfg: DictConfig, store: FeatureStore, cache: Path) -> tuple[dict[str, Any], list[str]]:
     since = None if cfg.older_than_days is None else time.time() - cfg.older_than_days * _SECONDS_PER_DAY
-    record: dict[str, Any] = {"collections": 0, "surveys": 0, "engines": 0, "bytes": 0, "in_use": 0, "unreadable": {}}
+    record: dict[str, Any] = {"collections": 0, "surveys": 0, "engines": 0, "bytes": 0, "in_use": 0, "refused": {}}
     if cfg.what in ("all", "features"):
         purged = store.purge(unused_since=since)
         record |= {"collections": purged.collections, "bytes": purged.bytes, "in_use": purged.in_use}
-        record["unreadable"] = {str(folder): why for folder, why in purged.refused.items()}
+        record["refused"] = {str(folder): why for folder, why in purged.refused.items()}
     for kind in _FILES if cfg.what == "all" else _FILES.keys() & {cfg.what}:
         old = [file for file in _find_files(cache, kind) if since is None or file.used < since]
         for file in old:
@@ -149,14 +149,14 @@ def _purge(cfg: DictConfig, store: FeatureStore, cache: Path) -> tuple[dict[str,
     lines = [f"Removed {removed} and {models} made for engines, {_size(record['bytes'])} in all."]
     if record["in_use"]:
         lines.append(f"{_count(record['in_use'], 'collection')} that a running command uses: left alone.")
-    lines += _refusal_lines(record["unreadable"])
+    lines += _refusal_lines(record["refused"], "read or locked")
     return record, lines
 
 
-def _refusal_lines(refused: Mapping[str, str]) -> list[str]:
-    """Returns what the system would not let us read, and why; no line where there is nothing of the kind."""
+def _refusal_lines(refused: Mapping[str, str], what: str = "read") -> list[str]:
+    """Returns what the system would not let us read or lock, and why; no line where there is nothing of the kind."""
     lines = [f"  {path}: {why}" for path, why in refused.items()]
-    return ["Not to be read, and left alone:", *lines] if lines else []
+    return [f"Not to be {what}, and left alone:", *lines] if lines else []
 
 
 def _as_record(stored: StoredCollection) -> dict[str, Any]:

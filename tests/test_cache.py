@@ -1,5 +1,7 @@
 """The `cache` command: what it tells of the store, and what it removes."""
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -154,7 +156,7 @@ def test_a_purge_removes_everything_and_says_what_it_freed(
 ) -> None:
     held = bytes_below(kept)
     removed = {"collections": 2, "surveys": 2, "engines": 1, "bytes": held}
-    assert cache("action=purge") == {**removed, "in_use": 0, "unreadable": {}}
+    assert cache("action=purge") == {**removed, "in_use": 0, "refused": {}}
     words = "2 collections of features, 2 files of surveys and 1 model made for engines"
     assert capsys.readouterr().out == f"Removed {words}, {held / 1000:.2f}kB in all.\n"
     assert bytes_below(kept) == 0
@@ -214,15 +216,30 @@ def test_a_folder_that_may_not_be_read_is_named_and_left_alone(
 ) -> None:
     folder = min((kept / "features").iterdir())
     refuse_folder(folder)
-    for action in ("list", "verify", "purge"):
+    for action, what in {"list": "read", "verify": "read", "purge": "read or locked"}.items():
         record = cache(f"action={action}")
         said = capsys.readouterr().out
-        assert f"\nNot to be read, and left alone:\n  {folder}: Permission denied\n" in said
+        assert f"\nNot to be {what}, and left alone:\n  {folder}: Permission denied\n" in said
         assert "in use" not in said
         assert "running command" not in said
     assert (record["collections"], record["in_use"]) == (1, 0)
-    assert record["unreadable"] == {str(folder): "Permission denied"}
+    assert record["refused"] == {str(folder): "Permission denied"}
     assert folder.is_dir()
+
+
+def test_what_may_be_read_and_not_locked_is_not_said_to_be_used(
+    cache: Cache, kept: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    record = cache()
+    assert [each["in_use"] for each in record["features"]["collections"]] == [False, False]
+    assert "in use" not in capsys.readouterr().out
+    assert cache("action=purge", "what=features")["in_use"] == 0
+    lines = [f"  {folder}: No locks available" for folder in sorted((kept / "features").iterdir())]
+    assert capsys.readouterr().out.splitlines()[1:] == ["Not to be read or locked, and left alone:", *lines]
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,9 @@ def use_folder(folder: Path) -> Lease | None:
     Returns:
         None if there is no such folder, or none that can be locked.
     """
-    handle = _open_lock(folder)
-    if handle is None:
+    try:
+        handle = _open_lock(folder)
+    except OSError:
         return None
     with suppress(OSError):
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -64,15 +65,20 @@ def make_folder(folder: Path) -> Lease | None:
 
 
 def close_folder(folder: Path) -> Lease | None:
-    """Begins to use a folder alone; None if another process, or another part of this one, is using it."""
+    """Begins to use a folder alone; None if another process, or another part of this one, is using it.
+
+    Raises:
+        OSError: If the system does not let us lock it: nobody can tell whether it is used.
+    """
     handle = _open_lock(folder)
-    if handle is None:
-        return None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         is_ours = _is_still_there(folder, handle)
-    except OSError:
+    except BlockingIOError:
         is_ours = False
+    except OSError:
+        os.close(handle)
+        raise
     if not is_ours:
         os.close(handle)
         return None
@@ -80,8 +86,11 @@ def close_folder(folder: Path) -> Lease | None:
 
 
 def is_used(folder: Path) -> bool:
-    """Returns whether somebody is using a folder."""
-    lease = close_folder(folder)
+    """Returns whether somebody is known to use a folder."""
+    try:
+        lease = close_folder(folder)
+    except OSError:
+        return False
     if lease is not None:
         lease.release()
     return lease is None
@@ -144,11 +153,8 @@ def last_used(folder: Path) -> float:
         return time.time()
 
 
-def _open_lock(folder: Path) -> int | None:
-    try:
-        return os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError:
-        return None
+def _open_lock(folder: Path) -> int:
+    return os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def _remove_stumps(folder: Path) -> None:

@@ -70,7 +70,7 @@ class Purged:
     in_use: int
     """Collections that stay because a running command uses them."""
     refused: dict[Path, str]
-    """The collections that the system would not let us look into, with the reason; they stay."""
+    """The collections that the system would not let us look into or lock, with the reason; they stay."""
 
 
 class FeatureStore:
@@ -131,10 +131,11 @@ class FeatureStore:
             for folder in sorted(sizes, key=shard_folder.last_used):
                 if room >= needed:
                     break
-                if lease := shard_folder.close_folder(folder):
-                    leases.callback(lease.release)
-                    chosen.append(folder)
-                    room += sizes[folder]
+                with suppress(OSError):  # one that cannot be locked may be used
+                    if lease := shard_folder.close_folder(folder):
+                        leases.callback(lease.release)
+                        chosen.append(folder)
+                        room += sizes[folder]
             if room < needed:
                 return False
             for folder in chosen:
@@ -181,15 +182,20 @@ class FeatureStore:
         for folder in self._folders():
             if unused_since is not None and shard_folder.last_used(folder) >= unused_since:
                 continue
-            if lease := shard_folder.close_folder(folder):
+            try:
+                lease = shard_folder.close_folder(folder)
+            except FileNotFoundError:
+                continue  # another process has removed it
+            except OSError as error:
+                refused[folder] = error.strerror or str(error)
+                continue
+            if lease is None:
+                in_use += 1
+            else:
                 freed += shard_folder.folder_bytes(folder)
                 removed += 1
                 shard_folder.remove_folder(folder)
                 lease.release()
-            elif why := shard_folder.refusal(folder):
-                refused[folder] = why
-            else:
-                in_use += 1
         with suppress(OSError):
             self.folder.rmdir()  # if it is empty
         return Purged(removed, freed, in_use, refused)

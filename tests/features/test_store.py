@@ -552,6 +552,9 @@ class TestUnwritable:
         with pytest.raises(StoreUnwritableError, match="Read-only file system"):
             fill(collection, range(10, 14))
         assert holds(collection, range(10))
+        assert not filled.collections()[0].in_use
+        purged = filled.purge()
+        assert (purged.in_use, purged.refused) == (0, {collection.folder: "Read-only file system"})
 
     def test_a_disk_without_locks_is_used_but_nothing_is_removed_from_it(
         self, store: FeatureStore, monkeypatch: pytest.MonkeyPatch
@@ -565,4 +568,5 @@ class TestUnwritable:
         collection.close()
         assert holds(store.open(INGREDIENTS, LAYOUT), range(8))
         assert not FeatureStore(store.folder, max_bytes=store.held_bytes).make_room(1)
-        assert store.purge().in_use == 1
+        purged = store.purge()
+        assert (purged.in_use, purged.refused) == (0, {collection.folder: "No locks available"})
