@@ -99,6 +99,19 @@ def test_a_run_scores_exactly_what_training_wrote(run: Path, again: Again) -> No
     assert decision_of(run).scaling.slope != 1, "what was chosen is not what there would be without a choice"
 
 
+def test_an_evaluation_that_is_killed_before_it_has_written_its_documents_is_not_finished(
+    run: Path, again: Again, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("anemia_lightning.evaluating.evaluation.write_documents", kill)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(run, tmp_path)
+    cards = [json.loads((folder / "run.json").read_text()) for folder in (tmp_path, again.folder)]
+    assert [card["status"] for card in cards] == ["running", "finished"]
+
+
 def test_a_threshold_of_the_user_changes_decisions_and_no_probability(run: Path, tmp_path: Path) -> None:
     before, carried = predictions_of(run), decision_of(run)
     highest = float(before["probability"].max())

@@ -99,9 +99,9 @@ class RunCard(L.Callback):
         self.content.update(status="interrupted", stop_reason=type(exception).__name__)
         self.write()
 
-    def finish(self, **facts: object) -> None:
-        """Adds what is known at the very end."""
-        self.content.update(facts, status="finished", peak_memory_mib=peak_memory_mib())
+    def finish(self) -> None:
+        """Says that the run has come to its end: not before its documents are those of its model."""
+        self.content.update(status="finished", peak_memory_mib=peak_memory_mib())
         self.write()
 
     @rank_zero_only

@@ -310,8 +310,9 @@ def _write(cfg: DictConfig, scored: _Scored, judge: Judge) -> dict[str, Any]:
     write_decision(folder.decision, decision)
     write_json(folder.metrics_json, scores)
     # `run=` may have said latest, which names another run by and by.
-    card = {"status": "finished", "evaluated": str(scored.run), "warnings": list(scored.warnings), "sessions": []}
-    write_json(folder.run_json, {**card, "evaluation": wiring.plain(cfg.evaluation)})
+    card = {"status": "running", "evaluated": str(scored.run), "warnings": list(scored.warnings), "sessions": []}
+    card["evaluation"] = wiring.plain(cfg.evaluation)
+    write_json(folder.run_json, card)
     judgement = judge.judge(folder, scored.classifier, decision, table, test=scored.test, train=scored.train)
     report = evaluation_report(
         settings=scored.settings,
@@ -324,6 +325,7 @@ def _write(cfg: DictConfig, scored: _Scored, judge: Judge) -> dict[str, Any]:
         judgement=judgement,
     )
     write_documents(folder.path, report)
+    write_json(folder.run_json, {**card, "status": "finished"})
     folder.point_latest()
     say(
         *end_lines(judgement.assessment),

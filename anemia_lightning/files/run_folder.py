@@ -83,9 +83,9 @@ def find_run(named: str, root: str | Path, verb: str = "train") -> Path:
 
 
 def is_finished(run: Path) -> bool:
-    """Returns whether a run has come to its end: its report is the last file that it writes.
+    """Returns whether a run has come to its end: its report is there, and run.json, which it writes last, says so.
 
-    One that was continued since, and stopped again, has that of its earlier end, but run.json tells what became of it.
+    One that was continued since, and stopped again, has the report of its earlier end.
     """
     return (run / "report.html").is_file() and read_run_card(run / "run.json").get("status") == "finished"
 

@@ -64,7 +64,7 @@ def finish_run(fit: Fit) -> Scores:
     # Of what predicted.
     give_back_memory()
     judgement = judge_test(fit, predictions["test"], decision)
-    card.finish(best_epoch=best_epoch, images_per_s=images_per_second(card, fit.datamodule))
+    card.content.update(best_epoch=best_epoch, images_per_s=images_per_second(card, fit.datamodule))
     drawings = {"curves": draw_curves(fit, best_epoch), **judgement.drawings}
     _tell_tensorboard(fit.trainer, cfg, drawings, scores, best_epoch)
     report = training_report(
@@ -77,6 +77,7 @@ def finish_run(fit: Fit) -> Scores:
         judgement=judgement,
     )
     write_documents(folder.path, report)
+    card.finish()
     folder.point_latest()
     say(
         *end_lines(judgement.assessment),

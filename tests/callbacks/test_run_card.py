@@ -43,7 +43,8 @@ def test_it_says_what_ran_how_long_and_why_it_ended(path: Path, fit_script: FitS
     card = RunCard(path, {"seeds": {"seed": 3}, "precision": "32-true"})
     fit_script([0.5, 0.4], card)
     assert content(path)["status"] == "running"
-    card.finish(best_epoch=1)
+    card.content["best_epoch"] = 1
+    card.finish()
 
     found = content(path)
     assert (found["status"], found["stop_reason"]) == ("finished", "trainer.max_epochs=2 reached")

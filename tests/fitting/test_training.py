@@ -25,10 +25,12 @@ from anemia_lightning.errors import (
     DataChangedError,
     MemoryExhaustedError,
     SettingsChangedError,
+    UnfinishedRunError,
     WeightsMismatchError,
     WeightsUnavailableError,
 )
 from anemia_lightning.evaluating.evaluation import evaluate_run
+from anemia_lightning.files.run_folder import is_finished
 from anemia_lightning.fitting.finishing import Fit
 from anemia_lightning.fitting.training import train_run
 from anemia_lightning.model.classifier import AnemiaClassifier
@@ -297,6 +299,25 @@ def test_a_run_goes_on_from_elsewhere_and_without_its_record(begun: Path, tmp_pa
         epochs = f"trainer.max_epochs={3 + lost}"
         train_run(table_settings(folder / "drawn", folder / "run", f"resume={folder}/run", epochs))
         assert len(pd.read_csv(folder / "run" / "metrics.csv")) == 3 + lost
+
+
+def test_a_run_that_is_killed_before_it_has_written_its_documents_is_not_finished(
+    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(begun, tmp_path / "copy")
+    run = folder / "run"
+    assert is_finished(run)
+
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("anemia_lightning.fitting.finishing.write_documents", kill)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(table_settings(folder / "drawn", run, f"resume={run}", "trainer.max_epochs=1"))
+    assert (run / "report.html").is_file(), "that of its earlier end"
+    assert not is_finished(run)
+    with pytest.raises(UnfinishedRunError, match=r"found no end of run\. Finish it with resume="):
+        evaluate_run(compose("evaluate", [f"run={run}"], run_dir=tmp_path / "evaluated"))
 
 
 def test_tensorboard_holds_curves_charts_and_final_values(run: Path) -> None:

@@ -42,7 +42,7 @@ def test_they_are_written_together_and_name_one_another(tmp_path: Path, report: 
     assert "flow.md; report.html, Participants" in (tmp_path / "checklists.md").read_text(encoding="utf-8")
 
 
-def test_the_page_comes_last_since_it_tells_that_a_run_is_finished(
+def test_the_page_comes_last_since_without_it_no_run_is_finished(
     tmp_path: Path, report: RunReport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[set[str]] = []
