@@ -18,6 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from anemia_lightning import __version__
 from anemia_lightning.callbacks.early_stopping import EarlyStopping
 from anemia_lightning.callbacks.unfreeze import StagedClassifier
+from anemia_lightning.contracts import Batch
 from anemia_lightning.files.run_card_file import read_run_card
 from anemia_lightning.files.whole_file import whole_file
 
@@ -57,6 +58,7 @@ class RunCard(L.Callback):
             "sessions": [*earlier.get("sessions", []), self._session],
         }
         self._marks = {"train": 0.0, "val": 0.0}
+        self._photos = 0
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Notes what the run runs on."""
@@ -67,13 +69,20 @@ class RunCard(L.Callback):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the clock of the epoch."""
         self._marks["train"] = _when_done(trainer)
+        self._photos = 0
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Counts the photos that the epoch trains on, those of other processes as if they had as many each."""
+        self._photos += len(batch.photo) * trainer.world_size
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the clock of the validation, which ends the epoch's training."""
         self._marks["val"] = _when_done(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Notes the seconds of the epoch."""
+        """Notes the photos and the seconds of the epoch."""
         now = _when_done(trainer)
         validated = self._marks["val"] > self._marks["train"]
         train_end = self._marks["val"] if validated else now
@@ -81,6 +90,7 @@ class RunCard(L.Callback):
             {
                 "epoch": trainer.current_epoch,
                 "train_from": cast("StagedClassifier", pl_module).network.train_from,
+                "photos": self._photos,
                 "train_s": round(train_end - self._marks["train"], 3),
                 "val_s": round(now - train_end, 3),
             }

@@ -1,7 +1,9 @@
 """What follows a fit: score the best model, compare it with baselines, draw, report."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import lightning as L
@@ -64,7 +66,7 @@ def finish_run(fit: Fit) -> Scores:
     # Of what predicted.
     give_back_memory()
     judgement = judge_test(fit, predictions["test"], decision)
-    card.content.update(best_epoch=best_epoch, images_per_s=images_per_second(card, fit.datamodule))
+    card.content.update(best_epoch=best_epoch, images_per_s=images_per_second(card))
     drawings = {"curves": draw_curves(fit, best_epoch), **judgement.drawings}
     _tell_tensorboard(fit.trainer, cfg, drawings, scores, best_epoch)
     report = training_report(
@@ -164,14 +166,15 @@ def judge_test(fit: Fit, predictions: pd.DataFrame, decision: Decision) -> Judge
     return judgement
 
 
-def images_per_second(card: RunCard, datamodule: AnemiaDataModule) -> dict[str, float]:
+def images_per_second(card: RunCard) -> dict[str, float]:
     """Returns the training throughput of each phase, over all sessions of the run: median over its epochs."""
-    photos = len(datamodule.rows("train"))
-    epochs = pd.DataFrame([epoch for session in card.content["sessions"] for epoch in session["epochs"]])
-    if epochs.empty:
-        return {}
-    seconds = epochs.groupby("train_from")["train_s"].median()
-    return {f"training from {stage}": round(photos / value, 1) for stage, value in seconds.items() if value > 0}
+    epochs = [epoch for session in card.content["sessions"] for epoch in session["epochs"]]
+    rates: dict[str, list[float]] = defaultdict(list)
+    for epoch in epochs:
+        # A session of an earlier version has not counted them.
+        if epoch.get("photos") and epoch["train_s"] > 0:
+            rates[epoch["train_from"]].append(epoch["photos"] / epoch["train_s"])
+    return {f"training from {stage}": round(median(each), 1) for stage, each in rates.items()}
 
 
 def draw_curves(fit: Fit, best_epoch: int | None) -> bytes:

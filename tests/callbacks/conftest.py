@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from anemia_lightning.callbacks.checkpoint import DurableCheckpointIO
 from anemia_lightning.command_line.terminal import quiet
+from anemia_lightning.contracts import Batch
 
 FitScript = Callable[..., L.Trainer]
 """Called with the val/loss of each epoch and the callbacks: ``fit_script([0.5, 0.4], EpochTable(path))``."""
@@ -30,15 +31,21 @@ class Scripted(L.LightningModule):
         self.network = SimpleNamespace(train_from="head")
         self._values = values
 
-    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        loss: Tensor = self.layer(batch).square().sum()
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss: Tensor = self.layer(batch.values).square().sum()
         return loss
 
-    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.log("val/loss", torch.tensor(self._values[self.current_epoch]), batch_size=1, logger=False)
 
     def configure_optimizers(self) -> Optimizer:
         return SGD([{"params": self.layer.parameters(), "name": "head"}], lr=0.1)
+
+
+def photo(value: float) -> Batch:
+    """Returns a batch of one photo."""
+    counts = torch.tensor([1, 0])
+    return Batch(("a.png",), torch.tensor([0]), torch.tensor([[value]]), entry="pooled", step_label_counts=counts)
 
 
 @pytest.fixture
@@ -67,7 +74,7 @@ def fit_script(tmp_path: Path) -> FitScript:
             num_sanity_val_steps=0,
             default_root_dir=tmp_path,
         )
-        photos = DataLoader(torch.tensor([[1.0], [2.0]]), batch_size=1)  # type: ignore[var-annotated, arg-type]
+        photos = DataLoader([photo(1.0), photo(2.0)], batch_size=None)  # type: ignore[var-annotated, arg-type]
         trainer.fit(Scripted(values), photos, photos, ckpt_path=ckpt_path, weights_only=True)
         return trainer
 

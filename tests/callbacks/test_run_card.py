@@ -58,6 +58,7 @@ def test_it_says_what_ran_how_long_and_why_it_ended(path: Path, fit_script: FitS
     assert [epoch["epoch"] for epoch in session["epochs"]] == [0, 1]
     for epoch in session["epochs"]:
         assert epoch["train_from"] == "head"
+        assert epoch["photos"] == 2
         assert 0 <= epoch["train_s"] < 60
         assert 0 <= epoch["val_s"] < 60
 

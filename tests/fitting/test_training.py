@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import Timer
 from omegaconf import DictConfig
 from PIL import Image, ImageOps
 
+from anemia_lightning.callbacks.run_card import RunCard
 from anemia_lightning.command_line.settings import compose
 from anemia_lightning.contracts import PREDICTION_COLUMNS, SPLIT_COLUMNS
 from anemia_lightning.errors import (
@@ -31,7 +32,7 @@ from anemia_lightning.errors import (
 )
 from anemia_lightning.evaluating.evaluation import evaluate_run
 from anemia_lightning.files.run_folder import is_finished
-from anemia_lightning.fitting.finishing import Fit
+from anemia_lightning.fitting.finishing import Fit, images_per_second
 from anemia_lightning.fitting.training import train_run
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.report.checklists import checklist_items
@@ -299,6 +300,16 @@ def test_a_run_goes_on_from_elsewhere_and_without_its_record(begun: Path, tmp_pa
         epochs = f"trainer.max_epochs={3 + lost}"
         train_run(table_settings(folder / "drawn", folder / "run", f"resume={folder}/run", epochs))
         assert len(pd.read_csv(folder / "run" / "metrics.csv")) == 3 + lost
+
+
+def test_the_throughput_is_that_of_the_photos_which_an_epoch_has_trained_on(tmp_path: Path) -> None:
+    card = RunCard(tmp_path / "run.json", {})
+    before = {"train_from": "head", "train_s": 1.0}  # of an earlier version
+    few = {"train_from": "head", "photos": 8, "train_s": 2.0}
+    many = {"train_from": "head", "photos": 80, "train_s": 10.0}
+    deeper = {"train_from": "layer4", "photos": 8, "train_s": 8.0}
+    card.content["sessions"] = [{"epochs": [before, few]}, {"epochs": [many, deeper, {**deeper, "train_s": 0.0}]}]
+    assert images_per_second(card) == {"training from head": 6.0, "training from layer4": 1.0}
 
 
 def test_a_run_that_is_killed_before_it_has_written_its_documents_is_not_finished(
