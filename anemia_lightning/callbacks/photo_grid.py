@@ -22,23 +22,23 @@ _LABELS = {0: "not anaemic", 1: "anaemic"}
 class PhotoServer(Protocol):
     """What the grid asks of the datamodule."""
 
-    def photo_dataset(self, stage: Stage, epoch: int) -> Dataset[Batch]:
-        """Returns the photos of a split as the images of an epoch."""
+    def photo_dataset(self, stage: Stage) -> Dataset[Batch]:
+        """Returns the photos of a split as images."""
 
 
 class TrainingPhotos(L.Callback):
     """Draws the first training photographs as epoch 0 augments them, once, when a run begins.
 
-    The grid is TensorBoard's image `train/photos`, and a file if there is a place for it.
+    The grid is a file, and TensorBoard's image `train/photos`.
 
     Args:
-        path: Where the file goes, such as RUN/plots/training_photos.png; None for none.
+        path: Where the file goes, such as RUN/plots/training_photos.png.
         mean: Of each channel in [0, 1], as subtracted by the normalisation of images.
         std: Likewise, as divided by.
     """
 
-    def __init__(self, path: str | Path | None, *, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        self._path = Path(path) if path else None
+    def __init__(self, path: str | Path, *, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        self._path = Path(path)
         self._mean = np.array(mean)
         self._std = np.array(std)
 
@@ -48,13 +48,12 @@ class TrainingPhotos(L.Callback):
             self._draw(cast("PhotoServer", trainer.datamodule), trainer)  # type: ignore[attr-defined]
 
     def _draw(self, server: PhotoServer, trainer: L.Trainer) -> None:
-        dataset = server.photo_dataset("train", 0)
+        dataset = server.photo_dataset("train")
         count = min(_MOST_PHOTOS, len(dataset))  # type: ignore[arg-type]
         batch = dataset[BatchRequest(tuple(range(count)), view=0, step_label_counts=(0, 0))]
         titles = [f"{photo}\n{_LABELS[int(label)]}" for photo, label in zip(batch.photo, batch.label, strict=True)]
         grid = to_png(draw_photo_grid(self._to_pixels(batch.values), titles))
-        if self._path:
-            write_bytes(self._path, grid)
+        write_bytes(self._path, grid)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image("train/photos", to_pixels(grid), global_step=0, dataformats="HWC")

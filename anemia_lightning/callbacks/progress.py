@@ -2,7 +2,6 @@
 
 import importlib.util
 import sys
-from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar, RichProgressBar, TQDMProgressBar
@@ -27,10 +26,6 @@ class EpochLines(ProgressBar):
         """Prints the epoch's losses and scores."""
         if self._enabled:
             print(epoch_line(trainer), flush=True)  # noqa: T201  this is the user's terminal
-
-    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
-        """Unused: the line is built from the epoch's values."""
-        return {}
 
 
 class RichBar(RichProgressBar):

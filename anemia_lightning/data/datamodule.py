@@ -46,7 +46,6 @@ class AnemiaDataModule(L.LightningDataModule):
         start_method: How worker processes start: fork, spawn or forkserver; None for the platform's default.
         views: Versions of each training photo that the epochs go through in turn; None gives each epoch its own.
         phase_starts: Epochs at which `dataset_factory` is asked anew.
-        dataset_factory: Replaces the photo data sets, for a cache of features; None reads the photos.
     """
 
     def __init__(
@@ -65,7 +64,6 @@ class AnemiaDataModule(L.LightningDataModule):
         overfit_steps: int = 0,
         views: int | None = None,
         phase_starts: Sequence[int] = (),
-        dataset_factory: DatasetFactory | None = None,
     ) -> None:
         super().__init__()
         self._prepare = prepare
@@ -81,8 +79,8 @@ class AnemiaDataModule(L.LightningDataModule):
         self._overfit_photos = overfit_steps * batch_size
         self._views = views
         self._phase_starts = sorted(phase_starts)
-        self.dataset_factory = dataset_factory
-        """Replaces the photo data sets; a command that knows the network sets it."""
+        self.dataset_factory: DatasetFactory | None = None
+        """Replaces the photo data sets, for a cache of features; a command that knows the network sets it."""
         self._loaders: dict[Stage, tuple[int, DataLoader[Batch]]] = {}
         self.manifest = pd.DataFrame()
         """The photos that are used, with their split; filled by `setup`."""
@@ -182,9 +180,8 @@ class AnemiaDataModule(L.LightningDataModule):
         few = epoch_order(len(rows), self._seed, 0)[: self._overfit_photos]
         return rows.iloc[few].reset_index(drop=True)
 
-    def photo_dataset(self, stage: Stage, epoch: int) -> PhotoDataset:
-        """Returns the photos that a fit reads, as images; augmented for training, alike in every epoch."""
-        del epoch
+    def photo_dataset(self, stage: Stage) -> PhotoDataset:
+        """Returns the photos that a fit reads, as images; augmented for training."""
         augmentation = self.augmentation if stage == "train" else None
         assert self.prepared is not None, "setup comes first"
         rows = PhotoRows.of(self.fit_rows(stage), self.prepared.facts)
@@ -237,7 +234,7 @@ class AnemiaDataModule(L.LightningDataModule):
         if self.dataset_factory and (dataset := self.dataset_factory(stage, epoch)):
             return _request_loader(dataset, sampler)
         return _request_loader(
-            self.photo_dataset(stage, epoch),
+            self.photo_dataset(stage),
             sampler,
             num_workers=self._num_workers,
             start_method=self._start_method,

@@ -1,7 +1,7 @@
 """Values of photos that live on the accelerator, where all of a data set fit."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from threading import RLock
 
 import torch
@@ -11,11 +11,6 @@ from anemia_lightning.features.stored import Compute
 
 Progress = Callable[[], AbstractContextManager[Callable[[int, int], None]]]
 """Opens something that is told of (rows done, rows in all)."""
-
-
-@contextmanager
-def _unseen() -> Iterator[Callable[[int, int], None]]:
-    yield lambda *_: None
 
 
 class OnDevice:
@@ -29,9 +24,9 @@ class OnDevice:
         row_bytes: What a row takes.
         device: Where they are to live.
         budget: Returns how many bytes they may take there; asked once, before the first view comes.
+        progress: Told how many rows of a view have been brought.
         one_at_a_time: Whether no view is asked for again after the next one.
         chunk: Rows that are brought at a time.
-        progress: Told how many rows of a view have been brought.
     """
 
     def __init__(
@@ -42,9 +37,9 @@ class OnDevice:
         row_bytes: int,
         device: torch.device,
         budget: Callable[[], int],
+        progress: Progress,
         one_at_a_time: bool = False,
         chunk: int = 256,
-        progress: Progress = _unseen,
     ) -> None:
         self._values = values
         self._rows = rows

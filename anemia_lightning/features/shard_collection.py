@@ -66,10 +66,6 @@ class Collection:
         self._lease: shard_folder.Lease | None = None
         self.refresh()
 
-    def __len__(self) -> int:
-        with self._lock:
-            return len(self._index) + len(self._waiting)
-
     def missing(self, keys: Sequence[str]) -> list[str]:
         """Returns which of these rows cannot be read, in order, each once."""
         with self._lock:

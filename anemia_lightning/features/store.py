@@ -36,7 +36,6 @@ class StoredCollection:
     """As given to `FeatureStore.open`; empty if the file that says them is damaged or not written yet."""
     rows: dict[str, list[Any]]
     """Shape and type of each tensor of a row."""
-    shards: int
     photos: int
     """Different keys in it."""
     bytes: int
@@ -215,16 +214,14 @@ def _collection_name(ingredients: Ingredients, rows: RowLayout) -> str:
 def _describe(folder: Path) -> StoredCollection:
     about = _read_about(folder)
     refused = shard_folder.refusal(folder)
-    paths = shard_folder.list_shards(folder)
     keys: set[str] = set()
-    for path in paths:
+    for path in shard_folder.list_shards(folder):
         with suppress(OSError, ShardDamaged):
             keys.update(Shard(path, folder.name).keys)
     return StoredCollection(
         folder=folder,
         ingredients=about.get("ingredients", {}),
         rows=about.get("rows", {}),
-        shards=len(paths),
         photos=len(keys),
         bytes=shard_folder.folder_bytes(folder),
         last_used=shard_folder.last_used(folder),

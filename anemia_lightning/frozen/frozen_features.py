@@ -63,13 +63,13 @@ class FrozenFeatures:
         """Why nothing is kept, or not any more; None while it is."""
 
     def dataset(
-        self, photos: PhotoDataset, facts: pd.DataFrame | None, *, entry: Entry, augmented: bool, keep_maps: bool = True
+        self, photos: PhotoDataset, facts: pd.DataFrame, *, entry: Entry, augmented: bool, keep_maps: bool = True
     ) -> FeatureDataset:
         """Returns photos as features, or as images of which the pixels are kept.
 
         Args:
             photos: The photos as pixels and images.
-            facts: One row per photo in the same order: file_sha256 and pixels_sha256; None to keep nothing.
+            facts: One row per photo in the same order: file_sha256 and pixels_sha256.
             entry: Where they are to enter the network.
             augmented: Whether the views of a photo differ.
             keep_maps: Whether to keep layer3's maps too, of which pooled vectors are made.
@@ -243,7 +243,7 @@ class FrozenFeatures:
         augmented = augmented and kind != "pixels"
         keys = self._keys(photos, facts, augmented=augmented)
         collection = self._open(kind, augmented=augmented, view=view, exact=exact)
-        return len(collection.missing(keys)) * collection.row_bytes if collection is not None and keys else 0
+        return len(collection.missing(keys)) * collection.row_bytes if collection is not None else 0
 
     def _read(self, photos: PhotoDataset, indices: Sequence[int]) -> Tensor:
         """Reads the pixels of some photos, side by side, and no more of them than there are readers.
@@ -281,7 +281,7 @@ class FrozenFeatures:
             compute,
             keys=keys,
             codec=self._codec(kind),
-            open_view=lambda view: self._open(kind, augmented=augmented, view=view) if keys else None,
+            open_view=lambda view: self._open(kind, augmented=augmented, view=view),
             may_add=lambda view: self.off_because is None and self._kept.holds(kind, view if augmented else None),
             on_failure=self._fail,
         )
@@ -309,9 +309,7 @@ class FrozenFeatures:
         return written(self._map_shape, self._settings.dtype)
 
     @staticmethod
-    def _keys(photos: PhotoDataset, facts: pd.DataFrame | None, *, augmented: bool) -> list[str] | None:
-        if facts is None:
-            return None
+    def _keys(photos: PhotoDataset, facts: pd.DataFrame, *, augmented: bool) -> list[str]:
         contents = zip(facts["file_sha256"], facts["pixels_sha256"], strict=True)
         ids = photos.photo if augmented else [""] * len(facts)
         return [row_key(file, pixels, photo) for (file, pixels), photo in zip(contents, ids, strict=True)]

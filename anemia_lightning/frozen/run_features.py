@@ -67,7 +67,7 @@ class FitFeatures:
         features = self._begin(epoch)
         if entry == "image" and not features.keeps_pixels:
             return None
-        photos = self._datamodule.photo_dataset(stage, epoch)
+        photos = self._datamodule.photo_dataset(stage)
         facts = self._facts(stage)
         keep_maps = self._keeps_maps(stage, range(epoch, self._cfg.trainer.max_epochs))
         return features.near(
@@ -157,7 +157,7 @@ class FitFeatures:
         to_come: Counter[str] = Counter()
         maps: Counter[int] = Counter()
         for stage in STAGES:
-            photos, facts = self._datamodule.photo_dataset(stage, 0), self._facts(stage)
+            photos, facts = self._datamodule.photo_dataset(stage), self._facts(stage)
             for kind, view, exact in {("pixels", 0, True)} | self._reads(stage, epochs) | self._scores(stage, epochs):
                 missing = features.missing_bytes(
                     photos, facts, kind=kind, augmented=stage == "train", view=view, exact=exact

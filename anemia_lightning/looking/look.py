@@ -106,7 +106,7 @@ class Eyes:
         """Returns heat maps, float32 [N, size, size], of what speaks for each decision."""
         is_half = maps.dtype in (torch.bfloat16, torch.float16)
         with torch.autocast(maps.device.type, dtype=maps.dtype if is_half else None, enabled=is_half):
-            found = grad_cam(self._network, maps, torch.from_numpy(called), size=size, entry="layer3")
+            found = grad_cam(self._network, maps, torch.from_numpy(called), size=size)
         heat: NDArray[np.float32] = found.numpy()
         return heat
 

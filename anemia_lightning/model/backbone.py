@@ -74,11 +74,6 @@ class AnemiaNetwork(nn.Module):
         """The lowest stage that trains."""
         return self._train_from
 
-    @property
-    def features(self) -> int:
-        """Width of the pooled vector."""
-        return self.head.hidden.in_features
-
     def forward(self, values: Tensor, entry: Entry = "image", keep: Tensor | None = None) -> Tensor:
         """Returns the logits of both labels.
 

@@ -7,13 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anemia_lightning.contracts import Entry
 from anemia_lightning.model.backbone import AnemiaNetwork
 
 _AT_ONCE = 16
 
 
-def grad_cam(network: AnemiaNetwork, values: Tensor, called: Tensor, *, size: int, entry: Entry = "image") -> Tensor:
+def grad_cam(network: AnemiaNetwork, maps: Tensor, called: Tensor, *, size: int) -> Tensor:
     """Returns a heat map for each photo: how much what layer4 found there speaks for the decision.
 
     Grad-CAM (Selvaraju et al., ICCV 2017, equations 1 and 2) on layer4's output, of the difference of the network's
@@ -25,10 +24,9 @@ def grad_cam(network: AnemiaNetwork, values: Tensor, called: Tensor, *, size: in
 
     Args:
         network: The network, in any mode and on any device.
-        values: Images or layer3's output, float [N, 3, S, S] or [N, C, h, w], as `entry` says, where to compute.
+        maps: Layer3's output, float [N, C, h, w], where to compute.
         called: Whether each photo is called anaemic, [N] of bool, or of 0 and 1.
         size: Side of the heat maps in pixels, to which layer4's cells are blended bilinearly.
-        entry: image or layer3.
 
     Returns:
         float32 [N, size, size] on the CPU, from 0 to 1, the largest of each photo 1; all 0 where nothing speaks for
@@ -36,18 +34,17 @@ def grad_cam(network: AnemiaNetwork, values: Tensor, called: Tensor, *, size: in
     """
     from captum.attr import LayerGradCam  # not before it is needed: no other part of a run is
 
-    frozen = copy.deepcopy(network).eval().requires_grad_(requires_grad=False).to(values.device)
+    frozen = copy.deepcopy(network).eval().requires_grad_(requires_grad=False).to(maps.device)
     top = _Top(frozen)
     cam = LayerGradCam(top, top.found)
-    maps = []
-    for part, side in zip(torch.split(values, _AT_ONCE), torch.split(called, _AT_ONCE), strict=True):
+    heat = []
+    for part, side in zip(torch.split(maps, _AT_ONCE), torch.split(called, _AT_ONCE), strict=True):
         with torch.no_grad():
-            entering = part.to(frozen.backbone.conv1.weight.dtype)
-            found = frozen.backbone.layer4(frozen.trunk(entering) if entry == "image" else entering).float()
-        with torch.enable_grad(), torch.autocast(values.device.type, enabled=False):
-            heat = cam.attribute(found, target=side.long().to(found.device), relu_attributions=True)
-        maps.append(cast("Tensor", heat).detach())
-    return _normalised(functional.interpolate(torch.cat(maps), size=(size, size), mode="bilinear")).cpu()
+            found = frozen.backbone.layer4(part.to(frozen.backbone.conv1.weight.dtype)).float()
+        with torch.enable_grad(), torch.autocast(maps.device.type, enabled=False):
+            each = cam.attribute(found, target=side.long().to(found.device), relu_attributions=True)
+        heat.append(cast("Tensor", each).detach())
+    return _normalised(functional.interpolate(torch.cat(heat), size=(size, size), mode="bilinear")).cpu()
 
 
 class _Top(nn.Module):

@@ -414,9 +414,10 @@ def test_the_factory_is_asked_anew_at_a_phase_change_and_only_then(
 
     def factory(stage: Stage, epoch: int) -> Dataset[Batch]:
         questions.append((stage, epoch))
-        return Doubled(data.photo_dataset(stage, epoch))
+        return Doubled(data.photo_dataset(stage))
 
-    data = ready(kept, phase_starts=phase_starts, dataset_factory=factory)
+    data = ready(kept, phase_starts=phase_starts)
+    data.dataset_factory = factory
     module = fit(data, epochs=5)
     for stage in ("train", "val"):
         assert [epoch for of, epoch in questions if of == stage] == asked
@@ -432,10 +433,11 @@ def test_a_resumed_fit_asks_for_the_phase_that_it_is_in(kept: pd.DataFrame, tmp_
 
     def factory(stage: Stage, epoch: int) -> Dataset[Batch]:
         questions.append((stage, epoch))
-        return data.photo_dataset(stage, epoch)
+        return data.photo_dataset(stage)
 
     fit(ready(kept), epochs=3).trainer.save_checkpoint(tmp_path / "last.ckpt")
-    data = ready(kept, phase_starts=[1, 4], dataset_factory=factory)
+    data = ready(kept, phase_starts=[1, 4])
+    data.dataset_factory = factory
     resumed = fit(data, epochs=5, ckpt_path=tmp_path / "last.ckpt")
     assert [question for question in questions if question[0] == "train"] == [("train", 3), ("train", 4)]
     uninterrupted = fit(ready(kept), epochs=5)
@@ -478,7 +480,8 @@ def test_workers_live_through_a_phase_and_end_with_it(kept: pd.DataFrame) -> Non
 def test_what_the_factory_answers_is_what_trains(kept: pd.DataFrame) -> None:
     plain = ready(kept)
     usual = fit(plain, epochs=1)
-    data = ready(kept, dataset_factory=lambda stage, epoch: Doubled(plain.photo_dataset(stage, epoch)))
+    data = ready(kept)
+    data.dataset_factory = lambda stage, epoch: Doubled(plain.photo_dataset(stage))
     for (_, photos, values), (_, others, doubled) in zip(usual.seen, fit(data, epochs=1).seen, strict=True):
         assert photos == others
         assert torch.equal(2 * values, doubled)

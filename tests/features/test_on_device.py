@@ -1,6 +1,7 @@
 """What lives on a device is what was asked for, as far as it fits."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -31,6 +32,7 @@ def on_device(source: Source, views: float, chunk: int = 4, *, one_at_a_time: bo
         row_bytes=ROW_BYTES,
         device=CPU,
         budget=lambda: int(views * ROWS * ROW_BYTES),
+        progress=lambda: nullcontext(lambda *_: None),
         one_at_a_time=one_at_a_time,
         chunk=chunk,
     )

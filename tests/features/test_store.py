@@ -51,6 +51,11 @@ def holds(collection: Collection, numbers: Sequence[int]) -> bool:
     return got.keys() == LAYOUT.keys() and all(torch.equal(got[name], rows_of(numbers)[name]) for name in LAYOUT)
 
 
+def count(collection: Collection) -> int:
+    """Returns how many of the rows that tests store are in it."""
+    return 100 - len(collection.missing(keys_of(range(100))))
+
+
 def shards(store: FeatureStore) -> list[Path]:
     return sorted(store.folder.glob("*/shard-*.safetensors"))
 
@@ -87,7 +92,7 @@ class TestRows:
             assert holds(collection, batch[::-1] + sorted(added))
         collection.flush()
         again = store.open(INGREDIENTS, LAYOUT)
-        assert len(again) == len(added)
+        assert count(again) == len(added)
         assert again.missing(keys_of(range(41))) == collection.missing(keys_of(range(41)))
         assert holds(again, [*sorted(added), *sorted(added)])
 
@@ -183,7 +188,7 @@ class TestCollections:
     def test_two_see_what_the_other_has_written_once_they_look(self, store: FeatureStore) -> None:
         one, two = store.open(INGREDIENTS, LAYOUT), store.open(INGREDIENTS, LAYOUT)
         fill(one, range(8))
-        assert len(two) == 0
+        assert count(two) == 0
         two.refresh()
         assert holds(two, range(8))
         fill(two, range(4, 12))
@@ -196,13 +201,13 @@ class TestCollections:
         [{"view": 1}, {"trunk": "b" * 64}, {"dtype": "uint8"}, {"seed": 0}, {"view": None}, {"view": 0.0}],
     )
     def test_other_ingredients_are_another_collection(self, change: Ingredients, filled: FeatureStore) -> None:
-        assert len(filled.open({**INGREDIENTS, **change}, LAYOUT)) == 0
+        assert count(filled.open({**INGREDIENTS, **change}, LAYOUT)) == 0
 
     def test_another_layout_is_another_collection(self, filled: FeatureStore) -> None:
-        assert len(filled.open(INGREDIENTS, {**LAYOUT, "scale": ((8,), torch.bfloat16)})) == 0
+        assert count(filled.open(INGREDIENTS, {**LAYOUT, "scale": ((8,), torch.bfloat16)})) == 0
 
     def test_the_order_of_the_ingredients_does_not_matter(self, filled: FeatureStore) -> None:
-        assert len(filled.open(dict(reversed(list(INGREDIENTS.items()))), dict(reversed(list(LAYOUT.items()))))) == 10
+        assert count(filled.open(dict(reversed(list(INGREDIENTS.items()))), dict(reversed(list(LAYOUT.items()))))) == 10
 
     def test_nothing_is_written_before_the_first_row(self, store: FeatureStore, tmp_path: Path) -> None:
         collection = store.open(INGREDIENTS, LAYOUT)
@@ -225,7 +230,7 @@ class TestCollections:
         other.flush()
         os.utime(other.folder / "lock", (1e9, 1e9))
         first, second = filled.collections()
-        assert (first.ingredients, first.photos, first.shards, first.in_use) == (INGREDIENTS, 10, 3, False)
+        assert (first.ingredients, first.photos, first.in_use) == (INGREDIENTS, 10, False)
         assert first.rows == {"values": [[8, 2], "bfloat16"], "scale": [[8], "float32"]}
         assert (second.ingredients["view"], second.photos, second.last_used, second.in_use) == (1, 3, 1e9, True)
         assert first.bytes + second.bytes == filled.held_bytes
@@ -304,9 +309,9 @@ class TestDamage:
         content = ours.read_bytes()
         ours.write_bytes(theirs.read_bytes())
         theirs.write_bytes(content)
-        assert len(filled.open({**INGREDIENTS, "view": 1}, LAYOUT)) == 0
+        assert count(filled.open({**INGREDIENTS, "view": 1}, LAYOUT)) == 0
         again = filled.open(INGREDIENTS, LAYOUT)
-        assert 6 <= len(again) <= 8
+        assert 6 <= count(again) <= 8
         assert holds(again, [number for number in range(10) if not again.missing([key(number)])])
 
     def test_files_swapped_or_renamed_within_a_collection_while_it_is_open(self, filled: FeatureStore) -> None:

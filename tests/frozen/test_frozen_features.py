@@ -52,11 +52,19 @@ def read_beside_a_gpu(photos: Photos, monkeypatch: pytest.MonkeyPatch, *, room: 
 
     def bring(_: FrozenFeatures, values: Compute, description: str, *, rows: int, row_bytes: int) -> Compute:
         assert description == "Photographs"
-        return OnDevice(values, rows=rows, row_bytes=row_bytes, device=CPU, budget=lambda: room)
+        return OnDevice(
+            values,
+            rows=rows,
+            row_bytes=row_bytes,
+            device=CPU,
+            budget=lambda: room,
+            progress=lambda: nullcontext(lambda *_: None),
+        )
 
     monkeypatch.setattr(FrozenFeatures, "_on_gpu", bring)
     monkeypatch.setattr(FrozenFeatures, "_is_on_cpu", False)
-    dataset = frozen_features().dataset(photos, None, entry="layer3", augmented=False)
+    facts = pd.DataFrame({"file_sha256": photos.photo, "pixels_sha256": photos.photo})
+    dataset = frozen_features().dataset(photos, facts, entry="layer3", augmented=False)
     return dataset[BatchRequest(tuple(range(PHOTOS)), view=0, step_label_counts=(PHOTOS, 0))]
 
 
