@@ -248,7 +248,7 @@ def check_devices(cfg: DictConfig) -> None:
     import torch
 
     wanted = cfg.trainer.devices
-    if resolve_device(cfg.trainer.accelerator).type == "cuda" and isinstance(wanted, int):
+    if resolve_device(cfg.trainer.accelerator).type == "cuda":
         there = torch.cuda.device_count()
         if wanted > there:
             raise ConfigError([f"trainer.devices={wanted}: there are only so many CUDA devices here: {there}."])
@@ -284,7 +284,7 @@ def _cpu_has_bf16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def _strategy(name: str, devices: int | str, *, nodes: int) -> "str | DDPStrategy":
+def _strategy(name: str, devices: int, *, nodes: int) -> "str | DDPStrategy":
     """Returns the strategy; our way of freezing asks two things of DDP.
 
     Frozen stages get no gradients although DDP expects them (`find_unused_parameters`). BatchNorm's frozen
@@ -293,8 +293,8 @@ def _strategy(name: str, devices: int | str, *, nodes: int) -> "str | DDPStrateg
     import torch
     from lightning.pytorch.strategies import DDPStrategy
 
-    as_many_as_there_are = str(devices) in {"-1", "auto"} and torch.cuda.device_count() > 1
-    several = nodes > 1 or as_many_as_there_are or (isinstance(devices, int) and devices > 1)
+    as_many_as_there_are = devices == -1 and torch.cuda.device_count() > 1
+    several = nodes > 1 or as_many_as_there_are or devices > 1
     if name == "ddp" or (name == "auto" and several):
         return DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
     return name

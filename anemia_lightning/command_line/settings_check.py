@@ -106,7 +106,7 @@ def check_sweep(verb: str, overrides: list[str]) -> None:
     for combination in combinations:
         cfg = compose(verb, combination)
         check_settings(cfg)
-        if "trainer" in cfg and cfg.trainer.devices not in (1, "1", "auto"):
+        if "trainer" in cfg and cfg.trainer.devices != 1:
             raise ConfigError(
                 ["A sweep (-m) runs each job on one device: every process of a distributed job would start the "
                  "sweep anew. Set trainer.devices=1, or start the runs one by one."]
@@ -220,8 +220,7 @@ def _trainer(cfg: DictConfig) -> Iterator[str]:
         yield "trainer.check_val_every_n_epoch must be 1: schedule, early stopping and checkpoints need every epoch."
     if trainer.overfit_batches and cfg.trainer.limit_val_batches == 0:
         yield "trainer.overfit_batches validates on what it trains on; leave trainer.limit_val_batches alone."
-    devices = trainer.devices if isinstance(trainer.devices, int) and trainer.devices > 0 else 1
-    parts = devices * trainer.num_nodes * trainer.accumulate_grad_batches
+    parts = max(trainer.devices, 1) * trainer.num_nodes * trainer.accumulate_grad_batches
     if cfg.data.batch_size < parts:
         yield (
             f"data.batch_size={cfg.data.batch_size} photos per step cannot be dealt to {parts} parts "
@@ -237,8 +236,7 @@ def _trainer(cfg: DictConfig) -> Iterator[str]:
 
 def _may_be_several(cfg: DictConfig) -> bool:
     """Returns whether more than one process may train; -1 stands for as many as there are devices."""
-    devices = cfg.trainer.devices
-    return cfg.trainer.num_nodes > 1 or str(devices) == "-1" or (isinstance(devices, int) and devices > 1)
+    return cfg.trainer.num_nodes > 1 or cfg.trainer.devices != 1
 
 
 def _phases(cfg: DictConfig) -> Iterator[str]:

@@ -120,6 +120,7 @@ def refused(folder: Path, *arguments: str, verb: str = "train", run: Callable[..
         (("data=cpanemic",), "Could not find 'data/cpanemic'"),
         (("trainer.max_epochs=many",), "trainer.max_epochs must be a whole number, not 'many'."),
         (("trainer.max_epochs=null",), "trainer.max_epochs must be a whole number, not null."),
+        (("trainer.devices=auto",), "trainer.devices must be a whole number, not 'auto'."),
         (
             ("-m", "seed=0,1", "evaluation.probe_photos=null"),
             "evaluation.probe_photos must be a whole number, not null.",
