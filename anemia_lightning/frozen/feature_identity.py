@@ -47,7 +47,15 @@ class FeatureSettings:
 
 
 def collection_ingredients(
-    kind: str, settings: FeatureSettings, trunk: TrunkPass, *, backbone: str, augmented: bool, view: int
+    kind: str,
+    settings: FeatureSettings,
+    trunk: TrunkPass,
+    *,
+    backbone: str,
+    trunk_sha256: str,
+    top_sha256: str,
+    augmented: bool,
+    view: int,
 ) -> dict[str, str | int | None]:
     """Returns all that the rows of a collection depend on beside their photos, in plain values.
 
@@ -56,6 +64,8 @@ def collection_ingredients(
         settings: How features are computed and kept.
         trunk: What computes them.
         backbone: The name of its network.
+        trunk_sha256: Of the weights of its trunk, as `frozen_sha256` returns it.
+        top_sha256: Of those of its layer4.
         augmented: Whether the views of a photo differ.
         view: Which it is.
     """
@@ -71,7 +81,7 @@ def collection_ingredients(
         "augmentation": repr(sorted(settings.augmentation.items())) if augmented else None,
         "view": view if augmented else None,
         "backbone": backbone,
-        "trunk": trunk.trunk_sha256,
+        "trunk": trunk_sha256,
         "precision": str(settings.dtype).removeprefix("torch."),
         "maps stored as": settings.codec,
         "computed by": f"torch {torch.__version__}, {_device_words(trunk)}",
@@ -79,7 +89,7 @@ def collection_ingredients(
     if settings.compiled:
         ingredients["compiled"] = "with frozen weights"
     if kind == "pooled":
-        ingredients["layer4"] = trunk.top_sha256
+        ingredients["layer4"] = top_sha256
     return ingredients
 
 

@@ -25,7 +25,7 @@ from anemia_lightning.features.store import Collection, FeatureStore
 from anemia_lightning.features.stored import Compute, Stored
 from anemia_lightning.frozen.feature_identity import FeatureSettings, collection_ingredients
 from anemia_lightning.model.backbone import AnemiaNetwork
-from anemia_lightning.model.trunk_pass import TrunkPass
+from anemia_lightning.model.trunk_pass import TrunkPass, frozen_sha256, map_shapes
 
 
 class FrozenFeatures:
@@ -46,9 +46,11 @@ class FrozenFeatures:
     ) -> None:
         self._pass = TrunkPass(network, device=device, dtype=settings.dtype, compiled=settings.compiled)
         self._backbone = network.backbone_name
+        # As its frozen stages are now.
+        self._trunk_sha256, self._top_sha256 = frozen_sha256(network)
         self._settings = settings
         self._say = say
-        self._map_shape, self._pooled_shape = self._pass.shapes(settings.size)
+        self._map_shape, self._pooled_shape = map_shapes(network.backbone_name, settings.size)
         self._opened: dict[str, Collection] = {}
         self._written_bytes = 0
         self._trunk_images = 0
@@ -194,7 +196,7 @@ class FrozenFeatures:
             "views": self._settings.views or "fresh",
             "views_of_maps_kept": "all" if self._kept.views is None else len(self._kept.views),
             "stored_as": self._codec("layer3").name,
-            "trunk_sha256": self._pass.trunk_sha256,
+            "trunk_sha256": self._trunk_sha256,
             "trunk_images": self._trunk_images,
             "trunk_s": round(self._trunk_s, 3),
             "bytes_written": self._written_bytes + sum(each.written_bytes for each in self._opened.values()),
@@ -293,7 +295,14 @@ class FrozenFeatures:
         if settings.store is None or is_passing:
             return None
         ingredients = collection_ingredients(
-            kind, settings, self._pass, backbone=self._backbone, augmented=augmented, view=view
+            kind,
+            settings,
+            self._pass,
+            backbone=self._backbone,
+            trunk_sha256=self._trunk_sha256,
+            top_sha256=self._top_sha256,
+            augmented=augmented,
+            view=view,
         )
         name = repr(ingredients)
         if name not in self._opened:

@@ -1,6 +1,5 @@
 """The pass through the frozen stages: what of a photo never changes while only what lies above trains."""
 
-import copy
 from collections.abc import Callable
 
 import torch
@@ -48,7 +47,6 @@ class TrunkPass:
         top = nn.Sequential(folded.layer4, folded.avgpool, nn.Flatten())
         for stages in (trunk, top):
             stages.to(device=device, dtype=dtype).to(memory_format=torch.channels_last)
-        self._without_weights = [copy.deepcopy(stages).to("meta") for stages in (trunk, top)]
         self.is_fused = can_fuse(device, dtype)
         """Whether sums and ReLU are part of convolutions, where nothing is compiled; it changes last bits in bf16."""
         fused = fuse if self.is_fused else nn.Sequential
@@ -57,7 +55,6 @@ class TrunkPass:
         self.device = device
         self.dtype = dtype
         self.batch_size = batch_size or _BATCH_SIZES.get(device.type, 32)
-        self.trunk_sha256, self.top_sha256 = frozen_sha256(network)
 
     def trunk(self, images: Tensor) -> Tensor:
         """Returns layer3's output, [B, C, h, w], for images, float [B, 3, S, S].
@@ -71,12 +68,6 @@ class TrunkPass:
         """Returns the pooled vector, [B, features], for layer3's output."""
         return self._in_passes(self._compute_top, maps)
 
-    def shapes(self, size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Returns the shapes of a photo's layer3 map and pooled vector, for images with a side of `size` pixels."""
-        trunk, top = self._without_weights
-        maps = trunk(torch.empty(1, 3, size, size, dtype=self.dtype, device="meta"))
-        return tuple(maps.shape[1:]), tuple(top(maps).shape[1:])
-
     def _in_passes(self, stages: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
         # Not inference mode: layer4 saves what enters it for its gradients.
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
@@ -88,6 +79,20 @@ class TrunkPass:
         padded = padded.contiguous(memory_format=torch.channels_last)
         padded[: len(part)] = part
         return stages(padded)[: len(part)]
+
+
+def map_shapes(backbone: str, size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Returns the shapes of a photo's layer3 map and pooled vector.
+
+    Args:
+        backbone: Name of the torchvision ResNet.
+        size: Side of an image in pixels.
+    """
+    with torch.device("meta"):
+        network = AnemiaNetwork(backbone=backbone)
+        maps = network.trunk(torch.empty(1, 3, size, size))
+        pooled = network.embed(maps, "layer3")
+    return tuple(maps.shape[1:]), tuple(pooled.shape[1:])
 
 
 def frozen_sha256(network: AnemiaNetwork) -> tuple[str, str]:

@@ -112,7 +112,6 @@ def test_a_compiled_pass_gives_what_the_plain_one_gives(dtype: torch.dtype) -> N
     assert found.dtype == dtype
     tolerance = 1e-4 if dtype == torch.float32 else 0.02
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance * float(expected.abs().max()))
-    assert compiled.shapes(32) == plain.shapes(32)
 
 
 @pytest.mark.slow
