@@ -128,8 +128,7 @@ class AnemiaClassifier(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns the batch's share of the loss of the whole optimizer step, Σ w·l / Σ w."""
         logits = self._step(batch, self._dropout(batch))
-        losses, weights = self._weighted_losses(logits, batch.label)
-        self._record(self.train_loss, self.train_metrics, logits, batch.label)
+        losses, weights = self._record(self.train_loss, self.train_metrics, logits, batch.label)
         self._log_curves("train", self.train_loss, self.train_metrics)
         step_weight = (self.class_weights * batch.step_label_counts).sum()
         # Lightning averages over ranks and accumulated batches; the loss of the step is a sum over them.
@@ -225,16 +224,17 @@ class AnemiaClassifier(L.LightningModule):
         # Else the copy would wait for all that a GPU still has to do.
         return torch.from_numpy(keep).to(self.device, non_blocking=self.device.type == "cuda")
 
-    def _weighted_losses(self, logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        return functional.cross_entropy(logits, label, reduction="none"), self.class_weights[label]
-
-    def _record(self, loss: WeightedLoss, metrics: MetricCollection, logits: Tensor, label: Tensor) -> None:
-        logits = logits.detach()
-        losses, weights = self._weighted_losses(logits, label)
+    def _record(
+        self, loss: WeightedLoss, metrics: MetricCollection, logits: Tensor, label: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Adds a batch to the epoch's curves, and returns the loss and the weight of each photo."""
+        losses, weights = functional.cross_entropy(logits, label, reduction="none"), self.class_weights[label]
+        value, weight = losses.detach(), weights
         if self.hparams["epoch_loss"] == "batch_mean":
-            losses, weights = (weights * losses).sum(dim=0, keepdim=True) / weights.sum(), weights.new_ones(1)
-        loss.update(losses, weights)
-        metrics.update(_logit(logits).sigmoid(), label)
+            value, weight = (weight * value).sum(dim=0, keepdim=True) / weight.sum(), weight.new_ones(1)
+        loss.update(value, weight)
+        metrics.update(_logit(logits.detach()).sigmoid(), label)
+        return losses, weights
 
     def _log_curves(self, stage: str, loss: WeightedLoss, metrics: MetricCollection) -> None:
         # Lightning holds the metrics themselves, and asks them when the epoch ends: to log them at each step is idle.
