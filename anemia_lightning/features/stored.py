@@ -19,7 +19,8 @@ OpenView = Callable[[int], Collection | None]
 """Returns where the rows of a view are kept; None if they are not."""
 
 _FLUSH_S = 30.0
-"""What has been computed waits no longer than this to be written: so much a kill can lose."""
+"""What has been computed is written when so much time has gone by and more is asked for: so much a kill can lose. Of a
+view that lives on a GPU nothing more is asked for, and its last rows wait until the phase ends."""
 
 
 class Stored:
