@@ -9,7 +9,22 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
+
+
+class _Key(ISeedSequence):
+    """Hands a key to Philox as it is, in two words.
+
+    `Philox(key=…)` gives the same stream, but draws a seed from the system first and mixes it, only to drop it.
+    """
+
+    def __init__(self, words: NDArray[np.uint64]) -> None:
+        self._words = words
+
+    def generate_state(self, n_words: int, dtype: object = np.uint64) -> NDArray[np.uint64]:
+        """Returns the key."""
+        return self._words
 
 
 def stream(*ingredients: str | int) -> np.random.Generator:
@@ -31,7 +46,7 @@ def stream(*ingredients: str | int) -> np.random.Generator:
     plain = tuple(str(each) if isinstance(each, str) else int(each) for each in ingredients)
     # ascii keeps 1 and "1", and ("a", "b") and ("a, b",), apart, and does not change with Python's Unicode tables.
     digest = hashlib.blake2b(ascii(plain).encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.Philox(key=np.frombuffer(digest, dtype="<u8")))
+    return np.random.Generator(np.random.Philox(_Key(np.frombuffer(digest, dtype="<u8"))))  # type: ignore[arg-type]
 
 
 def epoch_order(size: int, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -57,5 +72,7 @@ def dropout_keep(photos: Sequence[str], width: int, probability: float, seed: in
     Returns:
         bool [len(photos), width], True where the unit is kept.
     """
+    if probability == 0:
+        return np.ones((len(photos), width), dtype=np.bool_)
     draws = [stream("dropout", seed, epoch, photo).random(width, dtype=np.float32) for photo in photos]
     return np.stack(draws) >= probability

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import subprocess
 import sys
@@ -57,6 +58,14 @@ def test_numpys_numbers_and_texts_count_as_pythons() -> None:
 )
 def test_streams_stay_what_they_were_in_earlier_versions(ingredients: tuple[str | int, ...], expected: float) -> None:
     assert stream(*ingredients).random() == expected
+
+
+def test_a_stream_is_the_one_that_numpy_gives_for_its_key() -> None:
+    key = hashlib.blake2b(b"('order', 3, 'a')", digest_size=16).digest()
+    numpys = np.random.Generator(np.random.Philox(key=int.from_bytes(key, "little")))
+    ours = stream("order", 3, "a")
+    assert ours.random(5, dtype=np.float32).tolist() == numpys.random(5, dtype=np.float32).tolist()
+    assert ours.integers(2**63, size=5).tolist() == numpys.integers(2**63, size=5).tolist()
 
 
 def test_neighbouring_seeds_are_unrelated() -> None:
@@ -134,8 +143,11 @@ def test_units_are_dropped_as_often_as_asked_and_independently(probability: floa
     assert abs(np.corrcoef(keep[:-1].ravel(), keep[1:].ravel())[0, 1]) < 4 / np.sqrt(keep.size)
 
 
-def test_without_dropout_every_unit_stays() -> None:
-    assert dropout_keep(PHOTOS[:3], 100, 0.0, seed=0, epoch=0).all()
+def test_without_dropout_every_unit_stays_and_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anemia_lightning.randomness.stream", pytest.fail)
+    keep = dropout_keep(PHOTOS[:3], 100, 0.0, seed=0, epoch=0)
+    assert (keep.shape, keep.dtype) == ((3, 100), np.bool_)
+    assert keep.all()
 
 
 def test_a_wider_layer_keeps_the_mask_of_the_first_units() -> None:
