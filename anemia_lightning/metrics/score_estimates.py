@@ -109,7 +109,8 @@ def _ratio_estimate(
     alone = faults["sensitivity"][1] or faults["specificity"][1]
     if formula.value is None or alone:
         return replace(formula, low=None, high=None, method="", note=formula.note or alone)
-    if not (wholes > 0).all():
+    # A resample without a class is NaN, and left out like those of sensitivity and specificity.
+    if (wholes <= 0).any():
         fault = "in some resamples it divides by nothing"
         return replace(formula, low=None, high=None, method="", note=fault)
     interval = percentile_interval(formula.value, parts / wholes, ("", ""), level=level)

@@ -113,6 +113,23 @@ def test_likelihood_ratios_are_resampled_too() -> None:
         assert (found[name].low, found[name].high) == pytest.approx((low[place], high[place]), abs=1e-12)
 
 
+def test_resamples_without_a_class_are_left_out_of_likelihood_ratios_too() -> None:
+    # Of 22 clusters two hold other photos, of which each time one is called anaemic.
+    labels, cluster = np.repeat([0, 1], [4, 20]), np.append([0, 0], np.append([1, 1], np.arange(2, 22)))
+    called = np.append([1, 0, 1, 0], np.repeat([1, 0], [15, 5])).astype(bool)
+    found = _estimate(labels, np.linspace(-1, 1, 24), cluster, called=called)
+    rng, ratios = np.random.default_rng(1), []
+    for _ in range(100):
+        rows = np.concatenate([np.flatnonzero(cluster == each) for each in rng.integers(22, size=22)])
+        if not labels[rows].all():
+            ratios.append(reference.class_likelihood_ratios(labels[rows], called[rows]))
+    assert 50 < len(ratios) < 100
+    low, high = np.percentile(np.array(ratios), [2.5, 97.5], axis=0)
+    for place, name in enumerate(("lr_positive", "lr_negative")):
+        assert (found[name].low, found[name].high) == pytest.approx((low[place], high[place]), abs=1e-12)
+        assert (found[name].resamples, found[name].note) == (len(ratios), "")
+
+
 def test_a_perfect_share_of_dependent_photos_has_the_width_of_its_clusters() -> None:
     labels, cluster = np.repeat([0, 1], 30), np.repeat(np.arange(20), 3)
     found = _estimate(labels, labels - 0.5, cluster, called=labels == 1)
