@@ -21,7 +21,6 @@ from anemia_lightning.command_line.resuming import continue_overrides
 from anemia_lightning.command_line.settings import compose
 from anemia_lightning.command_line.settings_check import check_settings
 from anemia_lightning.crossvalidating.cross_validation import CrossvalResult, cross_validate
-from anemia_lightning.crossvalidating.fold_scores import read_predictions
 from anemia_lightning.errors import (
     CheckpointUnreadableError,
     ConfigError,
@@ -33,7 +32,7 @@ from anemia_lightning.errors import (
 from anemia_lightning.evaluating.evaluation import evaluate_run
 from anemia_lightning.evaluating.prediction import find_checkpoints, predict_source
 from anemia_lightning.files.checkpoint_file import read_checkpoint
-from anemia_lightning.files.run_folder import RunFolder
+from anemia_lightning.files.run_folder import RunFolder, read_table
 from anemia_lightning.fitting.training import train_run
 from anemia_lightning.metrics.decision import Decision
 
@@ -260,7 +259,7 @@ def test_labels_and_photos_of_the_held_out_fold_change_neither_weights_nor_decis
         settings += ["data=table", f"data.root={drawn}", f"data.table={tmp_path / case}.csv", "data.columns.photo=path"]
         settings += ["trainer.max_epochs=1", "callbacks.unfreeze.phases=[]", f"paths.root={tmp_path}", SHARES]
         run = RunFolder(train_run(compose("train", settings, run_dir=tmp_path / case)).folder)
-        return read_checkpoint(run.best), run.decision.read_text(), read_predictions(run, "test")
+        return read_checkpoint(run.best), run.decision.read_text(), read_table(run.predictions("test"))
 
     checkpoint, decision, before = train("as_drawn", rows)
     flipped = rows.assign(label=rows["label"].where(~is_held_out, 1 - rows["label"]))

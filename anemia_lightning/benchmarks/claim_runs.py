@@ -14,7 +14,7 @@ from anemia_lightning.command_line.resuming import keep_settings
 from anemia_lightning.command_line.settings import compose, make_paths_absolute
 from anemia_lightning.command_line.settings_check import check_settings
 from anemia_lightning.data.preparation import Prepared
-from anemia_lightning.files.run_folder import RunFolder, write_table
+from anemia_lightning.files.run_folder import RunFolder, read_table, write_table
 from anemia_lightning.metrics.scores import auroc, decisions_of
 
 _NO_LOOKS = "evaluation.probe_photos=0"
@@ -22,7 +22,6 @@ _EVEN = 0.5
 """The probability from which the seed's loop calls a photo anaemic: the larger of two outputs."""
 
 _PERCENT = 100.0
-_TEXT = {"photo": str, "patient": str, "photo_group": str, "site": str}
 _STILL = (
     "flip=0",
     "rotation_degrees=0",
@@ -177,7 +176,7 @@ def _card(fold: RunFolder) -> dict[str, Any]:
 
 def _answers(fold: RunFolder, split: str) -> pd.DataFrame | None:
     path = fold.predictions(split)
-    return pd.read_csv(path, dtype=_TEXT, keep_default_na=False) if path.is_file() else None
+    return read_table(path) if path.is_file() else None
 
 
 def _accuracy(table: pd.DataFrame | None) -> float:

@@ -26,7 +26,7 @@ from anemia_lightning.crossvalidating.cross_validation import cross_validate, fi
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.errors import AnemiaError
 from anemia_lightning.files.run_card_file import read_run_card
-from anemia_lightning.files.run_folder import RunFolder, write_json
+from anemia_lightning.files.run_folder import RunFolder, read_table, write_json
 from anemia_lightning.metrics.intervals import numbered, percentile_interval, resample
 from anemia_lightning.metrics.over_runs import over_runs
 from anemia_lightning.metrics.resampled_scores import ResampledScores
@@ -241,7 +241,7 @@ def _predictions(folder: Path, views: str, seed: int, overrides: Sequence[str]) 
         cfg = _settings(place, views, seed, overrides)
         _say("", f"{views} views, seed {seed}")
         cross_validate(cfg)
-    return pd.read_csv(table, dtype={"photo": str, "patient": str, "photo_group": str}, keep_default_na=False)
+    return read_table(table)
 
 
 def _settings(place: Path, views: str, seed: int, overrides: Sequence[str]) -> DictConfig:

@@ -14,9 +14,9 @@ from yaml import YAMLError
 from anemia_lightning.comparing.files import RunFiles, how_far, open_run, warnings_of
 from anemia_lightning.comparing.search import is_run
 from anemia_lightning.comparing.settings import Repetition, comparable_settings, repetition_of
+from anemia_lightning.files.run_folder import read_table
 from anemia_lightning.metrics.scores import auroc
 
-_TEXT = dict.fromkeys(("photo", "patient", "photo_group", "site", "fold"), str)
 _NEEDED = ("photo", "patient", "photo_group", "label", "logit", "probability", "prediction")
 _KINDS = {"train": "training", "debug": "training", "crossval": "cross-validation", "evaluate": "evaluation"}
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, YAMLError)
@@ -105,8 +105,7 @@ def _finished(folder: Path) -> RunFiles:
 def _table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise _Unfinished(f"no {path.name}")
-    # An id such as NA or 007 is neither a gap nor a number.
-    table = pd.read_csv(path, dtype=_TEXT, keep_default_na=False)
+    table = read_table(path)
     if missing := [name for name in _NEEDED if name not in table]:
         raise _Unfinished(f"{path.name} lacks {', '.join(missing)}")
     if not len(table) or not table["label"].isin((0, 1)).all():

@@ -10,11 +10,10 @@ from anemia_lightning.baselines import COMPARED, predict_baselines
 from anemia_lightning.contracts import PREDICTION_COLUMNS
 from anemia_lightning.data.folds import Fold
 from anemia_lightning.data.preparation import Prepared
-from anemia_lightning.files.run_folder import RunFolder
+from anemia_lightning.files.run_folder import RunFolder, read_table
 from anemia_lightning.judging.scoring import number, score_table
 from anemia_lightning.metrics.decision import Decision
 
-_TEXT = dict.fromkeys(("photo", "patient", "photo_group", "site"), str)
 _ALIKE = (1.0, 1.0)
 """Folds weigh the classes each by its own training photos, so pooled losses weigh them alike."""
 
@@ -22,16 +21,10 @@ _ALIKE = (1.0, 1.0)
 def pool_predictions(folds: Sequence[Fold], folders: Sequence[RunFolder]) -> pd.DataFrame:
     """Returns the test predictions of all folds, one row per photo and repeat: repeat, fold, `PREDICTION_COLUMNS`."""
     tables = [
-        read_predictions(folder, "test").assign(repeat=fold.repeat, fold=fold.name)
+        read_table(folder.predictions("test")).assign(repeat=fold.repeat, fold=fold.name)
         for fold, folder in zip(folds, folders, strict=True)
     ]
     return pd.concat(tables, ignore_index=True)[["repeat", "fold", *PREDICTION_COLUMNS]]
-
-
-def read_predictions(folder: RunFolder, split: str) -> pd.DataFrame:
-    """Returns what a run predicted for a split, ids as they were written."""
-    # An id such as NA or 007 is neither a gap nor a number.
-    return pd.read_csv(folder.predictions(split), dtype=_TEXT, keep_default_na=False)
 
 
 def pool_baselines(folds: Sequence[Fold], prepared: Prepared, *, seed: int) -> pd.DataFrame:

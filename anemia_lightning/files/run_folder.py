@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_IDS = ("photo", "patient", "photo_group", "site", "fold")
+"""Columns of tables that hold names, whatever they look like."""
+
 
 class RunFolder:
     """Names the files of a run.
@@ -114,3 +117,10 @@ def write_json(path: Path, content: Mapping[str, object]) -> None:
 def write_table(path: Path, table: "pd.DataFrame") -> None:
     """Writes CSV wholly or not at all; numbers with nine significant digits, which tell float32 values apart."""
     write_text(path, table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+
+
+def read_table(path: Path) -> "pd.DataFrame":
+    """Returns a table of photos as it was written: an id such as NA or 007 is neither a gap nor a number."""
+    import pandas as pd
+
+    return pd.read_csv(path, dtype=dict.fromkeys(_IDS, str), keep_default_na=False)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from anemia_lightning.errors import DiskFullError
-from anemia_lightning.files.run_folder import RunFolder, find_run, write_json, write_table
+from anemia_lightning.files.run_folder import RunFolder, find_run, read_table, write_json, write_table
 from anemia_lightning.plots import style
 
 
@@ -61,6 +61,13 @@ def test_tables_keep_what_tells_float32_values_apart(tmp_path: Path) -> None:
     write_table(tmp_path / "table.csv", pd.DataFrame({"value": values}))
     again = pd.read_csv(tmp_path / "table.csv", dtype="float32")["value"]
     assert (again == values).all()
+
+
+def test_names_in_tables_stay_as_they_were_written(tmp_path: Path) -> None:
+    names = pd.DataFrame({"photo": ["007", "NA", "1e3"], "patient": ["1", "", "null"], "site": "2", "label": [0, 1, 0]})
+    write_table(tmp_path / "table.csv", names)
+    again = read_table(tmp_path / "table.csv")
+    assert again.to_dict("list") == names.to_dict("list")
 
 
 def test_json_refuses_what_is_not_json_and_keeps_the_old_file(tmp_path: Path) -> None:
