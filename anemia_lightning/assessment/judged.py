@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from anemia_lightning.assessment.repeats import join_repeats
 from anemia_lightning.contracts import UNKNOWN_LABEL
 from anemia_lightning.errors import PatientLabelsError
 from anemia_lightning.metrics.decision import Decision
@@ -69,8 +70,7 @@ def decide_rows(predictions: pd.DataFrame, decisions: Decisions) -> pd.DataFrame
 def judge_photos(decided: pd.DataFrame, clusters: "pd.Series[int]") -> tuple[Judged, pd.DataFrame]:
     """Returns one row per photo and the same as a table with its patient.
 
-    Of a photo with several rows, one for each repeat of a cross-validation, the mean logit and the mean probability
-    count, and it is called anaemic if at least half of its rows are: of a tie, a screening refers.
+    Of a photo with several rows, one for each repeat of a cross-validation, `join_repeats` makes one.
 
     Args:
         decided: What `decide_rows` returns.
@@ -79,12 +79,10 @@ def judge_photos(decided: pd.DataFrame, clusters: "pd.Series[int]") -> tuple[Jud
     Raises:
         KeyError: If a photo has no cluster.
     """
-    by_photo = decided.assign(called=decided["margin"] >= 0).groupby("photo", sort=False)
-    means = by_photo[["logit", "scaled", "margin", "probability", "called"]].mean()
-    photos = by_photo[["patient", "label"]].first().join(means)
-    photos["scaled"] = photos["scaled"].where(by_photo.size() == 1, logit_of(photos["probability"]))
-    photos["margin"] = _agreeing(photos["margin"].to_numpy(), (photos["called"] >= 1 / 2).to_numpy())
-    photos = photos.reset_index()
+    photos = join_repeats(decided.assign(prediction=decided["margin"] >= 0))
+    is_alone = photos["photo"].map(decided["photo"].value_counts()) == 1
+    photos["scaled"] = photos["scaled"].where(is_alone, logit_of(photos["probability"]))
+    photos["margin"] = _agreeing(photos["margin"].to_numpy(), (photos["prediction"] == 1).to_numpy())
     cluster = numbered(clusters.loc[photos["photo"]].to_numpy(), len(photos))
     return _judged("photo", photos["photo"], photos, cluster), photos
 

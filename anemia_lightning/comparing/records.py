@@ -11,6 +11,7 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
+from anemia_lightning.assessment.repeats import join_repeats
 from anemia_lightning.comparing.files import RunFiles, how_far, open_run, warnings_of
 from anemia_lightning.comparing.search import is_run
 from anemia_lightning.comparing.settings import Repetition, comparable_settings, repetition_of
@@ -69,7 +70,7 @@ def _read(folder: Path) -> RunRecord:
     scores = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     is_pooled = run.verb == "crossval"
     table = _table(folder / ("predictions.csv" if is_pooled else "predictions_test.csv"))
-    predictions = _one_row_per_photo(table)
+    predictions = join_repeats(table)
     # What an evaluation left to its run stands in its record alone.
     judged = OmegaConf.merge(run.cfg, {"evaluation": run.card.get("evaluation", {})})
     assert isinstance(judged, DictConfig)
@@ -113,18 +114,6 @@ def _table(path: Path) -> pd.DataFrame:
     if not np.isfinite(table[["logit", "probability"]].to_numpy(dtype=np.float64)).all():
         raise _Unfinished(f"{path.name} holds logits that are not finite: training has diverged")
     return table
-
-
-def _one_row_per_photo(table: pd.DataFrame) -> pd.DataFrame:
-    joined = table.groupby("photo", as_index=False, sort=False).agg(
-        patient=("patient", "first"),
-        photo_group=("photo_group", "first"),
-        label=("label", "first"),
-        logit=("logit", "mean"),
-        probability=("probability", "mean"),
-        prediction=("prediction", "mean"),
-    )
-    return joined.assign(prediction=(joined["prediction"] >= 1 / 2).astype(int))
 
 
 def _contradiction(scores: Mapping[str, Any], predictions: pd.DataFrame) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from anemia_lightning.assessment.repeats import join_repeats
 from anemia_lightning.baselines import COMPARED, predict_baselines
 from anemia_lightning.contracts import PREDICTION_COLUMNS
 from anemia_lightning.data.folds import Fold
@@ -43,25 +44,6 @@ def pool_baselines(folds: Sequence[Fold], prepared: Prepared, *, seed: int) -> p
     return pooled
 
 
-def join_repeats(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Returns one row per photo: photo, label, mean logit and mean probability over the repeats, prediction.
-
-    Each fold's model has made its decision by its own scaling and threshold, chosen on its own validation photos. A
-    photo of several repeats is called anaemic if at least half of its models call it so: of a tie, a screening
-    refers.
-
-    Args:
-        predictions: What `pool_predictions` returns.
-    """
-    photos = predictions.groupby("photo", as_index=False).agg(
-        label=("label", "first"),
-        logit=("logit", "mean"),
-        probability=("probability", "mean"),
-        prediction=("prediction", "mean"),
-    )
-    return photos.assign(prediction=(photos["prediction"] >= 1 / 2).astype(int))
-
-
 def score_folds(predictions: pd.DataFrame, assessment: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the scores of all photos together and of each fold, with those of the baselines.
 
@@ -75,7 +57,8 @@ def score_folds(predictions: pd.DataFrame, assessment: Mapping[str, Any]) -> dic
     Returns:
         Plain values: pooled, baselines by name, folds by name.
     """
-    photos = join_repeats(predictions)
+    # Sums of floats depend on their order, and with them the last digits.
+    photos = join_repeats(predictions).sort_values("photo")
     return {
         "pooled": {
             **score_table(photos, class_weights=_ALIKE),

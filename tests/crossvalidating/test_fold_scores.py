@@ -1,4 +1,4 @@
-"""Predictions of several folds and repeats, joined photo by photo."""
+"""What the baselines say of the photos of all folds, and how the folds decide."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,41 +6,15 @@ from typing import cast
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from anemia_lightning.assessment.baselines import alike_within_folds, baseline_scores, fitted_in_part, left_out_note
 from anemia_lightning.assessment.judged import decide_rows, judge_photos
-from anemia_lightning.crossvalidating.fold_scores import fold_decisions, fold_notes, join_repeats, pool_baselines
+from anemia_lightning.crossvalidating.fold_scores import fold_decisions, fold_notes, pool_baselines
 from anemia_lightning.data.folds import Fold, draw_folds, leave_one_out
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.files.run_folder import RunFolder
 from anemia_lightning.judging.deciding import write_decision
 from anemia_lightning.metrics.decision import Decision
-
-
-def test_each_models_own_decision_counts_and_a_tie_refers() -> None:
-    predictions = pd.DataFrame(
-        {
-            "photo": ["a", "b", "c", "a", "b", "c"],
-            "label": [1, 0, 1, 1, 0, 1],
-            "logit": [-1.0, 2.0, -3.0, -2.0, 1.0, -1.0],
-            "probability": [0.3, 0.8, 0.1, 0.2, 0.7, 0.3],
-            # By thresholds of their own, which no single one on logit or probability could reproduce.
-            "prediction": [1, 0, 0, 1, 1, 0],
-        }
-    )
-    found = join_repeats(predictions).set_index("photo")
-    assert found["prediction"].to_dict() == {"a": 1, "b": 1, "c": 0}
-    assert found["logit"].to_dict() == {"a": -1.5, "b": 1.5, "c": -2.0}
-    assert found["probability"].to_dict() == pytest.approx({"a": 0.25, "b": 0.75, "c": 0.2})
-    assert found["label"].to_dict() == {"a": 1, "b": 0, "c": 1}
-
-
-def test_of_one_repeat_predictions_stay() -> None:
-    rng = np.random.default_rng(0)
-    table = pd.DataFrame({"photo": [f"p{n:02}" for n in range(30)], "label": rng.integers(0, 2, 30)})
-    table = table.assign(logit=rng.normal(size=30), probability=rng.random(30), prediction=rng.integers(0, 2, 30))
-    pd.testing.assert_frame_equal(join_repeats(table.sample(frac=1, random_state=0)), table)
 
 
 def test_where_sites_are_left_out_the_site_tells_no_photo_from_another() -> None:
