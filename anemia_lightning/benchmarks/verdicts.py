@@ -36,7 +36,8 @@ class Estimate:
     value: float | None
     low: float | None
     high: float | None
-    """The interval, of Student's t or Fieller's, over folds; each fold stands for the mean of its seeds."""
+    """The interval, of Student's t or Fieller's, over folds; each fold stands for the mean of its seeds. It takes
+    folds as independent, which makes it rather too narrow."""
     runs: int
     """Runs behind it; where two arms are compared, pairs of one fold and seed."""
     folds: int
@@ -67,14 +68,14 @@ def level_of(runs: pd.DataFrame, arm: str, column: str) -> Estimate:
     """Returns the mean of an arm over its folds."""
     values = _of_arm(runs, arm, column)
     folds = values.groupby(level="fold").mean()
-    found = over_runs(folds.tolist())
+    found = over_runs(folds.tolist(), test_to_train=None)
     return _noted(Estimate(found.mean, found.low, found.high, len(values), len(folds)))
 
 
 def difference_of(runs: pd.DataFrame, arm: str, other: str, column: str) -> Estimate:
     """Returns by how much an arm exceeds another, paired by fold and seed."""
     pairs, folds = _paired(runs, arm, other, column)
-    found = over_runs((folds["one"] - folds["other"]).tolist())
+    found = over_runs((folds["one"] - folds["other"]).tolist(), test_to_train=None)
     return _noted(Estimate(found.mean, found.low, found.high, pairs, len(folds)))
 
 

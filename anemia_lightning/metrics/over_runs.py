@@ -8,6 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
+STUDENT = "Student's t"
+CORRECTED = "corrected resampled t"
+UNCORRECTED = "Student's t, too narrow for shared photos"
+
 _LEAST = 2
 """Runs that a spread takes."""
 
@@ -27,19 +31,28 @@ class OverRuns:
     high: float | None
     """Where it ends."""
     p: float | None
-    """Two-sided, of the hypothesis that the mean is 0; None of fewer than two runs, or without any spread."""
+    """Two-sided, of the hypothesis that the mean is 0; None of fewer than two runs, without any spread, or where runs
+    share photos and nobody knows how many."""
+    method: str
+    """How the interval came about: `STUDENT`, `CORRECTED` or `UNCORRECTED`; empty where there is none."""
 
 
-def over_runs(values: Sequence[float | None], *, level: float = 0.95) -> OverRuns:
-    """Returns mean, standard deviation and Student's t interval of the mean; of differences, this is the paired t-test.
+def over_runs(values: Sequence[float | None], *, level: float = 0.95, test_to_train: float | None = 0.0) -> OverRuns:
+    """Returns mean, standard deviation and t interval of the mean; of differences, this is the paired t-test.
 
-    The interval says how far other runs of the same recipe would move the mean, if the runs were independent draws.
-    Runs on the same photos share these, and folds share training photos: for such it is rather too narrow (Bengio &
-    Grandvalet, JMLR 2004;5:1089).
+    The interval says how far other runs of the same recipe would move the mean. Runs that differ in their seeds alone
+    are independent draws, given the photos that they share: 1/n of the variance of single runs is that of their mean.
+    Runs on other divisions of the same photos, as folds, are not, since they share training photos, and with several
+    repeats test photos too: the variance of their mean is 1/n + test / train of that of single runs (Nadeau & Bengio,
+    Mach Learn 2003;52:239; for repeated folds Bouckaert & Frank, PAKDD 2004, 3). That rests on an approximation, since
+    nothing in the folds of one set of photos tells their variance without bias (Bengio & Grandvalet, JMLR 2004;5:1089).
 
     Args:
         values: One per run; None where it is undefined, and left out.
         level: How often such intervals hold the mean, in (0, 1).
+        test_to_train: Test photos of a run over the photos that made its model, of runs on several divisions of the
+            photos: 1 / (k - 1) of k folds. 0 of runs on one division. None of several where it is not known: the
+            interval is then that of independent runs, and there is no p.
 
     Example:
         >>> found = over_runs([1.0, 2.0, 3.0, None])
@@ -48,15 +61,16 @@ def over_runs(values: Sequence[float | None], *, level: float = 0.95) -> OverRun
     """
     known = [value for value in values if value is not None]
     if not known:
-        return OverRuns(0, None, None, None, None, None)
+        return OverRuns(0, None, None, None, None, None, "")
     mean = statistics.fmean(known)
     if len(known) < _LEAST:
-        return OverRuns(len(known), mean, None, None, None, None)
+        return OverRuns(len(known), mean, None, None, None, None, "")
     sd, freedom = statistics.stdev(known), len(known) - 1
-    error = sd / math.sqrt(len(known))
+    error = sd * math.sqrt(1 / len(known) + (test_to_train or 0.0))
     reach = float(student.ppf((1 + level) / 2, freedom)) * error
-    p = float(2 * student.sf(abs(mean) / error, freedom)) if error else None
-    return OverRuns(len(known), mean, sd, mean - reach, mean + reach, p)
+    p = float(2 * student.sf(abs(mean) / error, freedom)) if error and test_to_train is not None else None
+    method = UNCORRECTED if test_to_train is None else CORRECTED if test_to_train else STUDENT
+    return OverRuns(len(known), mean, sd, mean - reach, mean + reach, p, method)
 
 
 def ratio_interval(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from anemia_lightning.metrics.over_runs import over_runs, ratio_interval
+from anemia_lightning.metrics.over_runs import CORRECTED, STUDENT, UNCORRECTED, over_runs, ratio_interval
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -37,6 +37,44 @@ def test_undefined_scores_are_left_out_and_counted_out() -> None:
 def test_equal_runs_have_an_interval_without_width_and_no_test() -> None:
     found = over_runs([0.5, 0.5, 0.5])
     assert (found.sd, found.low, found.high, found.p) == (0.0, 0.5, 0.5, None)
+
+
+def test_folds_are_tested_as_nadeau_and_bengio_correct_it() -> None:
+    # By hand, four folds: mean 0.025, variance 0.0007, and 1/4 + 1/3 of that is the variance of the mean.
+    found = over_runs([0.02, 0.05, -0.01, 0.04], test_to_train=1 / 3)
+    error = (0.0007 * 7 / 12) ** 0.5
+    assert (found.mean, found.sd, found.method) == (pytest.approx(0.025), pytest.approx(0.0007**0.5), CORRECTED)
+    assert (found.low, found.high) == pytest.approx((0.025 - 3.182446 * error, 0.025 + 3.182446 * error), rel=1e-6)
+    assert found.p == pytest.approx(2 * stats.t.sf(0.025 / error, 3))
+
+
+@pytest.mark.parametrize("folds", [2, 3, 5, 10])
+def test_the_correction_widens_by_what_folds_share(folds: int) -> None:
+    values = np.random.default_rng(folds).normal(0.1, 1, folds).tolist()
+    plain, corrected = over_runs(values), over_runs(values, test_to_train=1 / (folds - 1))
+    assert None not in (plain.high, corrected.high, plain.p, corrected.p)
+    widths = [(each.high or 0) - (each.low or 0) for each in (plain, corrected)]
+    assert (widths[1] / widths[0]) ** 2 == pytest.approx((1 / folds + 1 / (folds - 1)) / (1 / folds))
+    assert (corrected.p or 0) > (plain.p or 0)
+    assert (plain.mean, plain.sd, plain.method) == (corrected.mean, corrected.sd, STUDENT)
+
+
+def test_of_runs_that_share_photos_the_correction_errs_as_often_as_it_says() -> None:
+    # Ten times five folds, whose gaps correlate as Nadeau & Bengio take it: by the share of photos that one tests.
+    rng, shared = np.random.default_rng(0), 1 / 5
+    gaps = shared**0.5 * rng.normal(size=(600, 1)) + (1 - shared) ** 0.5 * rng.normal(size=(600, 50))
+    p = np.array([[over_runs(row.tolist(), test_to_train=ratio).p for ratio in (0.0, 1 / 4)] for row in gaps])
+    plain, corrected = (p < 0.05).mean(axis=0)
+    assert plain > 0.4
+    assert 0.03 <= corrected <= 0.07
+
+
+def test_where_nobody_knows_what_runs_share_there_is_no_p() -> None:
+    values = [0.5, 0.6, 0.8]
+    found, plain = over_runs(values, test_to_train=None), over_runs(values)
+    assert (found.p, found.method) == (None, UNCORRECTED)
+    assert (found.low, found.high) == (plain.low, plain.high)
+    assert (over_runs([0.5], test_to_train=1 / 4).low, over_runs([0.5], test_to_train=1 / 4).method) == (None, "")
 
 
 @pytest.mark.parametrize("seed", range(20))
