@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import fmean
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from anemia_lightning.comparing.records import RunRecord
+from anemia_lightning.comparing.divisions import division_note, over_divisions
+from anemia_lightning.comparing.records import FoldRecord, RunRecord
 from anemia_lightning.comparing.settings import UNSET, differing
 from anemia_lightning.metrics.differences import holm
-from anemia_lightning.metrics.over_runs import over_runs
 from anemia_lightning.metrics.scores import auroc, average_precision, confusion_counts
 
 SCORES = {
@@ -59,10 +58,19 @@ def group_runs(records: Mapping[str, RunRecord]) -> list[RunGroup]:
     return groups
 
 
-def summarise(tables: Sequence[pd.DataFrame], *, level: float) -> dict[str, Any]:
-    """Returns of each score the mean over prediction tables, its spread and its t interval, in plain values."""
-    scores = [point_scores(table) for table in tables]
-    return {name: asdict(over_runs([each[name] for each in scores], level=level)) for name in SCORES}
+def summarise(runs: Sequence[RunRecord | FoldRecord], *, level: float) -> dict[str, Any]:
+    """Returns of each score the mean over runs, its spread and its t interval, in plain values.
+
+    Args:
+        runs: Those of one recipe, or the folds of a cross-validation.
+        level: Of the intervals.
+
+    Returns:
+        scores, and as the note what is missing.
+    """
+    scores, divisions = [point_scores(run.predictions) for run in runs], [run.division for run in runs]
+    found = {name: over_divisions([each[name] for each in scores], divisions, level=level) for name in SCORES}
+    return {"scores": {name: asdict(each) for name, each in found.items()}, "note": division_note(divisions)}
 
 
 def point_scores(table: pd.DataFrame) -> dict[str, float | None]:
@@ -88,37 +96,42 @@ def point_scores(table: pd.DataFrame) -> dict[str, float | None]:
 def compare_groups(groups: Sequence[RunGroup], reference: RunGroup, *, level: float) -> list[dict[str, Any]]:
     """Compares the AUROC of each group with that of the reference group, run by run of the same seeds and fold.
 
-    Of a cross-validation each fold counts once, with the mean of its seeds: they judge the same photos.
+    Of several folds or splits each counts once, with the mean of its seeds, and the t-test is corrected for the photos
+    that they share; see `over_divisions`.
 
     Returns:
-        Plain values for each other group: over how many folds or pairs, mean difference, interval and p of the paired
-        t-test, p after Holm, and a note where there is nothing to say.
+        Plain values for each other group: over how many pairs or divisions of the photos, mean difference, interval and
+        p of the paired t-test, p after Holm, and a note where something is missing.
     """
-    rows = []
-    for group in groups:
-        if group is not reference and len(group.runs) > 1 and len(reference.runs) > 1:
-            gaps, note = _gaps(group, reference)
-            rows.append({"group": group.name, "reference": reference.name, **asdict(over_runs(gaps, level=level))})
-            rows[-1]["note"] = note
+    rows = [
+        {"group": group.name, "reference": reference.name, **_difference(group, reference, level)}
+        for group in groups
+        if group is not reference and len(group.runs) > 1 and len(reference.runs) > 1
+    ]
     adjusted = holm([row["p"] for row in rows])
     return [{**row, "p_holm": p} for row, p in zip(rows, adjusted, strict=True)]
 
 
-def _gaps(group: RunGroup, reference: RunGroup) -> tuple[list[float], str]:
-    """Returns the differences of AUROC of runs with the same seeds and fold on the same photos, one for each fold."""
+def _difference(group: RunGroup, reference: RunGroup, level: float) -> dict[str, Any]:
+    """Returns by how much the AUROC of runs exceeds that of runs with the same seeds and fold on the same photos."""
     partners = {_key(record): record for record in reference.runs.values()}
     pairs = [(record, partners[_key(record)]) for record in group.runs.values() if _key(record) in partners]
     alike = [(one, other) for one, other in pairs if _labels(one).equals(_labels(other))]
-    gaps: dict[object, list[float]] = {}
-    for number, (one, other) in enumerate(alike):
-        areas = point_scores(one.predictions)["auroc"], point_scores(other.predictions)["auroc"]
-        if areas[0] is not None and areas[1] is not None:
-            gaps.setdefault(one.repetition.get("fold", number), []).append(areas[0] - areas[1])
-    means = [fmean(each) for each in gaps.values()]
-    if not pairs:
-        return means, "no two runs share seeds and fold"
+    gaps = [_gap(one, other) for one, other in alike]
+    divisions = [one.division for one, _ in alike]
     others = len(pairs) - len(alike)
-    return means, f"{others} pairs left out: they judge other photos" if others else ""
+    notes = [
+        "" if pairs else "no two runs share seeds and fold",
+        f"{others} pairs left out: they judge other photos" if others else "",
+        division_note(divisions),
+    ]
+    found = over_divisions(gaps, divisions, level=level)
+    return {**asdict(found), "note": "; ".join(note for note in notes if note)}
+
+
+def _gap(one: RunRecord, other: RunRecord) -> float | None:
+    areas = [point_scores(each.predictions)["auroc"] for each in (one, other)]
+    return None if areas[0] is None or areas[1] is None else areas[0] - areas[1]
 
 
 def _key(record: RunRecord) -> tuple[tuple[str, str], ...]:

@@ -29,7 +29,7 @@ def comparison_lines(comparison: Mapping[str, Any], folder: Path) -> list[str]:
         folder: Where the files are.
     """
     width = min(_WIDEST, shutil.get_terminal_size().columns)
-    lines = [*_aligned(_score_table(comparison)), "", *_group_lines(comparison)]
+    lines = [*_aligned(_score_table(comparison)), "", *_group_lines(comparison, width)]
     lines += [line for sentence in comparison_summary(comparison, verdicts=False) for line in _wrapped(sentence, width)]
     refused = [f"{row['run']}: {row['refused']}" for row in comparison["differences"] if row["refused"]]
     for sentence in refused[:_MOST_REFUSED]:
@@ -74,18 +74,22 @@ def _beside(row: Mapping[str, Any] | None) -> tuple[str, str]:
     return interval_text(area, sign="+"), chance_text(area["p_holm"])
 
 
-def _group_lines(comparison: Mapping[str, Any]) -> Iterator[str]:
+def _group_lines(comparison: Mapping[str, Any], width: int) -> Iterator[str]:
     """Yields the recipes with several runs: AUROC over seeds and folds."""
     if not comparison["groups"]:
         return
-    rows = [["recipe", "differing in", "runs", "mean AUROC [t interval]", "SD"]]
+    rows = [["recipe", "differing in", "n", "mean AUROC [t interval]", "SD"]]
     for group in comparison["groups"]:
         found = group["scores"]["auroc"]
         mean = interval_text({"value": found["mean"], "low": found["low"], "high": found["high"]})
         spread = "-" if found["sd"] is None else f"{found['sd']:.3f}"
         differ = ", ".join(group["differ_in"]) or "nothing"
         rows.append([_shortened(group["name"]), _shortened(differ), str(found["n"]), mean, spread])
-    yield from (*_aligned(rows), "")
+    yield from _aligned(rows)
+    for group in comparison["groups"]:
+        if group["note"]:
+            yield from _wrapped(f"{group['name']}: {group['note']}.", width)
+    yield ""
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
 from anemia_lightning.assessment.repeats import join_repeats
+from anemia_lightning.comparing.divisions import Division, name_division, read_division
 from anemia_lightning.comparing.files import RunFiles, how_far, open_run, warnings_of
 from anemia_lightning.comparing.search import is_run
 from anemia_lightning.comparing.settings import Repetition, comparable_settings, repetition_of
@@ -31,6 +32,13 @@ class Leftover(NamedTuple):
     reason: str
 
 
+class FoldRecord(NamedTuple):
+    """One fold of a cross-validation."""
+
+    division: Division
+    predictions: pd.DataFrame
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """A run that has come to its scores."""
@@ -46,8 +54,10 @@ class RunRecord:
     predictions: pd.DataFrame
     """One row per test photo: photo, patient, photo_group, label, logit, probability, prediction. Of a
     cross-validation with repeats, their means, and of predictions the majority; a tie counts as anaemic."""
-    folds: dict[str, pd.DataFrame]
-    """Of a cross-validation: the predictions of each fold."""
+    division: Division
+    """Which photos made the model and which judge it; of a cross-validation without their numbers."""
+    folds: dict[str, FoldRecord]
+    """Of a cross-validation: what each fold has said."""
     warnings: list[str]
 
 
@@ -75,14 +85,16 @@ def _read(folder: Path) -> RunRecord:
     judged = OmegaConf.merge(run.cfg, {"evaluation": run.card.get("evaluation", {})})
     assert isinstance(judged, DictConfig)
     trained = run.trained.cfg if run.verb == "evaluate" and run.trained else None
+    repetition = repetition_of(run.cfg if trained is None else trained)
     return RunRecord(
         folder=folder,
         kind=_KINDS[run.verb],
         settings=comparable_settings(judged, trained, weights=run.weights),
-        repetition=repetition_of(run.cfg if trained is None else trained),
+        repetition=repetition,
         weights=run.weights,
         predictions=predictions,
-        folds={str(name): rows for name, rows in table.groupby("fold", sort=False)} if is_pooled else {},
+        division=read_division(name_division(repetition, predictions["photo"]), folder / "splits.csv"),
+        folds=_folds(folder, table) if is_pooled else {},
         warnings=[*warnings_of(run, scores), *_contradiction(scores, predictions)],
     )
 
@@ -114,6 +126,13 @@ def _table(path: Path) -> pd.DataFrame:
     if not np.isfinite(table[["logit", "probability"]].to_numpy(dtype=np.float64)).all():
         raise _Unfinished(f"{path.name} holds logits that are not finite: training has diverged")
     return table
+
+
+def _folds(folder: Path, table: pd.DataFrame) -> dict[str, FoldRecord]:
+    return {
+        str(name): FoldRecord(read_division(str(name), folder / "splits" / f"{name}.csv"), rows)
+        for name, rows in table.groupby("fold", sort=False)
+    }
 
 
 def _contradiction(scores: Mapping[str, Any], predictions: pd.DataFrame) -> list[str]:

@@ -90,13 +90,13 @@ def _group_row(group: RunGroup, *, level: float) -> dict[str, Any]:
         "runs": list(group.runs),
         "differ_in": group.differ_in,
         "settings": group.settings,
-        "scores": summarise([record.predictions for record in group.runs.values()], level=level),
+        **summarise(list(group.runs.values()), level=level),
     }
 
 
 def _fold_rows(records: Mapping[str, RunRecord], *, level: float) -> list[dict[str, Any]]:
     return [
-        {"run": name, "folds": list(record.folds), "scores": summarise(list(record.folds.values()), level=level)}
+        {"run": name, "folds": list(record.folds), **summarise(list(record.folds.values()), level=level)}
         for name, record in records.items()
         if record.folds
     ]

@@ -20,6 +20,10 @@ _MOST_SETTINGS = 4
 """Settings that fit beside the scores; more stand in a table of their own."""
 _MOST_SENTENCES = 5
 _MOST_NAMED = 3
+_ALLOWING = (
+    "Folds and other divisions share photos; intervals and p over several of them allow for that (corrected resampled "
+    "t-test of Nadeau & Bengio, Mach Learn 2003;52:239)."
+)
 
 
 def comparison_sections(comparison: Mapping[str, Any]) -> list[Section]:
@@ -146,23 +150,24 @@ def _groups(comparison: Mapping[str, Any]) -> Iterator[Section]:
             for group in groups
         ]
         says = (
-            "Mean, standard deviation (SD) over runs and t interval of the mean. The interval says how far other seeds "
-            "or folds would move the mean; on the same photos it says nothing of other patients, and since folds share "
-            "training photos, it is rather too narrow for these."
+            "Mean, standard deviation (SD) and t interval of the mean. Of runs that differ in their seeds alone, the "
+            "interval says how far other seeds would move the mean on these photos, and nothing of other patients. Of "
+            "runs on several divisions of the photos, as folds or splits, each division counts once, with the mean of "
+            f"its seeds. {_ALLOWING}"
         )
         table = Table("Runs of one recipe", ["recipe", *SCORE_WORDS.values(), "runs differ in"], rows)
-        yield Section("Seeds and folds together", [says], [table])
+        yield Section("Seeds and folds together", [says, *_notes(groups, "name")], [table])
 
 
 def _folds(comparison: Mapping[str, Any]) -> Iterator[Section]:
     if comparison["folds"]:
         rows = [[row["run"], *_summary_cells(row["scores"])] for row in comparison["folds"]]
         says = (
-            "Mean, SD and t interval over the folds of each cross-validation. Folds share training photos, so the "
-            "intervals are rather too narrow: go by the scores of all photos together, above."
+            f"Mean, SD and t interval over the folds of each cross-validation. {_ALLOWING} Go by the scores of all "
+            "photos together, above."
         )
         table = Table("Within each cross-validation", ["run", *SCORE_WORDS.values()], rows)
-        yield Section("Folds of cross-validations", [says], [table])
+        yield Section("Folds of cross-validations", [says, *_notes(comparison["folds"], "run")], [table])
 
 
 def _differences(comparison: Mapping[str, Any]) -> Iterator[Section]:
@@ -193,20 +198,29 @@ def _recipes(comparison: Mapping[str, Any]) -> Iterator[Section]:
     found = comparison["group_differences"]
     if found:
         rows = [
-            [row["group"], _over_runs(row, sign="+"), chance_text(row["p"]), chance_text(row["p_holm"])]
+            [
+                row["group"],
+                _over_runs(row, sign="+"),
+                *map(chance_text, (row["p"], row["p_holm"])),
+                row["method"] or "-",
+            ]
             for row in found
         ]
         table = Table(
             f"AUROC, less that of {found[0]['reference']}",
-            ["recipe", "mean difference [t interval], SD, folds or pairs", "p", "p (Holm)"],
+            ["recipe", "mean difference [t interval], SD, pairs or divisions", "p", "p (Holm)", "by"],
             rows,
         )
-        notes = [f"{row['group']}: {row['note']}." for row in found if row["note"]]
         says = (
-            "Runs of the same seeds and fold are compared pairwise (paired t-test; a fold counts once, with the mean "
-            "of its seeds). They share photos, so p is rather too small."
+            "Runs of the same seeds and fold are compared pairwise (paired t-test). Of runs that differ in their seeds "
+            "alone, it says nothing of other patients. Of several divisions of the photos, each counts once, with the "
+            f"mean of its seeds. {_ALLOWING}"
         )
-        yield Section("Recipes against one another", [says, *notes], [table])
+        yield Section("Recipes against one another", [says, *_notes(found, "group")], [table])
+
+
+def _notes(rows: Sequence[Mapping[str, Any]], name: str) -> list[str]:
+    return [f"{row[name]}: {row['note']}." for row in rows if row["note"]]
 
 
 def _leftovers(comparison: Mapping[str, Any]) -> Iterator[Section]:

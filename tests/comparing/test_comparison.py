@@ -22,6 +22,7 @@ from anemia_lightning.comparing.settings import SEEDS
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.errors import ConfigError, NoRunsError, NothingToCompareError, UnknownNameError
 from anemia_lightning.metrics.differences import compare_predictions, holm
+from anemia_lightning.metrics.over_runs import CORRECTED
 
 WriteRun = Callable[..., Path]
 
@@ -293,15 +294,28 @@ def test_what_must_be_said_of_a_run_stands_beside_its_numbers(
     assert "Warning b: Random weights, by choice. (a, b)" in printed
 
 
-def test_a_cross_validation_is_one_run_and_its_folds(tmp_path: Path, write_run: WriteRun) -> None:
-    cv = tmp_path / "crossval" / "cv"
+def write_crossval(cv: Path, write_run: WriteRun, *, signal: float = 1.0, knows_splits: bool = True) -> pd.DataFrame:
+    """Writes two repeats of two folds of 60 photos, and returns the pooled predictions."""
     tables = []
+    (cv / "splits").mkdir(parents=True)
     for repeat in (0, 1):
         for number in (0, 1):
             name = f"repeat-{repeat}_fold-{number}"
-            split = {"split": {"file": str(cv / "splits" / f"{name}.csv")}}
-            fold = write_run(cv / "folds" / name, split, seed=repeat, warnings=(f"fold {number}",))
-            table = predictions(fold).iloc[30 * number : 30 * number + 30]
+            split_file = cv / "splits" / f"{name}.csv"
+            settings = {"split": {"file": str(split_file)}, "optimizer": {"lr": signal}}
+            # By a seed of its own, so that folds differ.
+            fold = write_run(
+                cv / "folds" / name, settings, seed=10 * repeat + number, signal=signal, warnings=(f"fold {number}",)
+            )
+            everyone = predictions(fold)
+            is_tested = everyone.index // 30 == number
+            if knows_splits:
+                splits = everyone.assign(
+                    split=np.where(is_tested, "test", np.where(everyone.index % 5, "train", "val"))
+                )
+                for file in (split_file, fold / "splits.csv"):
+                    splits[["photo", "split"]].to_csv(file, index=False)
+            table = everyone[is_tested]
             table.to_csv(fold / "predictions_test.csv", index=False)
             area = roc_auc_score(table["label"], table["logit"])
             (fold / "metrics.json").write_text(json.dumps({"test": {"auroc": area}}))
@@ -311,6 +325,23 @@ def test_a_cross_validation_is_one_run_and_its_folds(tmp_path: Path, write_run: 
     pooled = pd.concat(tables)
     pooled.to_csv(cv / "predictions.csv", index=False)
     (cv / "metrics.json").write_text('{"pooled": {}}')
+    return pooled
+
+
+def fold_areas(pooled: pd.DataFrame) -> list[float]:
+    return [roc_auc_score(table["label"], table["logit"]) for _, table in pooled.groupby("fold", sort=False)]
+
+
+def corrected_test(values: Any) -> tuple[float, float, float]:
+    """Interval and p of four values over folds, of which each judges as many photos as made its model."""
+    mean, error = np.mean(values), np.std(values, ddof=1) * (1 / 4 + 1) ** 0.5
+    low, high = stats.t.interval(0.95, 3, mean, error)
+    return low, high, 2 * stats.t.sf(abs(mean) / error, 3)
+
+
+def test_a_cross_validation_is_one_run_and_its_folds(tmp_path: Path, write_run: WriteRun) -> None:
+    cv = tmp_path / "crossval" / "cv"
+    pooled = write_crossval(cv, write_run)
     found = compared(tmp_path, cv)
     (row,) = found["runs"]
     photos = pooled.groupby("photo").agg(
@@ -323,12 +354,42 @@ def test_a_cross_validation_is_one_run_and_its_folds(tmp_path: Path, write_run: 
     assert row["scores"]["acc"]["value"] == pytest.approx(accuracy_score(photos["label"], majority))
     assert row["warnings"] == ["fold 0", "fold 1"]
     (folds,) = found["folds"]
-    areas = [roc_auc_score(table["label"], table["logit"]) for table in tables]
+    areas = fold_areas(pooled)
     assert (folds["scores"]["auroc"]["n"], folds["scores"]["auroc"]["mean"]) == (4, pytest.approx(np.mean(areas)))
+    expected = corrected_test(areas)
+    assert [folds["scores"]["auroc"][key] for key in ("low", "high")] == pytest.approx(expected[:2])
+    assert (folds["scores"]["auroc"]["method"], folds["note"]) == (CORRECTED, "")
     # Named one by one, folds are runs of one recipe on photos of their own.
     (group,) = compared(tmp_path, f"{cv}/folds/*")["groups"]
     assert (group["differ_in"], len(group["runs"])) == (["seed", "fold", "test photos"], 4)
-    assert group["scores"]["auroc"]["mean"] == pytest.approx(np.mean(areas))
+    found = group["scores"]["auroc"]
+    assert (found["mean"], found["low"], found["high"]) == pytest.approx((np.mean(areas), *expected[:2]))
+
+
+def test_recipes_are_compared_over_folds_as_these_share_photos(tmp_path: Path, write_run: WriteRun) -> None:
+    one, other = (write_crossval(tmp_path / name, write_run, signal=signal) for name, signal in (("a", 0.5), ("b", 2)))
+    (pair,) = compared(tmp_path, tmp_path / "a/folds/*", tmp_path / "b/folds/*")["group_differences"]
+    gaps = np.subtract(fold_areas(other), fold_areas(one))
+    assert (pair["n"], pair["method"], pair["note"]) == (4, CORRECTED, "")
+    assert (pair["low"], pair["high"], pair["p"]) == pytest.approx(corrected_test(gaps))
+    assert pair["p"] > stats.ttest_1samp(gaps, 0).pvalue
+    assert "corrected resampled t-test of Nadeau" in (tmp_path / "compared" / "compare.md").read_text()
+
+
+def test_over_folds_of_unknown_splits_there_is_an_interval_and_no_p(
+    tmp_path: Path, write_run: WriteRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, signal in (("a", 0.5), ("b", 2.0)):
+        write_crossval(tmp_path / name, write_run, signal=signal, knows_splits=False)
+    found = compared(tmp_path, tmp_path / "a/folds/*", tmp_path / "b/folds/*", tmp_path / "a")
+    (pair,) = found["group_differences"]
+    assert (pair["n"], pair["p"], pair["p_holm"]) == (4, None, None)
+    assert pair["low"] < pair["mean"] < pair["high"]
+    note = "no p, and the interval is too narrow: the runs are of several divisions of the photos"
+    for row in (pair, *found["groups"], *found["folds"]):
+        assert row["note"].startswith(note)
+    assert (tmp_path / "compared" / "compare.md").read_text().count(note) == 4
+    assert "no p, and the interval is too narrow" in " ".join(capsys.readouterr().out.split())
 
 
 def test_an_unfinished_cross_validation_says_which_folds_can_be_compared(tmp_path: Path, write_run: WriteRun) -> None:
