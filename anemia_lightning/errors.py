@@ -248,7 +248,7 @@ class NoConformalSetsError(AnemiaError):
     def __init__(self, ckpt: Path) -> None:
         super().__init__(
             f"conformal sets in {ckpt}, by which to abstain",
-            "none: it was trained with evaluation.coverage=null, or not to its end, or by an earlier version",
+            "none: it was trained with evaluation.coverage=null or not to its end",
             "Give the best.ckpt of a finished run with evaluation.coverage=0.9, or leave abstain=false.",
         )
 

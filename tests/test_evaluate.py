@@ -17,13 +17,11 @@ from PIL import Image
 from scipy.special import expit
 
 from anemia_lightning.assessment.options import SUBGROUPS
-from anemia_lightning.callbacks.checkpoint import DurableCheckpointIO
 from anemia_lightning.command_line.settings import compose
 from anemia_lightning.contracts import PREDICTION_COLUMNS, SPLIT_COLUMNS
 from anemia_lightning.errors import ConfigError, DataChangedError, NoConformalSetsError, OverlapError, RunNotFoundError
 from anemia_lightning.evaluating.evaluation import evaluate_checkpoint, evaluate_run
 from anemia_lightning.evaluating.prediction import predict_source
-from anemia_lightning.files.checkpoint_file import read_checkpoint
 from anemia_lightning.fitting.training import train_run
 from anemia_lightning.metrics.conformal import ABSTAIN
 from anemia_lightning.metrics.decision import Decision
@@ -165,37 +163,17 @@ def test_choosing_anew_by_another_rule_looks_at_validation_photos_and_leaves_the
     assert (run / "checkpoints" / "best.ckpt").read_bytes() == model
 
 
-@pytest.fixture
-def old_run(run: Path, tmp_path: Path) -> Path:
-    """The run as an earlier version would have left it: without a decision, with a threshold."""
-    old = shutil.copytree(run, tmp_path / "old")
-    (old / "decision.json").unlink()
-    content = read_checkpoint(old / "checkpoints" / "best.ckpt")
-    del content["hyper_parameters"]["decision"]
-    content["hyper_parameters"]["threshold"] = 0.4
-    DurableCheckpointIO().save_checkpoint(content, old / "checkpoints" / "best.ckpt")
-    settings = OmegaConf.load(old / "config_resolved.yaml")
-    settings.evaluation = {"threshold": 0.4}
-    OmegaConf.save(settings, old / "config_resolved.yaml")
-    card = json.loads((old / "run.json").read_text())
-    (old / "run.json").write_text(json.dumps({**card, "precision": "32"}))
-    return old
-
-
-def test_a_model_of_an_earlier_version_decides_at_its_threshold_and_says_so(
-    old_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_model_without_a_decision_decides_at_its_threshold_and_says_so(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    evaluate(old_run, tmp_path / "again")
-    table = predictions_of(tmp_path / "again")
+    # The best model carries one; that of the last epoch was there before any was made.
+    overrides = [f"ckpt={run}/checkpoints/last.ckpt", "data=realistic", "data.patients=12", "data.photos=24", *BRIEF]
+    evaluate_checkpoint(compose("evaluate", [*overrides, f"paths.root={tmp_path}"], run_dir=tmp_path / "other"))
+    table = predictions_of(tmp_path / "other")
     assert table["probability"].to_numpy() == pytest.approx(expit(table["logit"]), rel=1e-7)
-    assert (table["prediction"] == (table["probability"] >= 0.4)).all()
-    sentence = "Note: Threshold: it is fixed at 0.4, since the model carries no decision made on validation photos."
-    said = capsys.readouterr().out
-    assert sentence in said
-    assert "training scored in precision" not in said
-    evaluate(old_run, tmp_path / "anew", "evaluation.refit=true", "evaluation.threshold=youden")
-    assert decision_of(tmp_path / "anew").threshold.rule == "youden"
-    assert decision_of(tmp_path / "anew").scaling.method == "temperature"
+    assert (table["prediction"] == (table["probability"] >= 0.5)).all()
+    sentence = "Note: Threshold: it is fixed at 0.5, since the model carries no decision made on validation photos."
+    assert sentence in capsys.readouterr().out
 
 
 def test_another_precision_is_said(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

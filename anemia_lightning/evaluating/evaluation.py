@@ -1,7 +1,7 @@
 """What `evaluate` does: the run's own test photos again, or photos that the model has never met."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,6 @@ from anemia_lightning.judging.scoring import (
 )
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.classifier import AnemiaClassifier
-from anemia_lightning.model.precision import full_name
 from anemia_lightning.photos import photo_lines, prepare_photos, restore_datamodule
 from anemia_lightning.report.documents import write_documents
 
@@ -89,10 +88,10 @@ def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
     trained.trainer, trained.paths.cache = cfg.trainer, cfg.paths.cache
     # Where features are kept is for now to say; what they are, for the run.
     where = {key: cfg.features[key] for key in ("store", "dir", "max_bytes")}
-    trained.features = {**cfg.features, **trained.get("features", {}), **where}
-    _settle(cfg.evaluation, trained.get("evaluation", {}))
+    trained.features = {**trained.features, **where}
+    _settle(cfg.evaluation, trained.evaluation)
     # The report shows the run's settings, and is to show what was asked now.
-    trained.evaluation = {**trained.get("evaluation", {}), **{key: cfg.evaluation[key] for key in _OF_THE_RUN}}
+    trained.evaluation = {**trained.evaluation, **{key: cfg.evaluation[key] for key in _OF_THE_RUN}}
     datamodule = restore_datamodule(trained, prepare_photos(trained), run)
     precision = _precision(cfg, card["precision"])
     classifier = load_classifier(run.best)
@@ -134,7 +133,7 @@ def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     """
     quiet()
     wiring.check_devices(cfg)
-    _settle(cfg.evaluation, {})
+    _settle(cfg.evaluation, _defaults("evaluation"))
     classifier = load_classifier(Path(cfg.ckpt))
     _settle_framing(cfg.data, Framing(**classifier.hparams["preprocessing"]))
     carried = carried_photos(read_checkpoint(Path(cfg.ckpt)))
@@ -171,19 +170,23 @@ def _judge(cfg: DictConfig, precision: str, *, seed: int, show_photos: bool) -> 
     )
 
 
-def _settle(evaluation: DictConfig, trained: Mapping[str, Any]) -> None:
+def _settle(evaluation: DictConfig, trained: DictConfig) -> None:
     """Fills in what an evaluation leaves to the run.
 
     Args:
         evaluation: The settings of that name.
-        trained: Those of the run; empty where there is a checkpoint alone, and then the defaults hold.
+        trained: Those of the run; where there is a checkpoint alone, the defaults.
     """
-    # A run of an earlier version knows less.
-    known = OmegaConf.merge(OmegaConf.load(CONF / "evaluation" / "_shared.yaml"), trained)
-    assert isinstance(known, DictConfig)
     for key in _OF_THE_RUN:
         if evaluation[key] is None:
-            evaluation[key] = known[key]
+            evaluation[key] = trained[key]
+
+
+def _defaults(group: str) -> DictConfig:
+    """Returns the settings that all choices of a group share."""
+    defaults = OmegaConf.load(CONF / group / "_shared.yaml")
+    assert isinstance(defaults, DictConfig)
+    return defaults
 
 
 def _settle_framing(data: DictConfig, framing: Framing) -> None:
@@ -198,8 +201,7 @@ def _settle_framing(data: DictConfig, framing: Framing) -> None:
         "resize": framing.resize,
         "background": list(framing.background),
     }
-    defaults = OmegaConf.load(CONF / "data" / "_shared.yaml")
-    assert isinstance(defaults, DictConfig)
+    defaults = _defaults("data")
     problems = [
         f"data.{key}={data[key]} would have no effect: the model reads photographs with data.{key}={value}, "
         "as its checkpoint says. Leave it out."
@@ -213,9 +215,7 @@ def _settle_framing(data: DictConfig, framing: Framing) -> None:
 
 def _rules(cfg: DictConfig, trained: DictConfig) -> DictConfig:
     """Returns by which rules to choose anew: those of the run, with the threshold's from the command line if given."""
-    # A run of an earlier version knows a threshold alone.
-    rules = OmegaConf.merge(OmegaConf.load(CONF / "evaluation" / "default.yaml"), trained.evaluation)
-    assert isinstance(rules, DictConfig)
+    rules: DictConfig = trained.evaluation.copy()
     if cfg.evaluation.threshold is not None:
         rules.threshold = cfg.evaluation.threshold
     return rules
@@ -291,8 +291,7 @@ def _finished_run(cfg: DictConfig) -> Path:
 
 
 def _precision(cfg: DictConfig, trained: str) -> str:
-    # A run of an earlier version may have recorded a short name.
-    here, trained = wiring.resolve_precision(cfg), full_name(trained)
+    here = wiring.resolve_precision(cfg)
     if here != trained:
         say(
             f"Note: training scored in precision {trained}, this is {here}: the last digits will differ. "

@@ -168,7 +168,7 @@ LEFT = "where the weights of the classes in its loss have put them, if there are
         (Scaling("temperature", 0.5, -0.7, 200, ""), "The network's are moved likewise by its calibration."),
         (fit_temperature([0] * 7 + [1] * 2, range(9), offset=1.4), "The network's are moved likewise by its"),
         (Scaling("temperature", 0.5, 0.0, 200, ""), f"The network's are not moved: they are {LEFT}"),
-        # What an earlier version left as it was, and calibration=none.
+        # As weights of 1 leave them where nothing can be fitted, and calibration=none.
         (Scaling("temperature", 1.0, 0.0, 9, "Few."), f"The network's are not moved: they are {LEFT}"),
         (UNSCALED, f"The network's are not moved: they are {LEFT}"),
     ],

@@ -15,7 +15,6 @@ from sklearn.utils.class_weight import compute_class_weight
 from anemia_lightning.metrics.scaling import (
     TEMPERATURES,
     UNSCALED,
-    Scaling,
     ScalingMethod,
     fit_platt,
     fit_scaling,
@@ -157,12 +156,12 @@ def test_where_nothing_can_be_learnt_the_class_weights_are_taken_back(
     assert found.words == "logits less 1.39"
 
 
-def test_what_photos_chose_is_fitted_and_what_an_earlier_version_left_is_not() -> None:
+def test_what_photos_chose_is_fitted_and_what_was_left_as_it_was_is_not() -> None:
     assert fit_temperature(*_draw(0), offset=0.3).is_fitted
     assert fit_platt(*_draw(0)).is_fitted
-    earlier = Scaling("temperature", 1.0, 0.0, 9, "The logits are left as they are: 9 photos are fewer than 10.")
-    assert not earlier.is_fitted
-    assert earlier.words == UNSCALED.words == "logits as they are"
+    left = fit_temperature([0] * 7 + [1] * 2, LADDER[:9])
+    assert not left.is_fitted
+    assert left.words == UNSCALED.words == "logits as they are"
 
 
 @pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
