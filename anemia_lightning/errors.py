@@ -412,6 +412,18 @@ class UnfinishedRunError(AnemiaError):
         )
 
 
+class DecisionMissingError(AnemiaError):
+    """A finished fold of a cross-validation whose decision is gone, without which its photos cannot be judged."""
+
+    def __init__(self, file: Path) -> None:
+        fold = file.parent
+        super().__init__(
+            f"how the model of {fold.name} decides",
+            f"no {file}",
+            f"Put the file back, or remove {fold} and train it again with resume={fold.parent.parent}.",
+        )
+
+
 class SettingsChangedError(AnemiaError):
     """A run that is to be continued with other settings than it was begun with, but would then be neither's.
 

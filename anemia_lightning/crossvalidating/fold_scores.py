@@ -11,6 +11,7 @@ from anemia_lightning.baselines import COMPARED, predict_baselines
 from anemia_lightning.contracts import PREDICTION_COLUMNS
 from anemia_lightning.data.folds import Fold
 from anemia_lightning.data.preparation import Prepared
+from anemia_lightning.errors import DecisionMissingError
 from anemia_lightning.files.run_folder import RunFolder, read_table
 from anemia_lightning.judging.scoring import number, score_table
 from anemia_lightning.metrics.decision import Decision
@@ -81,14 +82,16 @@ def score_folds(predictions: pd.DataFrame, assessment: Mapping[str, Any]) -> dic
 
 
 def fold_decisions(folds: Sequence[Fold], folders: Sequence[RunFolder]) -> dict[str, Decision]:
-    """Returns how each fold's model decides, by the fold's name; one of an earlier version decides at 0.5."""
+    """Returns how each fold's model decides, by the fold's name.
+
+    Raises:
+        DecisionMissingError: If the folder of a finished fold lacks its decision.
+    """
     decisions = {}
     for fold, folder in zip(folds, folders, strict=True):
-        if folder.decision.is_file():
-            values = json.loads(folder.decision.read_text(encoding="utf-8"))
-            decisions[fold.name] = Decision.from_dict(values)
-        else:
-            decisions[fold.name] = Decision.fixed(0.5)
+        if not folder.decision.is_file():
+            raise DecisionMissingError(folder.decision)
+        decisions[fold.name] = Decision.from_dict(json.loads(folder.decision.read_text(encoding="utf-8")))
     return decisions
 
 

@@ -6,12 +6,14 @@ from typing import cast
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from anemia_lightning.assessment.baselines import alike_within_folds, baseline_scores, fitted_in_part, left_out_note
 from anemia_lightning.assessment.judged import decide_rows, judge_photos
 from anemia_lightning.crossvalidating.fold_scores import fold_decisions, fold_notes, pool_baselines
 from anemia_lightning.data.folds import Fold, draw_folds, leave_one_out
 from anemia_lightning.data.preparation import Prepared
+from anemia_lightning.errors import DecisionMissingError
 from anemia_lightning.files.run_folder import RunFolder
 from anemia_lightning.judging.deciding import write_decision
 from anemia_lightning.metrics.decision import Decision
@@ -62,11 +64,21 @@ def test_what_some_folds_alone_could_fit_is_left_out_in_so_many_words() -> None:
     assert list(baseline_scores(judged, pooled)) == ["colour statistics, linear", "colour statistics, forest"]
 
 
-def test_notes_name_their_fold_and_folds_without_a_decision_are_silent(tmp_path: Path) -> None:
-    folds = [Fold(0, number, f"fold-{number}", pd.Series(dtype=object)) for number in range(3)]
+def test_notes_name_their_fold(tmp_path: Path) -> None:
+    folds = [Fold(0, number, f"fold-{number}", pd.Series(dtype=object)) for number in range(2)]
     folders = [RunFolder(tmp_path / fold.name) for fold in folds]
     write_decision(folders[0].decision, Decision.fixed(0.4))
     write_decision(folders[1].decision, Decision.fixed(0.5, "none reaches it"))
     decisions = fold_decisions(folds, folders)
-    assert [decisions[fold.name].threshold.value for fold in folds] == [0.4, 0.5, 0.5]
+    assert [decisions[fold.name].threshold.value for fold in folds] == [0.4, 0.5]
     assert fold_notes(decisions) == ["fold-1: Threshold: none reaches it."]
+
+
+def test_a_fold_without_its_decision_is_told_with_a_way_out(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "cv" / "folds" / "fold-0")
+    with pytest.raises(DecisionMissingError) as caught:
+        fold_decisions([Fold(0, 0, "fold-0", pd.Series(dtype=object))], [folder])
+    assert str(caught.value) == (
+        f"Looked for how the model of fold-0 decides; found no {folder.decision}. Put the file back, or remove "
+        f"{folder.path} and train it again with resume={tmp_path / 'cv'}."
+    )
