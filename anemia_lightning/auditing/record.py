@@ -1,12 +1,11 @@
 """What audit.json holds: all that the audit has found, as plain values."""
 
-import math
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 from omegaconf import DictConfig
 
+from anemia_lightning.assessment.plain import plain
 from anemia_lightning.data.audit import photos as tables
 from anemia_lightning.data.audit.copies import count_distinct
 from anemia_lightning.data.audit.evidence import Evidence
@@ -56,8 +55,8 @@ def audit_record(
         "near": prepared.near,
         "settings": {name: cfg[name] for name in ("probes", "folds", "repeats", "seed")},
     }
-    plain: dict[str, Any] = _plain(record)
-    return plain
+    values: dict[str, Any] = plain(record)
+    return values
 
 
 def _grouping_rows(grouping: pd.DataFrame) -> list[dict[str, Any]]:
@@ -70,16 +69,3 @@ def _grouping_rows(grouping: pd.DataFrame) -> list[dict[str, Any]]:
         }
         rows.append({**dict(zip(("grain", "photos", "groups", "dropped"), counts, strict=True)), "auroc": aurocs})
     return rows
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    """Returns plain values, tables as lists of rows; what is not a number becomes null, which JSON has."""
-    if isinstance(value, pd.DataFrame):
-        return [_plain(row) for row in value.to_dict("records")]
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
