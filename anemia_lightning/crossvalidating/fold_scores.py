@@ -13,8 +13,9 @@ from anemia_lightning.data.folds import Fold
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.errors import DecisionMissingError
 from anemia_lightning.files.run_folder import RunFolder, read_table
-from anemia_lightning.judging.scoring import number, score_table
+from anemia_lightning.judging.scoring import score_table
 from anemia_lightning.metrics.decision import Decision
+from anemia_lightning.metrics.scores import shown
 
 _ALIKE = (1.0, 1.0)
 """Folds weigh the classes each by its own training photos, so pooled losses weigh them alike."""
@@ -119,5 +120,5 @@ def fold_lines(scores: Mapping[str, Any]) -> list[str]:
 
 def _line(name: str, found: Mapping[str, Any]) -> str:
     interval = found["auroc_interval"]
-    shown = f"  [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
-    return f"  {name:<28}{number(found['auroc'])}{shown}"
+    limits = f"  [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""
+    return f"  {name:<28}{shown(found['auroc'])}{limits}"

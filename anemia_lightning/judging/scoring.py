@@ -15,7 +15,7 @@ from anemia_lightning.data.framing import Framing
 from anemia_lightning.frozen.frozen_features import FrozenFeatures
 from anemia_lightning.frozen.run_features import feature_settings
 from anemia_lightning.metrics.decision import Decision
-from anemia_lightning.metrics.scores import score_decisions
+from anemia_lightning.metrics.scores import score_decisions, shown
 
 if TYPE_CHECKING:
     import lightning as L
@@ -109,18 +109,13 @@ def baseline_lines(baselines: Sequence[Mapping[str, Any]]) -> list[str]:
     """Returns the AUROC of what a network must beat, line by line; `baselines` is that of assessment.json."""
     if not baselines:
         return []
-    lines = [f"  {each['name']:<28}{number(each['auroc']['value'])}" for each in baselines]
+    lines = [f"  {each['name']:<28}{shown(each['auroc']['value'])}" for each in baselines]
     return ["AUROC of others on the same photos:", *lines]
 
 
 def warning_lines(warnings: Sequence[str]) -> list[str]:
     """Returns what must be said beside the scores of a run."""
     return [f"Warning: {warning}" for warning in warnings]
-
-
-def number(value: float | None) -> str:
-    """Returns a score as a person reads it."""
-    return "undefined" if value is None else f"{value:.3f}"
 
 
 def _predict_logits(
