@@ -75,7 +75,8 @@ def estimate_auroc(labels: ArrayLike, scores: ArrayLike, clusters: ArrayLike, ho
         how: Of the interval.
 
     Raises:
-        ValueError: If lengths differ, a label is not 0 or 1, or a score is not finite.
+        NonFiniteLogitsError: If a score is infinite or not a number.
+        ValueError: If lengths differ, or a label is not 0 or 1.
     """
     cluster = numbered(clusters, len(np.asarray(labels)))
     if is_independent(cluster):

@@ -59,7 +59,8 @@ def auroc_interval(
         seed: Names the draws: equal seeds, equal intervals.
 
     Raises:
-        ValueError: If the lengths differ, a label is not 0 or 1, or a score is not finite.
+        NonFiniteLogitsError: If a score is infinite or not a number.
+        ValueError: If the lengths differ, or a label is not 0 or 1.
 
     Example:
         >>> auroc_interval([0, 0, 1, 1], [0.1, 0.4, 0.3, 0.8], ["a", "b", "c", "d"]).value
@@ -92,7 +93,8 @@ def auroc_difference_interval(
         seed: Names the draws.
 
     Raises:
-        ValueError: As `auroc_interval` does.
+        NonFiniteLogitsError: As `auroc_interval` does.
+        ValueError: Likewise.
     """
     return _auroc_bootstrap(labels, [first, second], clusters, resamples=resamples, level=level, seed=seed)
 
@@ -229,12 +231,13 @@ def _auroc_bootstrap(
     labels: ArrayLike, scores: list[ArrayLike], clusters: ArrayLike, *, resamples: int, level: float, seed: int
 ) -> Interval:
     """Returns the interval of the first scores' AUROC, less that of the second scores where there are two."""
-    anaemic, checked_scores = _checked(labels, scores)
+    known = [checked(labels, each) for each in scores]
+    anaemic = known[0][0] == 1
     cluster = numbered(clusters, len(anaemic))
     faults = defects("auroc", anaemic, [anaemic], cluster)
     if faults[0]:
         return Interval(None, None, None, 0, faults[0])
-    rankings = [Ranking(anaemic, each, cluster) for each in checked_scores]
+    rankings = [Ranking(anaemic, each, cluster) for _, each in known]
 
     def areas(times: Times) -> Values:
         first, *second = [auroc_of(*ranking.count(times)) for ranking in rankings]
@@ -244,16 +247,3 @@ def _auroc_bootstrap(
     # Without an interval nothing needs to be drawn for it.
     drawn = [] if faults[1] else [areas(times) for times in draw_clusters(cluster, resamples, seed)]
     return percentile_interval(area, np.concatenate([*drawn, np.zeros(0)]), faults, level=level)
-
-
-def _checked(labels: ArrayLike, scores: list[ArrayLike]) -> tuple[NDArray[np.bool_], list[NDArray[np.float64]]]:
-    checked_labels = np.asarray(labels)
-    checked_scores = [np.asarray(each, dtype=np.float64) for each in scores]
-    shapes = [each.shape for each in (checked_labels, *checked_scores)]
-    if checked_labels.ndim != 1 or len(set(shapes)) > 1:
-        raise ValueError(f"labels, scores and clusters are not all [N] but {shapes}")
-    if not np.isin(checked_labels, (0, 1)).all():
-        raise ValueError(f"labels are {np.unique(checked_labels).tolist()}, not only 0 and 1")
-    if not all(np.isfinite(each).all() for each in checked_scores):
-        raise ValueError("a score is infinite or not a number")
-    return checked_labels == 1, checked_scores
