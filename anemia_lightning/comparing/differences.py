@@ -10,7 +10,7 @@ from anemia_lightning.comparing.groups import SCORES
 from anemia_lightning.comparing.records import RunRecord
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.errors import PhotosDifferError
-from anemia_lightning.metrics.differences import ScoreDifference, compare_predictions, holm, verdict
+from anemia_lightning.metrics.differences import SIGNIFICANT, ScoreDifference, compare_predictions, holm, verdict
 from anemia_lightning.metrics.estimates import Resampling
 from anemia_lightning.metrics.intervals import Interval, numbered
 from anemia_lightning.metrics.score_estimates import estimate_scores
@@ -18,7 +18,6 @@ from anemia_lightning.metrics.scores import logit_of
 
 Progress = Callable[[], None]
 
-_CHANCE = 0.05
 _READINGS = {
     "logit": ("auroc", "average_precision"),
     "decision": ("acc", "sensitivity", "specificity"),
@@ -79,7 +78,7 @@ def differences_from(
 def _allowing(area: Mapping[str, Any], comparisons: int) -> str:
     """Says where a difference that its own interval shows does not hold when all comparisons are allowed for."""
     is_shown = area["low"] is not None and (area["low"] > 0 or area["high"] < 0)
-    if not is_shown or area["p_holm"] < _CHANCE:
+    if not is_shown or area["p_holm"] < SIGNIFICANT:
         return ""
     return f" Allowing for {comparisons} comparisons, this may be chance: p {area['p_holm']:.3f} (Holm)."
 

@@ -14,6 +14,9 @@ from anemia_lightning.metrics.resampled_scores import NAMES, ResampledScores, Va
 from anemia_lightning.metrics.scores import checked, decisions_of
 from anemia_lightning.metrics.undefined import defects
 
+SIGNIFICANT = 0.05
+"""A p below this, corrected for the number of comparisons, is not put down to chance."""
+
 _MOST_NAMED = 3
 
 

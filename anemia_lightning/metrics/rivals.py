@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from anemia_lightning.metrics.delong import AurocDifference, delong_interval, delong_test
-from anemia_lightning.metrics.differences import ScoreDifference, holm, two_sided_p, verdict
+from anemia_lightning.metrics.differences import SIGNIFICANT, ScoreDifference, holm, two_sided_p, verdict
 from anemia_lightning.metrics.estimates import (
     BOOTSTRAP,
     DELONG,
@@ -20,8 +20,6 @@ from anemia_lightning.metrics.intervals import draw_clusters, numbered, percenti
 from anemia_lightning.metrics.resampled_scores import Ranking, Values, auroc_of
 from anemia_lightning.metrics.scores import auroc, checked
 from anemia_lightning.metrics.undefined import defects
-
-SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
