@@ -76,22 +76,7 @@ def delong_interval(labels: ArrayLike, scores: ArrayLike, *, level: float = 0.95
     return Interval(area, low, high)
 
 
-def delong_variance(labels: ArrayLike, scores: ArrayLike) -> float | None:
-    """Returns DeLong's variance of the AUROC, None where a class has fewer than two photos.
-
-    By midranks (Sun & Xu, IEEE Signal Process Lett 2014;21:1389), in N log N steps.
-
-    Args:
-        labels: int [N], 1 anaemic and 0 not.
-        scores: float [N], finite; the order alone matters.
-    """
-    known, ranked = checked(labels, scores)
-    return None if _too_few(known, "photo") else _variance(_placements(known, ranked))
-
-
-def delong_test(
-    labels: ArrayLike, first: ArrayLike, second: ArrayLike, *, level: float = 0.95, unit: str = "photo"
-) -> AurocDifference:
+def delong_test(labels: ArrayLike, first: ArrayLike, second: ArrayLike, *, level: float = 0.95) -> AurocDifference:
     """Tests whether two models order the same photos equally well (DeLong et al. 1988).
 
     It takes photos as independent: where patients or copies repeat, its p is too small, and the clustered intervals of
@@ -102,7 +87,6 @@ def delong_test(
         first: float [N], finite scores of the one model.
         second: float [N], those of the other.
         level: How often the interval of the difference covers the truth, in (0, 1).
-        unit: What a row is, for the notes: photo or patient.
 
     Raises:
         NonFiniteLogitsError: If a score is infinite or not a number.
@@ -112,14 +96,14 @@ def delong_test(
     _, other = checked(labels, second)
     areas = auroc(known, one), auroc(known, other)
     difference = None if areas[0] is None or areas[1] is None else areas[0] - areas[1]
-    fault = _too_few(known, unit)
+    fault = _too_few(known, "photo")
     if difference is None or fault:
         return AurocDifference(*areas, difference, None, None, None, None, None, fault)
     # Of the differences of the placements, so that equal models have a variance of exactly zero.
     placed = zip(_placements(known, one), _placements(known, other), strict=True)
     error = float(np.sqrt(_variance(tuple(mine - theirs for mine, theirs in placed))))
     if not error:
-        fault = f"{_NO_VARIANCE}: no {unit} differs from the others in what it says of the two models"
+        fault = f"{_NO_VARIANCE}: no photo differs from the others in what it says of the two models"
         return AurocDifference(*areas, difference, 0.0, None, None, None, None, fault)
     z, reach = difference / error, float(norm.ppf((1 + level) / 2)) * error
     p = float(2 * norm.sf(abs(z)))
@@ -127,7 +111,10 @@ def delong_test(
 
 
 def _placements(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """Returns for each anaemic photo the share of the others below it, and for each other that of the anaemic above."""
+    """Returns for each anaemic photo the share of the others below it, and for each other that of the anaemic above.
+
+    By midranks (Sun & Xu, IEEE Signal Process Lett 2014;21:1389), in N log N steps.
+    """
     anaemic, others = scores[labels == 1], scores[labels == 0]
     ranks = rankdata(np.concatenate([anaemic, others]))
     below = (ranks[: len(anaemic)] - rankdata(anaemic)) / len(others)
