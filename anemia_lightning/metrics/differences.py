@@ -1,6 +1,6 @@
 """By how much one model beats another on the same photos, and whether that could be chance."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,7 +58,6 @@ def compare_predictions(
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
     """Compares what two models said of the same photos, in whatever order the tables have them.
 
@@ -71,7 +70,6 @@ def compare_predictions(
         resamples: How many times to draw clusters.
         level: Share of the resamples within an interval, in (0, 1).
         seed: Names the draws.
-        progress: Called with (resamples done, resamples in all).
 
     Raises:
         PhotosDifferError: If the photos or their labels are not the same, or a photo stands twice.
@@ -94,7 +92,6 @@ def compare_predictions(
             resamples=resamples,
             level=level,
             seed=seed,
-            progress=progress,
         ),
     )
 
@@ -109,8 +106,6 @@ def score_differences(
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
-    unit: str = "photo",
-    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, ScoreDifference]:
     """Returns by how much each score of `first` exceeds that of `second`, but for the prevalence, which they share.
 
@@ -127,8 +122,6 @@ def score_differences(
         resamples: How many times to draw.
         level: Share of the resamples within an interval, in (0, 1).
         seed: Names the draws.
-        unit: What a row is, for the notes: photo or patient.
-        progress: Called with (resamples done, resamples in all).
 
     Raises:
         NonFiniteLogitsError: If a logit is infinite or not a number.
@@ -139,12 +132,10 @@ def score_differences(
     both = (one, other)
     called = [decisions_of(logits, cut) == 1 for logits, cut in zip(both, thresholds, strict=True)]
     models = [ResampledScores(known, logits, cluster, called=each) for logits, each in zip(both, called, strict=True)]
-    (value, drawn), (its_value, its_drawn) = resample(
-        models, cluster, resamples=resamples, seed=seed, progress=progress
-    )
+    (value, drawn), (its_value, its_drawn) = resample(models, cluster, resamples=resamples, seed=seed)
     found = {}
     for name in [name for name in NAMES if name != "prevalence"]:
-        faults = defects(name, known == 1, called, cluster, unit=unit)
+        faults = defects(name, known == 1, called, cluster)
         gaps = drawn[name] - its_drawn[name]
         interval = percentile_interval(value[name] - its_value[name], gaps, faults, level=level)
         p = None if interval.low is None else two_sided_p(gaps)
