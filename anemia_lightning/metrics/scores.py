@@ -13,16 +13,16 @@ Score = float | int | None
 """A score's value; None where the score is undefined."""
 
 
-def score(
-    labels: ArrayLike, logits: ArrayLike, *, class_weights: Sequence[float], threshold: float
+def score_decisions(
+    labels: ArrayLike, logits: ArrayLike, decisions: ArrayLike, *, class_weights: Sequence[float]
 ) -> dict[str, Score]:
     """Returns every score of a set of photos.
 
     Args:
         labels: int [N], 1 anaemic and 0 not.
-        logits: float [N], the log-odds of anaemia.
+        logits: float [N], the log-odds of anaemia as the network gives them: loss and ranks are theirs.
+        decisions: int [N], 1 called anaemic and 0 not: made elsewhere, as at a threshold on scaled probabilities.
         class_weights: Weights of label 0 and label 1 in the loss.
-        threshold: Smallest probability that counts as anaemic, in [0, 1].
 
     Returns:
         ``loss`` (weighted log-loss), ``acc``, ``auroc``, ``average_precision``, ``sensitivity``,
@@ -33,27 +33,10 @@ def score(
         NonFiniteLogitsError: If a logit is infinite or not a number.
 
     Example:
-        >>> score([0, 0, 1, 1], [-2.0, 1.0, -1.0, 2.0], class_weights=(1.0, 1.0), threshold=0.5)["auroc"]
+        >>> score_decisions([0, 0, 1, 1], [-2.0, 1.0, -1.0, 2.0], [0, 1, 0, 1], class_weights=(1.0, 1.0))["auroc"]
         0.75
-        >>> score([1, 1], [-2.0, 1.0], class_weights=(1.0, 1.0), threshold=0.5)["auroc"] is None
+        >>> score_decisions([1, 1], [-2.0, 1.0], [0, 1], class_weights=(1.0, 1.0))["auroc"] is None
         True
-    """
-    return score_decisions(labels, logits, decisions_of(logits, threshold), class_weights=class_weights)
-
-
-def score_decisions(
-    labels: ArrayLike, logits: ArrayLike, decisions: ArrayLike, *, class_weights: Sequence[float]
-) -> dict[str, Score]:
-    """Returns the scores of `score` for decisions that were made elsewhere, as at a threshold on scaled probabilities.
-
-    Args:
-        labels: int [N], 1 anaemic and 0 not.
-        logits: float [N], the log-odds of anaemia as the network gives them: loss and ranks are theirs.
-        decisions: int [N], 1 called anaemic and 0 not.
-        class_weights: Weights of label 0 and label 1 in the loss.
-
-    Raises:
-        NonFiniteLogitsError: If a logit is infinite or not a number.
     """
     checked_labels, checked_logits = checked(labels, logits)
     counts = confusion_counts(checked_labels, decisions)

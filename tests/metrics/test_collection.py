@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torchmetrics.classification import BinaryAUROC
 
-from anemia_lightning.metrics import score
+from anemia_lightning.metrics import decisions_of, score_decisions
 from anemia_lightning.metrics.collection import WeightedLoss, epoch_metrics
 
 NAMES = ("acc", "auroc", "sensitivity", "specificity")
@@ -46,7 +46,8 @@ def _epoch(
 @pytest.mark.parametrize("seed", range(10))
 def test_an_epoch_scores_what_the_table_scores(seed: int, threshold: float) -> None:
     labels, logits = _draw(seed)
-    expected = score(labels.numpy(), logits.numpy(), class_weights=CLASS_WEIGHTS, threshold=threshold)
+    decisions = decisions_of(logits.numpy(), threshold)
+    expected = score_decisions(labels.numpy(), logits.numpy(), decisions, class_weights=CLASS_WEIGHTS)
     epoch = _epoch(labels, logits, [53], threshold=threshold)
     assert epoch == pytest.approx({f"val/{name}": expected[name] for name in (*NAMES, "loss")}, abs=1e-6)
 

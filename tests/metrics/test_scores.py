@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as reference
 
 from anemia_lightning.errors import NonFiniteLogitsError
-from anemia_lightning.metrics import decisions_of, probability_of, score, score_decisions, shown
+from anemia_lightning.metrics import Score, decisions_of, probability_of, score_decisions, shown
 
 Draw = tuple[NDArray[np.int64], NDArray[np.float64]]
 
@@ -18,6 +18,11 @@ def _draw(seed: int, *, ties: bool = False) -> Draw:
     labels = np.append([0, 1], rng.integers(0, 2, size=int(rng.integers(0, 80))))
     logits = rng.normal(labels * 1.0, 2.0)
     return labels, np.round(logits) if ties else logits
+
+
+def _score(labels: Any, logits: Any, *, class_weights: Any = (1.0, 1.0), threshold: float = 0.5) -> dict[str, Score]:
+    """The scores of the decisions at a threshold on the network's own probabilities."""
+    return score_decisions(labels, logits, decisions_of(logits, threshold), class_weights=class_weights)
 
 
 def _expected(labels: NDArray[np.int64], logits: NDArray[np.float64], weights: Any, threshold: float) -> Any:
@@ -46,7 +51,7 @@ def test_every_score_equals_scikit_learn(seed: int, ties: bool) -> None:
     labels, logits = _draw(seed, ties=ties)
     rng = np.random.default_rng(1000 + seed)
     weights, threshold = rng.uniform(0.2, 3.0, size=2).tolist(), float(rng.uniform(0.1, 0.9))
-    scores = score(labels, logits, class_weights=weights, threshold=threshold)
+    scores = _score(labels, logits, class_weights=weights, threshold=threshold)
     expected = _expected(labels, logits, weights, threshold)
     assert list(scores) == list(expected)
     assert scores == pytest.approx(expected, rel=1e-12, abs=1e-12)
@@ -56,12 +61,12 @@ def test_every_score_equals_scikit_learn(seed: int, ties: bool) -> None:
 def test_auroc_is_the_share_of_pairs_in_order(seed: int) -> None:
     labels, logits = _draw(seed, ties=True)
     pairs = logits[labels == 1][:, None] - logits[labels == 0][None, :]
-    scores = score(labels, logits, class_weights=(1.0, 1.0), threshold=0.5)
+    scores = _score(labels, logits)
     assert scores["auroc"] == pytest.approx(np.mean((pairs > 0) + 0.5 * (pairs == 0)), abs=1e-12)
 
 
 def test_all_logits_equal_say_chance_and_prevalence() -> None:
-    scores = score([0, 0, 0, 1], [0.3] * 4, class_weights=(1.0, 1.0), threshold=0.5)
+    scores = _score([0, 0, 0, 1], [0.3] * 4)
     assert scores["auroc"] == 0.5
     assert scores["average_precision"] == 0.25
 
@@ -71,7 +76,7 @@ def test_all_logits_equal_say_chance_and_prevalence() -> None:
     [(1, "sensitivity", "specificity"), (0, "specificity", "sensitivity")],
 )
 def test_one_class_leaves_what_needs_both_undefined(label: int, defined: str, undefined: str) -> None:
-    scores = score([label] * 3, [-1.0, 0.5, 2.0], class_weights=(1.0, 2.0), threshold=0.5)
+    scores = _score([label] * 3, [-1.0, 0.5, 2.0], class_weights=(1.0, 2.0), threshold=0.5)
     assert scores["auroc"] is None
     assert scores["average_precision"] is None
     assert scores[undefined] is None
@@ -81,32 +86,31 @@ def test_one_class_leaves_what_needs_both_undefined(label: int, defined: str, un
 
 
 def test_no_photos_leave_every_score_undefined_and_every_count_zero() -> None:
-    scores = score([], [], class_weights=(1.0, 1.0), threshold=0.5)
+    scores = _score([], [])
     counts = {"n", "n_positive", "tp", "fp", "tn", "fn"}
     assert {name for name, value in scores.items() if value is None} == set(scores) - counts
     assert {scores[name] for name in counts} == {0}
 
 
 def test_a_class_without_weight_leaves_its_own_loss_undefined() -> None:
-    assert score([0, 0], [1.0, 2.0], class_weights=(0.0, 1.0), threshold=0.5)["loss"] is None
+    assert _score([0, 0], [1.0, 2.0], class_weights=(0.0, 1.0), threshold=0.5)["loss"] is None
 
 
 def test_extreme_logits_neither_overflow_nor_saturate_the_loss() -> None:
-    scores = score([0, 1, 0, 1], [800.0, -800.0, -800.0, 800.0], class_weights=(1.0, 3.0), threshold=0.5)
+    scores = _score([0, 1, 0, 1], [800.0, -800.0, -800.0, 800.0], class_weights=(1.0, 3.0), threshold=0.5)
     assert scores["loss"] == pytest.approx((800 + 3 * 800) / 8)
     assert probability_of([-800.0, 800.0]).tolist() == [0.0, 1.0]
 
 
 def test_auroc_tells_apart_logits_whose_probabilities_round_to_one() -> None:
-    assert score([0, 1], [500.0, 700.0], class_weights=(1.0, 1.0), threshold=0.5)["auroc"] == 1.0
+    assert _score([0, 1], [500.0, 700.0])["auroc"] == 1.0
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_decisions_made_elsewhere_are_counted_and_change_neither_loss_nor_ranks(seed: int) -> None:
     rng = np.random.default_rng(seed)
     labels, logits = rng.integers(0, 2, 40), rng.normal(size=40)
-    own = score(labels, logits, class_weights=(1.0, 2.0), threshold=0.3)
-    assert score_decisions(labels, logits, decisions_of(logits, 0.3), class_weights=(1.0, 2.0)) == own
+    own = _score(labels, logits, class_weights=(1.0, 2.0), threshold=0.3)
     decisions = rng.integers(0, 2, 40)
     other = score_decisions(labels, logits, decisions, class_weights=(1.0, 2.0))
     assert other["acc"] == reference.accuracy_score(labels, decisions)
@@ -123,14 +127,14 @@ def test_a_probability_that_equals_the_threshold_counts_as_anaemic() -> None:
 
 def test_scores_are_plain_numbers_that_json_takes() -> None:
     labels, logits = _draw(0)
-    scores = score(labels, logits.astype(np.float32), class_weights=(1.0, 1.0), threshold=0.5)
+    scores = _score(labels, logits.astype(np.float32))
     assert {type(value) for value in scores.values()} == {float, int}
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
 def test_logits_of_a_diverged_network_are_refused_in_words(broken: float) -> None:
     with pytest.raises(NonFiniteLogitsError) as caught:
-        score([0, 1, 1], [0.0, broken, 1.0], class_weights=(1.0, 1.0), threshold=0.5)
+        _score([0, 1, 1], [0.0, broken, 1.0])
     assert str(caught.value) == (
         "Looked for a finite logit for each of 3 photos; found 1 that are infinite or not a number. "
         "Training has diverged: lower optimizer.lr, or set trainer.precision=32."
@@ -140,7 +144,7 @@ def test_logits_of_a_diverged_network_are_refused_in_words(broken: float) -> Non
 @pytest.mark.parametrize(("labels", "logits"), [([0, -1], [0.0, 0.0]), ([0, 1], [0.0]), ([[0]], [[0.0]])])
 def test_what_is_no_pair_of_labels_and_logits_is_a_defect(labels: Any, logits: Any) -> None:
     with pytest.raises(ValueError, match="labels"):
-        score(labels, logits, class_weights=(1.0, 1.0), threshold=0.5)
+        _score(labels, logits)
 
 
 def test_a_reader_sees_three_decimals_counts_and_undefined() -> None:
