@@ -45,7 +45,7 @@ class Comparison:
     delong: AurocDifference
     """The AUROCs by DeLong's test, which takes photos as independent."""
     scores: dict[str, ScoreDifference]
-    """Every score of `intervals.score_intervals`, resampled by cluster."""
+    """Every score of `resampled_scores.NAMES` but the prevalence, resampled by cluster."""
 
 
 def compare_predictions(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from anemia_lightning.metrics.resampled_scores import NAMES, Ranking, ResampledScores, Times, Values, auroc_of
-from anemia_lightning.metrics.scores import checked, decisions_of
+from anemia_lightning.metrics.scores import checked
 from anemia_lightning.metrics.undefined import defects
 
 _CELLS_AT_ONCE = 125_000
@@ -46,9 +46,9 @@ def auroc_interval(
     Whole clusters are drawn with replacement, as many as there are (Field & Welsh, J R Stat Soc B 2007;69:369), so that
     ten copies of a photo do not pass for ten patients. Resamples of one class are left out. The interval says how far
     other patients would move the score of this model, not how far other training photos would move the model. It is too
-    narrow where clusters are few (see `score_intervals`), and [1, 1] where no two photos are out of order. There is
-    none where a class stands in fewer than two clusters, since drawing clusters then cannot tell how far others of that
-    class would differ.
+    narrow where clusters are few (see `score_estimates.estimate_scores`), and [1, 1] where no two photos are out of
+    order. There is none where a class stands in fewer than two clusters, since drawing clusters then cannot tell how
+    far others of that class would differ.
 
     Args:
         labels: int [N], 1 anaemic and 0 not.
@@ -97,60 +97,6 @@ def auroc_difference_interval(
         ValueError: Likewise.
     """
     return _auroc_bootstrap(labels, [first, second], clusters, resamples=resamples, level=level, seed=seed)
-
-
-def score_intervals(
-    labels: ArrayLike,
-    logits: ArrayLike,
-    clusters: ArrayLike,
-    *,
-    threshold: float,
-    resamples: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
-    unit: str = "photo",
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Interval]:
-    """Returns every score with its percentile interval, all from the same resamples of whole clusters.
-
-    The scores are ``auroc``, ``average_precision`` (a model that knows nothing reaches the ``prevalence``), ``acc``,
-    ``sensitivity``, ``specificity``, ``ppv``, ``npv``, ``balanced_accuracy``, ``f1``, ``mcc``, and of the
-    probabilities ``brier`` and ``log_loss`` (in nats, not weighted). A score without the photos that it needs, such as
-    the ``ppv`` of a model that calls none anaemic, has the value None and a note that says so. Of a proportion without
-    any error the interval has no width; `proportions.wilson` has, but takes photos as independent.
-
-    Simulated, intervals of 95 % hold the truth in 93 to 97 % of 2,000 draws of 120 independent photos at an AUROC of
-    0.76, and of 120 patients of whom half have four photos all alike, but there that of the average precision in 92 %.
-    Of 60 photos at 0.92 they do only in 90 to 93 %, least for the average precision: where clusters are that few and
-    independent, go by `delong.delong_interval` and `proportions.wilson`.
-
-    Args:
-        labels: int [N], 1 anaemic and 0 not.
-        logits: float [N], the log-odds of anaemia; of probabilities, see `scores.logit_of`.
-        clusters: [N], texts or numbers: what joins patients and photo groups.
-        threshold: Smallest probability that counts as anaemic, in [0, 1].
-        resamples: How many times to draw.
-        level: Share of the resamples within the interval, in (0, 1).
-        seed: Names the draws.
-        unit: What a row is, for the notes: photo or patient.
-        progress: Called with (resamples done, resamples in all).
-
-    Raises:
-        NonFiniteLogitsError: If a logit is infinite or not a number.
-        ValueError: If the lengths differ, or a label is not 0 or 1.
-
-    Example:
-        >>> found = score_intervals([0, 1, 1], [-2.0, -1.0, 2.0], ["a", "b", "c"], threshold=0.5)
-        >>> found["sensitivity"].value, found["specificity"].note
-        (0.5, 'fewer than two clusters hold non-anaemic photos')
-    """
-    known, odds = checked(labels, logits)
-    cluster = numbered(clusters, len(known))
-    called = decisions_of(odds, threshold) == 1
-    scores = ResampledScores(known, odds, cluster, called=called)
-    values, drawn = resample([scores], cluster, resamples=resamples, seed=seed, progress=progress)[0]
-    faults = {name: defects(name, known == 1, [called], cluster, unit=unit) for name in NAMES}
-    return {name: percentile_interval(values[name], drawn[name], faults[name], level=level) for name in NAMES}
 
 
 def resample(

@@ -27,7 +27,7 @@ def wilson(part: int, whole: int, *, level: float = 0.95, lacking: str = "photos
     It stays within 0 and 1, has a width even where all or none are counted (14 of 14 gives 0.78 to 1), and on average
     over shares from 0.05 to 0.95 covers the truth in 95 % of draws, be it of 10 photos or 400; at a single share it may
     be some percent less or more. It takes photos as independent: where patients or copies repeat, use
-    `intervals.score_intervals`.
+    `score_estimates.estimate_scores`.
 
     Args:
         part: How many are counted.

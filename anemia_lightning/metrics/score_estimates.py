@@ -48,10 +48,19 @@ def estimate_scores(
 ) -> dict[str, ScoreEstimate]:
     """Returns the scores of `resampled_scores.NAMES`, ``lr_positive`` and ``lr_negative``.
 
+    The ``average_precision`` of a model that knows nothing is the ``prevalence``; the ``log_loss`` is in nats, and not
+    weighted. A score without the rows that it needs, such as the ``ppv`` of a model that calls none anaemic, has the
+    value None and a note that says so.
+
     Where no two rows share a cluster, DeLong's interval (AUROC), Wilson's (proportions) and Simel's (likelihood
     ratios) come first, and the bootstrap beside them; else the bootstrap over clusters comes first. A proportion of
     0 or 1 then has Wilson's interval over the clusters, since all its resamples are alike, and an AUROC of 0 or 1
     always has that over pairs.
+
+    Simulated, the bootstrap's intervals of 95 % hold the truth in 93 to 97 % of 2,000 draws of 120 independent photos
+    at an AUROC of 0.76, and of 120 patients of whom half have four photos all alike, but there that of the average
+    precision in 92 %. Of 60 photos at 0.92 they do only in 90 to 93 %, least for the average precision: where clusters
+    are that few, formulas are those to go by, as far as there are any.
 
     Args:
         labels: int [N], 1 anaemic and 0 not.

@@ -35,7 +35,7 @@ def defects(
     """Says why a score has no value, and why it has no interval; "" where it has.
 
     Args:
-        score: One of the scores of `score_intervals`.
+        score: One of `resampled_scores.NAMES`.
         anaemic: bool [N].
         called: Whether each photo is called anaemic, bool [N] for each of one or two models.
         cluster: int [N].

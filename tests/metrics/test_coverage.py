@@ -11,10 +11,11 @@ from scipy.stats import norm
 
 from anemia_lightning.metrics import confusion_counts
 from anemia_lightning.metrics.delong import delong_interval, delong_test
-from anemia_lightning.metrics.intervals import Interval, score_intervals
+from anemia_lightning.metrics.intervals import Interval
 from anemia_lightning.metrics.proportions import likelihood_ratios, proportions
 
 Floats = NDArray[np.float64]
+Bootstrap = Callable[..., dict[str, Interval]]
 
 pytestmark = pytest.mark.slow
 
@@ -103,31 +104,31 @@ def test_delongs_test_covers_the_difference_and_errs_as_often_as_it_says() -> No
     assert 0.03 <= np.mean(small) <= 0.07
 
 
-def test_the_bootstrap_covers_the_truth() -> None:
+def test_the_bootstrap_covers_the_truth(bootstrap: Bootstrap) -> None:
     # 200 resamples instead of 1,000 would cover about one draw in a hundred less: their quantiles are that uncertain.
     truths, held = _truths(), defaultdict(list)
     for seed in range(DRAWS):
         _, labels, x = _draw(seed)
-        found = score_intervals(labels, _logits(x), range(PHOTOS), threshold=0.5, resamples=1000, seed=seed)
+        found = bootstrap(labels, _logits(x), range(PHOTOS), threshold=0.5, resamples=1000, seed=seed)
         for name, interval in found.items():
             held[name].append(_holds(interval, truths[name]))
     shares = {name: float(np.mean(each)) for name, each in held.items()}
     assert all(0.93 <= share <= 0.97 for share in shares.values()), shares
 
 
-def test_where_photos_repeat_clusters_cover_and_single_photos_do_not() -> None:
+def test_where_photos_repeat_clusters_cover_and_single_photos_do_not(bootstrap: Bootstrap) -> None:
     truths, held, naive, wider = _truths(), defaultdict(list), defaultdict(list), defaultdict(list)
     for seed in range(DRAWS):
         rng, labels, x = _draw(seed)
         # Every second person has one photo, the others four, all alike.
         rows = rng.permutation(np.repeat(np.arange(PHOTOS), np.resize([1, 4], PHOTOS)))
         drawn = labels[rows], _logits(x)[rows]
-        mine = score_intervals(*drawn, rows, threshold=0.5, resamples=1000, seed=seed)
+        mine = bootstrap(*drawn, rows, threshold=0.5, resamples=1000, seed=seed)
         for name, interval in mine.items():
             held[name].append(_holds(interval, truths[name]))
         if seed >= DRAWS // 10:
             continue
-        theirs = score_intervals(*drawn, range(len(rows)), threshold=0.5, resamples=400, seed=seed)
+        theirs = bootstrap(*drawn, range(len(rows)), threshold=0.5, resamples=400, seed=seed)
         for name, truth in truths.items():
             if name in mine:
                 naive[name].append(_holds(theirs[name], truth))
@@ -141,20 +142,20 @@ def test_where_photos_repeat_clusters_cover_and_single_photos_do_not() -> None:
     assert all(np.mean(each) > 0.99 for each in wider.values()), {k: np.mean(v) for k, v in wider.items()}
 
 
-def test_of_few_photos_the_bootstrap_covers_less_and_formulas_hold() -> None:
+def test_of_few_photos_the_bootstrap_covers_less_and_formulas_hold(bootstrap: Bootstrap) -> None:
     # What the documentation of the intervals owns up to: 60 photos, an AUROC of 0.92.
     distance, odds, few = 2.0, ODDS, 60
     cut = (distance**2 / 2 - odds) / distance
     truths = {"auroc": float(norm.cdf(distance / np.sqrt(2))), "sensitivity": float(norm.sf(cut - distance))}
-    bootstrap, formulas = defaultdict(list), defaultdict(list)
+    resampled, formulas = defaultdict(list), defaultdict(list)
     for seed in range(DRAWS):
         rng = np.random.default_rng(seed)
         labels = (rng.random(few) < PREVALENCE).astype(np.int64)
         logits = distance * rng.normal(distance * labels) - distance**2 / 2 + odds
-        drawn = score_intervals(labels, logits, range(few), threshold=0.5, resamples=400, seed=seed)
+        drawn = bootstrap(labels, logits, range(few), threshold=0.5, resamples=400, seed=seed)
         share = proportions(confusion_counts(labels, logits >= 0))["sensitivity"].interval
         for name, formula in {"auroc": delong_interval(labels, logits), "sensitivity": share}.items():
-            bootstrap[name].append(_holds(drawn[name], truths[name]))
+            resampled[name].append(_holds(drawn[name], truths[name]))
             formulas[name].append(_holds(formula, truths[name]))
-    assert all(0.88 <= np.mean(each) < 0.94 for each in bootstrap.values())
+    assert all(0.88 <= np.mean(each) < 0.94 for each in resampled.values())
     assert all(0.93 <= np.mean(each) <= 0.97 for each in formulas.values())

@@ -1,5 +1,6 @@
 """Paired differences against a plain loop over scikit-learn, and refusals to compare what is not the same."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from anemia_lightning.metrics.differences import (
     score_differences,
     verdict,
 )
-from anemia_lightning.metrics.intervals import Interval, auroc_difference_interval, score_intervals
+from anemia_lightning.metrics.intervals import Interval, auroc_difference_interval
+
+Bootstrap = Callable[..., dict[str, Interval]]
 
 
 def _draw(seed: int, clusters: int = 30) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -59,12 +62,12 @@ def test_equals_a_plain_loop_over_scikit_learn(seed: int) -> None:
         assert found[name].p == pytest.approx(min(1, p), abs=0.03)
 
 
-def test_agrees_with_the_functions_for_one_score_and_one_model() -> None:
+def test_agrees_with_the_functions_for_one_score_and_one_model(bootstrap: Bootstrap) -> None:
     labels, first, second, cluster = _draw(9)
     found = score_differences(labels, first, second, clusters=cluster, resamples=300, seed=3)
     assert "prevalence" not in found
     assert found["auroc"].interval == auroc_difference_interval(labels, first, second, cluster, resamples=300, seed=3)
-    alone = [score_intervals(labels, each, cluster, threshold=0.5, resamples=2) for each in (first, second)]
+    alone = [bootstrap(labels, each, cluster, threshold=0.5, resamples=2) for each in (first, second)]
     assert {name: each.first for name, each in found.items()} == {name: alone[0][name].value for name in found}
     assert {name: each.second for name, each in found.items()} == {name: alone[1][name].value for name in found}
 

@@ -1,6 +1,7 @@
 """Every score with its interval against a plain loop over scikit-learn, and what is said where there is none."""
 
 import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,13 @@ from numpy.typing import NDArray
 from sklearn import metrics as reference
 
 from anemia_lightning.errors import NonFiniteLogitsError
-from anemia_lightning.metrics import probability_of, score
-from anemia_lightning.metrics.intervals import Interval, auroc_interval, score_intervals
+from anemia_lightning.metrics import decisions_of, probability_of, score_decisions
+from anemia_lightning.metrics.intervals import Interval, auroc_interval
 from anemia_lightning.metrics.resampled_scores import NAMES
 from anemia_lightning.metrics.scores import logit_of
 
 Draw = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
+Bootstrap = Callable[..., dict[str, Interval]]
 
 
 def _draw(seed: int, clusters: int = 25) -> Draw:
@@ -54,14 +56,18 @@ def _expected(labels: NDArray[Any], probabilities: NDArray[Any], threshold: floa
     return found
 
 
+@pytest.mark.parametrize("is_alone", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_equals_a_plain_loop_over_scikit_learn(seed: int) -> None:
+def test_equals_a_plain_loop_over_scikit_learn(seed: int, is_alone: bool, bootstrap: Bootstrap) -> None:
     labels, logits, cluster = _draw(seed)
+    if is_alone:
+        cluster = np.arange(len(labels))
     probabilities, threshold = probability_of(logits), 0.45
-    found = score_intervals(labels, logits, cluster, threshold=threshold, resamples=60, seed=seed)
+    found = bootstrap(labels, logits, cluster, threshold=threshold, resamples=60, seed=seed)
     rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(cluster == each) for each in range(25)]
-    rows = [np.concatenate([members[each] for each in rng.integers(25, size=25)]) for _ in range(60)]
+    clusters = int(cluster.max()) + 1
+    members = [np.flatnonzero(cluster == each) for each in range(clusters)]
+    rows = [np.concatenate([members[each] for each in rng.integers(clusters, size=clusters)]) for _ in range(60)]
     drawn = [_expected(labels[each], probabilities[each], threshold) for each in rows]
     assert tuple(found) == NAMES
     for name, value in _expected(labels, probabilities, threshold).items():
@@ -87,34 +93,36 @@ def test_equals_a_plain_loop_over_scikit_learn(seed: int) -> None:
         ([0, 1], [1e-300, 1e-20]),
     ],
 )
-def test_degenerate_photos_score_as_scikit_learn_has_it_or_are_undefined(labels: Any, probabilities: Any) -> None:
+def test_degenerate_photos_score_as_scikit_learn_has_it_or_are_undefined(
+    labels: Any, probabilities: Any, bootstrap: Bootstrap
+) -> None:
     truth, given = np.array(labels), np.array(probabilities)
-    found = score_intervals(truth, logit_of(given), np.arange(len(truth)), threshold=0.5, resamples=20)
+    found = bootstrap(truth, logit_of(given), np.arange(len(truth)), threshold=0.5, resamples=20)
     values = {name: each.value for name, each in found.items() if each.value is not None}
     assert values == pytest.approx(_expected(truth, np.clip(given, np.finfo(float).eps, 1), 0.5), abs=1e-12)
     assert all(each.note for name, each in found.items() if name not in values)
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_values_are_those_of_the_score_table(seed: int) -> None:
+def test_values_are_those_of_the_score_table(seed: int, bootstrap: Bootstrap) -> None:
     labels, logits, cluster = _draw(seed)
-    table = score(labels, logits, class_weights=(1.0, 1.0), threshold=0.6)
-    found = score_intervals(labels, logits, cluster, threshold=0.6, resamples=2)
+    table = score_decisions(labels, logits, decisions_of(logits, 0.6), class_weights=(1.0, 1.0))
+    found = bootstrap(labels, logits, cluster, threshold=0.6, resamples=2)
     assert found["auroc"].value == table["auroc"]
     for name, key in {"log_loss": "loss", **{key: key for key in ("acc", "sensitivity", "specificity")}}.items():
         assert found[name].value == pytest.approx(table[key], abs=1e-14)
     assert found["average_precision"].value == pytest.approx(table["average_precision"], abs=1e-14)
 
 
-def test_the_auroc_is_drawn_as_it_is_alone() -> None:
+def test_the_auroc_is_drawn_as_it_is_alone(bootstrap: Bootstrap) -> None:
     labels, logits, cluster = _draw(2)
-    found = score_intervals(labels, logits, cluster, threshold=0.5, resamples=200, seed=4, level=0.8)
+    found = bootstrap(labels, logits, cluster, threshold=0.5, resamples=200, seed=4, level=0.8)
     assert found["auroc"] == auroc_interval(labels, logits, cluster, resamples=200, seed=4, level=0.8)
 
 
-def test_each_undefined_score_says_what_is_missing() -> None:
+def test_each_undefined_score_says_what_is_missing(bootstrap: Bootstrap) -> None:
     def notes(labels: list[int], logits: list[float], unit: str = "photo") -> dict[str, str]:
-        found = score_intervals(labels, logits, range(len(labels)), threshold=0.5, resamples=20, unit=unit)
+        found = bootstrap(labels, logits, range(len(labels)), threshold=0.5, resamples=20, unit=unit)
         return {name: each.note for name, each in found.items() if each.value is None}
 
     assert notes([1, 1], [-1.0, 1.0]) == dict.fromkeys(
@@ -130,58 +138,58 @@ def test_each_undefined_score_says_what_is_missing() -> None:
     assert notes([], [])["acc"] == "no photos"
 
 
-def test_one_cluster_has_values_and_no_interval() -> None:
-    found = score_intervals([0, 1, 0, 1], [-1.0, 1.0, 1.0, 2.0], ["p"] * 4, threshold=0.5)
+def test_one_cluster_has_values_and_no_interval(bootstrap: Bootstrap) -> None:
+    found = bootstrap([0, 1, 0, 1], [-1.0, 1.0, 1.0, 2.0], ["p"] * 4, threshold=0.5)
     assert found["acc"] == Interval(0.75, None, None, 0, "fewer than two clusters hold photos")
     assert found["ppv"].note == "fewer than two clusters hold photos called anaemic"
 
 
-def test_a_score_without_errors_says_that_its_interval_tells_nothing() -> None:
-    found = score_intervals([0, 1, 0, 1], [-1.0, 1.0, -1.0, 2.0], range(4), threshold=0.5, resamples=50)
+def test_a_score_without_errors_says_that_its_interval_tells_nothing(bootstrap: Bootstrap) -> None:
+    found = bootstrap([0, 1, 0, 1], [-1.0, 1.0, -1.0, 2.0], range(4), threshold=0.5, resamples=50)
     assert (found["sensitivity"].low, found["sensitivity"].high) == (1.0, 1.0)
     assert found["sensitivity"].note == "the same in nearly all resamples"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_copies_in_one_cluster_leave_the_width_as_it_is_and_alone_narrow_it(name: str) -> None:
+def test_copies_in_one_cluster_leave_the_width_as_it_is_and_alone_narrow_it(name: str, bootstrap: Bootstrap) -> None:
     labels, logits, _ = _draw(8, clusters=40)
     photos = np.arange(len(labels))
-    single = score_intervals(labels, logits, photos, threshold=0.5, resamples=200)[name]
+    single = bootstrap(labels, logits, photos, threshold=0.5, resamples=200)[name]
     many, odds, copies = (np.tile(each, 6) for each in (labels, logits, photos))
-    kept = score_intervals(many, odds, copies, threshold=0.5, resamples=200)[name]
+    kept = bootstrap(many, odds, copies, threshold=0.5, resamples=200)[name]
     assert [kept.value, kept.low, kept.high] == pytest.approx([single.value, single.low, single.high], abs=1e-12)
-    naive = score_intervals(many, odds, range(len(many)), threshold=0.5, resamples=200)[name]
+    naive = bootstrap(many, odds, range(len(many)), threshold=0.5, resamples=200)[name]
     assert (naive.high or 0) - (naive.low or 0) < 0.6 * ((kept.high or 0) - (kept.low or 0))
 
 
-def test_resamples_do_not_depend_on_how_many_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resamples_do_not_depend_on_how_many_fit_into_memory(
+    monkeypatch: pytest.MonkeyPatch, bootstrap: Bootstrap
+) -> None:
     draw, seen = _draw(3), list[tuple[int, int]]()
-    whole = score_intervals(*draw, threshold=0.5, resamples=100)
+    whole = bootstrap(*draw, threshold=0.5, resamples=100)
     monkeypatch.setattr("anemia_lightning.metrics.intervals._CELLS_AT_ONCE", 30 * len(draw[0]))
-    parts = score_intervals(*draw, threshold=0.5, resamples=100, progress=lambda done, of: seen.append((done, of)))
+    parts = bootstrap(*draw, threshold=0.5, resamples=100, progress=lambda done, of: seen.append((done, of)))
     assert seen == [(30, 100), (60, 100), (90, 100), (100, 100)]
     for name, each in whole.items():
         assert [parts[name].low, parts[name].high] == pytest.approx([each.low, each.high], abs=1e-12)
 
 
-def test_ten_thousand_photos_are_no_burden() -> None:
+def test_ten_thousand_photos_are_no_burden(bootstrap: Bootstrap) -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 10_000)
     tracemalloc.start()
-    found = score_intervals(labels, rng.normal(labels * 1.0), rng.integers(0, 4000, 10_000), threshold=0.5)
+    found = bootstrap(labels, rng.normal(labels * 1.0), rng.integers(0, 4000, 10_000), threshold=0.5)
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert {each.resamples for each in found.values()} == {2000}
     assert peak_bytes < 20e6, "not all 2,000 resamples, nor hundreds of them, at once"
 
 
-def test_what_is_no_set_of_predictions_is_refused() -> None:
+def test_what_is_no_set_of_predictions_is_refused(bootstrap: Bootstrap) -> None:
     with pytest.raises(NonFiniteLogitsError):
-        score_intervals([0, 1], [0.0, np.inf], [0, 1], threshold=0.5)
-    with pytest.raises(ValueError, match=r"not all \[N\]"):
-        score_intervals([0, 1], [0.0, 1.0], [0], threshold=0.5)
+        bootstrap([0, 1], [0.0, np.inf], [0, 1], threshold=0.5)
     with pytest.raises(ValueError, match="not only 0 and 1"):
-        score_intervals([0, 2], [0.0, 1.0], [0, 1], threshold=0.5)
+        bootstrap([0, 2], [0.0, 1.0], [0, 1], threshold=0.5)
 
 
 def test_log_odds_of_probabilities() -> None:
