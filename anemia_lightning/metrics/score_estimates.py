@@ -114,9 +114,12 @@ def _formulas(
 def _ratio_estimate(
     formula: Estimate, parts: Values, wholes: Values, faults: dict[str, tuple[str, str]], level: float
 ) -> Estimate:
-    """Returns a likelihood ratio with the interval of the resamples, none where one of them divides by nothing."""
+    """Returns a likelihood ratio with the interval of the resamples.
+
+    There is none where a resample divides by nothing, and none of a ratio of 0, of which all resamples say the same.
+    """
     alone = faults["sensitivity"][1] or faults["specificity"][1]
-    if formula.value is None or alone:
+    if formula.low is None or alone:
         return replace(formula, low=None, high=None, method="", note=formula.note or alone)
     # A resample without a class is NaN, and left out like those of sensitivity and specificity.
     if (wholes <= 0).any():

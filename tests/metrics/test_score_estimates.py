@@ -143,6 +143,16 @@ def test_a_ratio_that_may_divide_by_nothing_has_no_interval() -> None:
     assert (found.value, found.low, found.note) == (20.0, None, "in some resamples it divides by nothing")
 
 
+@pytest.mark.parametrize("copies", [1, 3])
+def test_a_ratio_of_nothing_has_no_interval(copies: int) -> None:
+    labels, cluster = np.repeat([0, 1], 10 * copies), np.repeat(np.arange(20), copies)
+    called = labels == 1
+    called[: 4 * copies] = True
+    found = _estimate(labels, labels - 0.5, cluster, called=called)["lr_negative"]
+    assert (found.value, found.low, found.high) == (0.0, None, None)
+    assert (found.method, found.note) == ("", "no anaemic photo was called non-anaemic")
+
+
 @pytest.mark.parametrize(
     ("labels", "called", "undefined"),
     [
