@@ -58,7 +58,7 @@ def _conformal(
     holds = decided[["holds_0", "holds_1"]].to_numpy(dtype=bool)
     cluster = numbered(clusters.loc[decided["photo"]].to_numpy(), len(decided))
     answers = decided["answer"].to_numpy(dtype=np.int64)
-    counts, size = count_sets(labels, holds), holds.sum(axis=1)
+    size = holds.sum(axis=1)
     coverage = {
         name: estimate_share(holds[labels == label, label], cluster[labels == label], how, lacking=f"{name} photos")
         for label, name in _NAMES.items()
@@ -68,7 +68,7 @@ def _conformal(
         "answers": len(decided),
         "note": join_notes([each.note for each in fitted]),
         "coverage": plain(coverage),
-        "sets": plain(counts.sets),
+        "sets": count_sets(holds),
         "mean_size": float(size.mean()) if len(size) else None,
         "abstained": plain(estimate_share(answers == ABSTAIN, cluster, how)),
         "answered": _answered(labels, answers, cluster, how),

@@ -111,44 +111,14 @@ def fit_conformal(
     )
 
 
-@dataclass(frozen=True)
-class SetCounts:
-    """How the sets of some photos turned out."""
-
-    photos: dict[int, int]
-    """By label."""
-    covered: dict[int, int]
-    """Of them, those whose set holds their label, by label."""
-    sets: dict[str, int]
-    """Photos with each of the sets `SET_NAMES`."""
-
-    @property
-    def abstained(self) -> int:
-        """Photos whose set holds both labels or neither."""
-        return self.sets["neither"] + self.sets["either"]
-
-    def coverage(self, label: int) -> float | None:
-        """Returns the share of a label's photos whose set holds it, None where there is none."""
-        return self.covered[label] / self.photos[label] if self.photos[label] else None
-
-
-def count_sets(labels: ArrayLike, sets: NDArray[np.bool_]) -> SetCounts:
-    """Returns the counts of sets and of labels in them.
+def count_sets(sets: NDArray[np.bool_]) -> dict[str, int]:
+    """Returns how many photos have each of the sets `SET_NAMES`.
 
     Args:
-        labels: int [N], 1 anaemic and 0 not.
         sets: bool [N, 2], as `ConformalSets.sets` gives them.
-
-    Raises:
-        ValueError: If the lengths differ, or a label is not 0 or 1.
     """
-    truth = checked_photos(labels, np.zeros(len(sets)))[0].astype(np.int64)
     kinds = np.bincount(sets @ np.array([1, 2]), minlength=len(SET_NAMES))
-    return SetCounts(
-        photos={label: int((truth == label).sum()) for label in (0, 1)},
-        covered={label: int(sets[truth == label, label].sum()) for label in (0, 1)},
-        sets=dict(zip(SET_NAMES, kinds.tolist(), strict=True)),
-    )
+    return dict(zip(SET_NAMES, kinds.tolist(), strict=True))
 
 
 @dataclass(frozen=True)
