@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from anemia_lightning.metrics.logistic import Floats, checked_photos, fault_of, fit_logistic, is_separated
+from anemia_lightning.metrics.logistic import Floats, checked_photos, fault_of, fit_logistic
 
 TEMPERATURES = (0.01, 100.0)
 """The temperatures within which a fit is held."""
@@ -118,17 +118,16 @@ def fit_temperature(labels: ArrayLike, logits: ArrayLike, *, offset: float = 0.0
     return Scaling("temperature", slope, -slope * offset if offset else 0.0, len(truth), note)
 
 
-def fit_platt(labels: ArrayLike, logits: ArrayLike, *, smoothing: bool = True, offset: float = 0.0) -> Scaling:
+def fit_platt(labels: ArrayLike, logits: ArrayLike, *, offset: float = 0.0) -> Scaling:
     """Returns slope and intercept of the logistic regression of the label on the logit (Platt 1999).
 
-    The offset alone is taken back, with a note, where there are fewer than 10 photos, one class or one logit for all,
-    and without smoothing where a cut separates the classes.
+    The targets are Platt's (a + 1) / (a + 2) for the a anaemic and 1 / (b + 2) for the b other photos instead of 1 and
+    0, which keeps the fit finite where the classes do not overlap. The offset alone is taken back, with a note, where
+    there are fewer than 10 photos, one class or one logit for all.
 
     Args:
         labels: int [N], 1 anaemic and 0 not, of photos that the network was not trained on.
         logits: float [N].
-        smoothing: Whether the targets are Platt's (a + 1) / (a + 2) for the a anaemic and 1 / (b + 2) for the b other
-            photos instead of 1 and 0, which keeps the fit finite where the classes do not overlap.
         offset: What the loss has moved the logits by; what is fitted does not depend on it.
 
     Raises:
@@ -136,12 +135,9 @@ def fit_platt(labels: ArrayLike, logits: ArrayLike, *, smoothing: bool = True, o
         NonFiniteLogitsError: If a logit is infinite or not a number.
     """
     truth, values, _ = checked_photos(labels, logits)
-    fault = fault_of(truth, values)
-    if not fault and not smoothing and is_separated(truth, values):
-        fault = "a cut separates the classes, so that no finite slope is best; smoothing would give one"
-    if fault:
+    if fault := fault_of(truth, values):
         return _unfitted("platt", len(truth), fault, offset)
-    targets = _smoothed(truth) if smoothing else truth
+    targets = _smoothed(truth)
     spread = float(values.std())
     design = np.column_stack([np.ones(len(values)), (values - values.mean()) / spread])
     slope, note = _held(float(fit_logistic(design, targets)[0, 1]) / spread)

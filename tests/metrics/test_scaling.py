@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,6 +33,12 @@ def _draw(seed: int, size: int = 200, *, factor: float = 1.0, shift: float = 0.0
     return labels, factor * logits + shift
 
 
+def _smoothed(labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Platt's targets: what the shares would be if each class held one photo more of its own and one of the other."""
+    anaemic, others = labels.sum(), (labels == 0).sum()
+    return np.where(labels == 1, (anaemic + 1) / (anaemic + 2), 1 / (others + 2))
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_temperature_equals_a_regression_through_the_origin(seed: int) -> None:
     labels, logits = _draw(seed, factor=1 + seed / 3)
@@ -41,28 +48,27 @@ def test_temperature_equals_a_regression_through_the_origin(seed: int) -> None:
     assert (found.intercept, found.photos, found.note) == (0.0, 200, "")
 
 
-@pytest.mark.parametrize("smoothing", [False, True])
 @pytest.mark.parametrize("seed", range(10))
-def test_platt_equals_scipys_minimum_of_the_log_loss(seed: int, smoothing: bool) -> None:
+def test_platt_equals_scipys_minimum_of_the_log_loss(seed: int) -> None:
     labels, logits = _draw(seed, 60, factor=3.0, shift=-2.0)
-    n_positive = labels.sum()
-    ends = (1 / (62 - n_positive), (n_positive + 1) / (n_positive + 2)) if smoothing else (0.0, 1.0)
-    targets = np.where(labels == 1, ends[1], ends[0])
+    targets = _smoothed(labels)
 
     def loss(line: NDArray[np.float64]) -> float:
         predictor = line[0] + line[1] * logits
         return float((np.logaddexp(0, predictor) - targets * predictor).sum())
 
     reference = minimize(loss, [0.0, 0.1], method="BFGS", options={"gtol": 1e-9})
-    found = fit_platt(labels, logits, smoothing=smoothing)
+    found = fit_platt(labels, logits)
     assert [found.intercept, found.slope] == pytest.approx(reference.x.tolist(), abs=1e-4)
     assert not found.note
 
 
-def test_platt_without_smoothing_equals_scikit_learn() -> None:
+def test_platt_equals_scikit_learn_where_each_photo_is_a_little_of_both_classes() -> None:
     labels, logits = _draw(3, factor=2.0, shift=1.0)
-    reference = LogisticRegression(C=np.inf, tol=1e-10).fit(logits[:, None], labels)
-    found = fit_platt(labels, logits, smoothing=False)
+    targets = _smoothed(labels)
+    both, weights = np.tile(logits, 2)[:, None], np.append(targets, 1 - targets)
+    reference = LogisticRegression(C=np.inf, tol=1e-10).fit(both, np.repeat([1, 0], len(labels)), weights)
+    found = fit_platt(labels, logits)
     expected = [float(reference.intercept_[0]), float(reference.coef_[0, 0])]
     assert [found.intercept, found.slope] == pytest.approx(expected, abs=1e-4)
 
@@ -178,12 +184,8 @@ def test_perfect_photos_give_no_temperature(size: float) -> None:
     assert moved.apply(logits + 1.5) == pytest.approx(logits)
 
 
-def test_separated_photos_give_a_line_with_smoothing_only() -> None:
+def test_separated_photos_give_a_line() -> None:
     labels, logits = [0] * 6 + [1] * 6, np.arange(12.0)
-    assert fit_platt(labels, logits, smoothing=False).note == (
-        "The logits are left as they are: a cut separates the classes, so that no finite slope is best; "
-        "smoothing would give one."
-    )
     found = fit_platt(labels, logits)
     assert not found.note
     # The smoothed targets 1/8 and 7/8 bound what a probability in the middle of its class can be.
@@ -216,7 +218,6 @@ def test_huge_and_tied_logits_make_no_noise(seed: int) -> None:
         for found in (
             fit_temperature(labels, logits),
             fit_platt(labels, logits),
-            fit_platt(labels, logits, smoothing=False),
         ):
             assert np.isfinite(found.apply(logits)).all()
             assert found.slope > 0
@@ -226,9 +227,11 @@ def test_huge_and_tied_logits_make_no_noise(seed: int) -> None:
 def test_scaling_never_makes_the_loss_of_its_own_photos_worse(seed: int) -> None:
     labels, logits = _draw(seed, 40, factor=0.3 + seed / 5, shift=seed / 10)
 
-    def loss(values: NDArray[np.float64]) -> float:
-        return float(np.logaddexp(0, np.where(labels == 1, -values, values)).mean())
+    def loss(values: NDArray[np.float64], targets: NDArray[Any]) -> float:
+        return float((np.logaddexp(0, values) - targets * values).mean())
 
-    by_temperature = loss(fit_temperature(labels, logits).apply(logits))
-    assert by_temperature <= loss(logits) + 1e-9
-    assert loss(fit_platt(labels, logits, smoothing=False).apply(logits)) <= by_temperature + 1e-9
+    by_temperature = fit_temperature(labels, logits).apply(logits)
+    assert loss(by_temperature, labels) <= loss(logits, labels) + 1e-9
+    # Of the targets that Platt's line is fitted to.
+    smoothed = _smoothed(labels)
+    assert loss(fit_platt(labels, logits).apply(logits), smoothed) <= loss(by_temperature, smoothed) + 1e-9
