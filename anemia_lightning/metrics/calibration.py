@@ -154,23 +154,23 @@ def observed_expected(
     return _observed_expected(truth, values, cluster, reach)
 
 
-def binned_error(labels: ArrayLike, logits: ArrayLike, *, bins: int | None = None) -> BinnedError:
+def binned_error(labels: ArrayLike, logits: ArrayLike) -> BinnedError:
     """Returns the expected calibration error over bins that hold equally many photos.
 
-    Bins of equal mass, not of equal width, because a bin of a few photos says little (Nixon et al., CVPRW 2019). Equal
-    probabilities stay in one bin. The more bins, the larger the error that chance alone makes, so see `by_chance`.
+    There are `MOST_BINS`, or as many as hold `FEWEST_IN_A_BIN` photos, at least one: of equal mass, not of equal width,
+    because a bin of a few photos says little (Nixon et al., CVPRW 2019). Equal probabilities stay in one bin. The more
+    bins, the larger the error that chance alone makes, so see `by_chance`.
 
     Args:
         labels: int [N], 1 anaemic and 0 not; at least one photo.
         logits: float [N].
-        bins: How many, at least 1; by default `MOST_BINS`, or as many as hold `FEWEST_IN_A_BIN` photos.
 
     Raises:
         ValueError: If the lengths differ, or a label is not 0 or 1.
         NonFiniteLogitsError: If a logit is infinite or not a number.
     """
     truth, values, _ = checked_photos(labels, logits)
-    count = max(1, min(MOST_BINS, len(truth) // FEWEST_IN_A_BIN)) if bins is None else bins
+    count = max(1, min(MOST_BINS, len(truth) // FEWEST_IN_A_BIN))
     first_rank = rankdata(values, method="min").astype(np.int64) - 1
     place = first_rank * count // len(truth)
     probability = expit(values)

@@ -13,6 +13,8 @@ from anemia_lightning.metrics.logistic import ALONE, Floats, checked_photos, fau
 _KNOTS = {3: (0.1, 0.5, 0.9), 4: (0.05, 0.35, 0.65, 0.95)}
 _PHOTOS_FOR_FOUR_KNOTS = 100
 _SHOWN = (0.01, 0.99)
+_POINTS = 101
+"""G, the probabilities for which the share is told."""
 # So little that estimates do not feel it, yet a fit to separated classes stays finite.
 _PENALTY = 1e-4
 
@@ -54,7 +56,6 @@ def reliability(
     clusters: ArrayLike | None = None,
     resamples: int = 500,
     level: float = 0.95,
-    points: int = 101,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Reliability:
@@ -73,7 +74,6 @@ def reliability(
         clusters: [N]: the patient, the photo group, or what joins the two; None where photos are independent.
         resamples: How many times to draw.
         level: Share of the resamples within the band, in (0, 1).
-        points: G, how many probabilities to tell the share for.
         seed: Names the draws.
         progress: Called with (resamples done, resamples in all).
 
@@ -86,7 +86,7 @@ def reliability(
         return _undefined(truth, level, fault)
     knots = _place_knots(values)
     ends = np.quantile(values, _SHOWN)
-    shown = np.linspace(expit(ends[0]), expit(ends[1]), points)
+    shown = np.linspace(expit(ends[0]), expit(ends[1]), _POINTS)
     design, asked = (_spline(each, knots, values) for each in (values, np.clip(logit(shown), *ends)))
     coefficients = fit_logistic(design, truth, penalty=_penalty(design))[0]
     distance = np.abs(expit(design @ coefficients) - expit(values))

@@ -87,10 +87,10 @@ def test_an_overconfident_model_lies_above_it_on_the_left_and_below_on_the_right
 
 def test_the_curve_ends_where_nearly_all_photos_do() -> None:
     labels, logits, _ = _draw(1)
-    found = reliability(labels, logits, resamples=1, points=7)
+    found = reliability(labels, logits, resamples=1)
     ends = expit(np.quantile(logits, [0.01, 0.99]))
     assert [found.probability[0], found.probability[-1]] == pytest.approx(ends.tolist())
-    assert len(found.probability) == len(found.observed) == len(found.low) == len(found.high) == 7
+    assert len(found.probability) == len(found.observed) == len(found.low) == len(found.high) == 101
 
 
 def _covered(found: Reliability, places: tuple[float, ...] = (0.25, 0.5, 0.75)) -> list[bool]:
@@ -102,15 +102,15 @@ def test_the_band_covers_by_cluster_and_does_not_by_photo() -> None:
     by_cluster, by_photo = [], []
     for seed in range(60):
         labels, logits, cluster = _draw(seed, clusters=150, photos=4)
-        by_cluster += _covered(reliability(labels, logits, clusters=cluster, resamples=100, points=21))
-        by_photo += _covered(reliability(labels, logits, resamples=100, points=21))
+        by_cluster += _covered(reliability(labels, logits, clusters=cluster, resamples=100))
+        by_photo += _covered(reliability(labels, logits, resamples=100))
     assert 0.88 < np.mean(by_cluster) < 0.99
     assert np.mean(by_photo) < 0.80
 
 
 @pytest.mark.slow
 def test_the_band_covers_as_often_as_it_says() -> None:
-    covered = [_covered(reliability(*_draw(seed)[:2], resamples=500, points=21, seed=seed)) for seed in range(2000)]
+    covered = [_covered(reliability(*_draw(seed)[:2], resamples=500, seed=seed)) for seed in range(2000)]
     assert ((np.mean(covered, axis=0) > 0.93) & (np.mean(covered, axis=0) < 0.97)).all()
 
 
