@@ -92,12 +92,10 @@ def judge_patients(photos: pd.DataFrame, of_photos: Judged, pooling: Pooling) ->
     if not photos["patient"].duplicated().any():
         return None, "Each patient has one photo, so the scores by patient are those by photo."
     try:
-        pooled = {name: _pool(photos, name, of_photos, pooling) for name in ("logit", "scaled", "margin")}
+        table = pool_patients(photos.assign(cluster=of_photos.cluster), ["logit", "scaled", "margin"], pooling=pooling)
     except PatientLabelsError as error:
         return None, f"There are no scores by patient: {error}"
-    first = pooled["logit"]
-    table = first.assign(scaled=pooled["scaled"]["logit"], margin=pooled["margin"]["logit"])
-    return _judged("patient", first["patient"], table, numbered(first["cluster"].to_numpy(), len(first))), ""
+    return _judged("patient", table["patient"], table, numbered(table["cluster"].to_numpy(), len(table))), ""
 
 
 def _decide(rows: pd.DataFrame, decision: Decision) -> pd.DataFrame:
@@ -123,11 +121,6 @@ def _decide(rows: pd.DataFrame, decision: Decision) -> pd.DataFrame:
 def _agreeing(margins: NDArray[np.float64], called: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Returns the margins, those on the wrong side for the decision moved to the threshold."""
     return np.where(called, np.maximum(margins, 0.0), np.minimum(margins, -_BELOW))
-
-
-def _pool(photos: pd.DataFrame, column: str, of_photos: Judged, pooling: Pooling) -> pd.DataFrame:
-    rows = photos.assign(logit=photos[column])
-    return pool_patients(rows, threshold=0.5, pooling=pooling, clusters=of_photos.cluster)
 
 
 def _judged(unit: str, ids: "pd.Series[str]", table: pd.DataFrame, cluster: NDArray[np.int64]) -> Judged:
