@@ -109,7 +109,7 @@ class FoldsImpossibleError(AnemiaError):
         )
 
 
-class LeaveOneOutError(AnemiaError):
+class LeaveOneValueOutError(AnemiaError):
     """Values of a column none of which can be left out."""
 
     def __init__(self, column: str, skipped: Mapping[str, str]) -> None:

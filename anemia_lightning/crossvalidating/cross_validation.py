@@ -25,7 +25,7 @@ from anemia_lightning.crossvalidating.fold_scores import (
     pool_predictions,
     score_folds,
 )
-from anemia_lightning.data.folds import Fold, LeftOut, draw_folds, leave_one_out
+from anemia_lightning.data.folds import Fold, LeftOut, draw_folds, leave_one_value_out
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.errors import DataChangedError
 from anemia_lightning.files.run_folder import RunFolder, write_json, write_table, write_text
@@ -157,7 +157,7 @@ def deal_folds(cfg: DictConfig, manifest: pd.DataFrame) -> LeftOut:
     fractions = cfg.split.fractions
     val_share = fractions.val / (fractions.train + fractions.val)
     if cfg.leave_out:
-        return leave_one_out(manifest, cfg.leave_out, seed=cfg.split.seed, val_share=val_share)
+        return leave_one_value_out(manifest, cfg.leave_out, seed=cfg.split.seed, val_share=val_share)
     drawn = draw_folds(manifest, folds=cfg.folds, repeats=cfg.repeats, seed=cfg.split.seed, val_share=val_share)
     return LeftOut(drawn, {})
 

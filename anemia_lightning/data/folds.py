@@ -15,7 +15,7 @@ from anemia_lightning.data.splits import check_classes, check_separate, draw_spl
 from anemia_lightning.errors import (
     Fault,
     FoldsImpossibleError,
-    LeaveOneOutError,
+    LeaveOneValueOutError,
     ManifestError,
     SplitImpossibleError,
     UnknownNameError,
@@ -90,7 +90,7 @@ def draw_folds(manifest: pd.DataFrame, *, folds: int, repeats: int, seed: int, v
     return drawn
 
 
-def leave_one_out(manifest: pd.DataFrame, column: str = "site", *, seed: int, val_share: float) -> LeftOut:
+def leave_one_value_out(manifest: pd.DataFrame, column: str, *, seed: int, val_share: float) -> LeftOut:
     """Makes the photos of each value of a column the test split once, as in leave-one-site-out.
 
     A patient or a copy of a photograph may stand at several sites. Such photos are excluded from the fold that tests
@@ -108,7 +108,7 @@ def leave_one_out(manifest: pd.DataFrame, column: str = "site", *, seed: int, va
     Raises:
         UnknownNameError: If there is no such column.
         ManifestError: If a photo has no value in it.
-        LeaveOneOutError: If no value can be left out.
+        LeaveOneValueOutError: If no value can be left out.
     """
     values = _values(manifest, column)
     groups = independent_groups(manifest)
@@ -127,7 +127,7 @@ def leave_one_out(manifest: pd.DataFrame, column: str = "site", *, seed: int, va
         else:
             folds.append(Fold(0, len(folds), name, splits, reason if is_shared.any() else ""))
     if not folds:
-        raise LeaveOneOutError(column, skipped)
+        raise LeaveOneValueOutError(column, skipped)
     return LeftOut(folds, skipped)
 
 

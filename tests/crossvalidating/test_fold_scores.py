@@ -11,7 +11,7 @@ import pytest
 from anemia_lightning.assessment.baselines import alike_within_folds, baseline_scores, fitted_in_part, left_out_note
 from anemia_lightning.assessment.judged import decide_rows, judge_photos
 from anemia_lightning.crossvalidating.fold_scores import fold_decisions, fold_notes, pool_baselines
-from anemia_lightning.data.folds import Fold, draw_folds, leave_one_out
+from anemia_lightning.data.folds import Fold, draw_folds, leave_one_value_out
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.errors import DecisionMissingError
 from anemia_lightning.files.run_folder import RunFolder
@@ -28,7 +28,7 @@ def test_where_sites_are_left_out_the_site_tells_no_photo_from_another() -> None
     manifest = pd.DataFrame({"photo": photos, "patient": photos, "photo_group": photos, "site": site})
     facts = pd.DataFrame({"photo": photos, "colour_a": rng.normal(size=90)})
     prepared = cast("Prepared", SimpleNamespace(manifest=manifest.assign(label=label.astype(int)), facts=facts))
-    folds = leave_one_out(prepared.manifest, "site", seed=0, val_share=0.2).folds
+    folds = leave_one_value_out(prepared.manifest, "site", seed=0, val_share=0.2).folds
     pooled = pool_baselines(folds, prepared, seed=0)
     assert {"site", "colour statistics, linear"} <= set(pooled)
     assert alike_within_folds(pooled) == ["prevalence", "site"]

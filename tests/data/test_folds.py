@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import StratifiedGroupKFold
 
-from anemia_lightning.data.folds import Fold, draw_folds, leave_one_out
+from anemia_lightning.data.folds import Fold, draw_folds, leave_one_value_out
 from anemia_lightning.data.manifest import build_manifest
 from anemia_lightning.data.splits import SPLITS
-from anemia_lightning.errors import FoldsImpossibleError, LeaveOneOutError, ManifestError, UnknownNameError
+from anemia_lightning.errors import FoldsImpossibleError, LeaveOneValueOutError, ManifestError, UnknownNameError
 
 
 def manifest_of(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -125,8 +125,8 @@ def test_a_site_left_out_is_tested_on_what_no_other_site_has_or_skipped_with_a_r
         manifest = random_manifest(seed)
         groups = connected(manifest)
         try:
-            folds, skipped = leave_one_out(manifest, seed=seed, val_share=0.2)
-        except LeaveOneOutError as error:
+            folds, skipped = leave_one_value_out(manifest, "site", seed=seed, val_share=0.2)
+        except LeaveOneValueOutError as error:
             folds, skipped = [], error.skipped
         by_site = {fold.name.removeprefix("site-"): fold for fold in folds}
         assert sorted([*by_site, *skipped]) == sorted(set(manifest["site"]))
@@ -172,7 +172,7 @@ def test_the_order_of_the_rows_changes_nothing() -> None:
     shuffled = manifest.sample(frac=1, random_state=0)
     for one, other in (
         [draw_folds(rows, folds=3, repeats=2, seed=0, val_share=0.2) for rows in (manifest, shuffled)],
-        [leave_one_out(rows, seed=0, val_share=0.2).folds for rows in (manifest, shuffled)],
+        [leave_one_value_out(rows, "site", seed=0, val_share=0.2).folds for rows in (manifest, shuffled)],
     ):
         for fold, same in zip(one, other, strict=True):
             assert fold.name == same.name
@@ -247,7 +247,7 @@ def test_copies_at_another_site_are_dropped_from_the_test_and_trained_on_elsewhe
     manifest = even_manifest(24)
     manifest.loc[[0, 1], "photo_group"] = "copy"
     manifest.loc[[6, 9], "patient"] = "both"
-    harbour, hill = leave_one_out(manifest, seed=0, val_share=0.2).folds
+    harbour, hill = leave_one_value_out(manifest, "site", seed=0, val_share=0.2).folds
     assert (harbour.name, hill.name, harbour.number, hill.number) == ("site-Harbour", "site-Hill", 0, 1)
     assert harbour.dropped == hill.dropped == 2
     assert harbour.reason == "a patient or a photograph that another site has too"
@@ -262,7 +262,7 @@ def test_a_site_of_one_class_is_skipped_and_said() -> None:
     manifest.loc[[0, 3, 6], "site"] = "Harbour"
     manifest.loc[[1, 2, 4], "site"] = "Harbour"
     manifest.loc[[9, 12], "site"] = "Quay"
-    left_out = leave_one_out(manifest, seed=0, val_share=0.2)
+    left_out = leave_one_value_out(manifest, "site", seed=0, val_share=0.2)
     assert [fold.name for fold in left_out.folds] == ["site-Harbour", "site-Hill"]
     assert left_out.skipped == {"Quay": "no non-anaemic photo in test (10 anaemic and 20 non-anaemic patients in all)"}
 
@@ -271,15 +271,15 @@ def test_what_is_left_of_a_site_without_its_copies_may_be_too_little() -> None:
     manifest = even_manifest(30)
     manifest["site"] = ["Quay"] * 4 + ["Hill"] * 13 + ["Harbour"] * 13
     manifest.loc[[0, 3, 6], "photo_group"] = "copy"
-    assert leave_one_out(manifest, seed=0, val_share=0.2).skipped == {
+    assert leave_one_value_out(manifest, "site", seed=0, val_share=0.2).skipped == {
         "Quay": "no anaemic photo in test (8 anaemic and 20 non-anaemic patients in all), "
         "2 excluded as a patient or a photograph that another site has too"
     }
 
 
 def test_one_site_alone_cannot_be_left_out() -> None:
-    with pytest.raises(LeaveOneOutError) as caught:
-        leave_one_out(even_manifest(30).assign(site="Hill"), seed=0, val_share=0.2)
+    with pytest.raises(LeaveOneValueOutError) as caught:
+        leave_one_value_out(even_manifest(30).assign(site="Hill"), "site", seed=0, val_share=0.2)
     assert str(caught.value) == (
         "Looked for a site that can be left out, with both classes in each of train, val and test; found for Hill, "
         "no non-anaemic and anaemic photo in train (10 anaemic and 20 non-anaemic patients in all). "
@@ -291,7 +291,7 @@ def test_photos_without_a_site_are_named() -> None:
     manifest = even_manifest(30)
     manifest.loc[[3, 7], "site"] = ""
     with pytest.raises(ManifestError) as caught:
-        leave_one_out(manifest, seed=0, val_share=0.2)
+        leave_one_value_out(manifest, "site", seed=0, val_share=0.2)
     assert str(caught.value) == (
         "Looked for photos and entries to work with; "
         "found photos without a site, by which they are to be left out: s/0003, s/0007. "
@@ -301,12 +301,12 @@ def test_photos_without_a_site_are_named() -> None:
 
 def test_an_unknown_column_is_named_beside_its_neighbours() -> None:
     with pytest.raises(UnknownNameError, match=r"found 'sites'\. Known, the nearest first: site,"):
-        leave_one_out(even_manifest(30), "sites", seed=0, val_share=0.2)
+        leave_one_value_out(even_manifest(30), "sites", seed=0, val_share=0.2)
 
 
 def test_names_of_folds_are_fit_for_files_and_unique() -> None:
     manifest = even_manifest(60)
     sites = ["..", "A B C", "Kläranlage Süd", "a/b=c", "z" * 200, "院"]
     manifest["site"] = [sites[i // 3 % 6] for i in range(60)]
-    names = [fold.name for fold in leave_one_out(manifest, seed=0, val_share=0.2).folds]
+    names = [fold.name for fold in leave_one_value_out(manifest, "site", seed=0, val_share=0.2).folds]
     assert names == ["site-x", "site-A-B-C", "site-Klaranlage-Sud", "site-a-b-c_2", "site-" + "z" * 55, "site-x_2"]
