@@ -93,7 +93,7 @@ def point_scores(table: pd.DataFrame) -> dict[str, float | None]:
     }
 
 
-def compare_groups(groups: Sequence[RunGroup], reference: RunGroup, *, level: float) -> list[dict[str, Any]]:
+def compare_recipes(groups: Sequence[RunGroup], reference: RunGroup, *, level: float) -> list[dict[str, Any]]:
     """Compares the AUROC of each group with that of the reference group, run by run of the same seeds and fold.
 
     Of several folds or splits each counts once, with the mean of its seeds, and the t-test is corrected for the photos

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from anemia_lightning.comparing.differences import differences_from, scores_with_intervals
-from anemia_lightning.comparing.groups import SCORES, RunGroup, compare_groups, group_runs, summarise
+from anemia_lightning.comparing.groups import SCORES, RunGroup, compare_recipes, group_runs, summarise
 from anemia_lightning.comparing.records import RunRecord
 from anemia_lightning.comparing.settings import UNSET, differing_by_kind
 
@@ -51,7 +51,7 @@ def comparison_record(
         "differences": differences_from(
             reference, records, resamples=resamples, level=level, done=lambda: progress(next(steps), in_all)
         ),
-        "group_differences": compare_groups(groups, reference_group, level=level),
+        "group_differences": compare_recipes(groups, reference_group, level=level),
     }
 
 
