@@ -51,8 +51,9 @@ the interval came about; `resamples` is 0 where a formula gave it. No number is 
     colour         name (of the better of those that see colour alone), beaten (true, false, or null where that is not
                    known), sentence
     uncertainty
-      conformal    alpha, note, coverage (anaemic, not_anaemic), sets (neither, not anaemic, anaemic, either),
-                   mean_size, abstained, answered (n, acc, sensitivity, specificity); null without sets
+      conformal    alpha, answers (how many there are: a photo counts once in each repeat), note, coverage (anaemic,
+                   not_anaemic), sets (neither, not anaemic, anaemic, either), mean_size, abstained, answered (n, acc,
+                   sensitivity, specificity); null without sets
       risk_coverage photos, coverage, risk, aurc, best_aurc
     sample_size    unit, anaemic, not_anaemic, enough, half_width (of the AUROC's interval)
     warnings       sentences

@@ -44,7 +44,7 @@ def over_runs(values: Sequence[float | None], *, level: float = 0.95, test_to_tr
     are independent draws, given the photos that they share: 1/n of the variance of single runs is that of their mean.
     Runs on other divisions of the same photos, as folds, are not, since they share training photos, and with several
     repeats test photos too: the variance of their mean is 1/n + test / train of that of single runs (Nadeau & Bengio,
-    Mach Learn 2003;52:239; for repeated folds Bouckaert & Frank, PAKDD 2004, 3). That rests on an approximation, since
+    Mach Learn 2003;52:239; for repeated folds Bouckaert & Frank, LNCS 2004;3056:3). That is an approximation:
     nothing in the folds of one set of photos tells their variance without bias (Bengio & Grandvalet, JMLR 2004;5:1089).
 
     Args:

@@ -119,7 +119,7 @@ def _ratio_estimate(
     There is none where a resample divides by nothing, and none of a ratio of 0, of which all resamples say the same.
     """
     alone = faults["sensitivity"][1] or faults["specificity"][1]
-    if formula.low is None or alone:
+    if formula.value is None or formula.low is None or alone:
         return replace(formula, low=None, high=None, method="", note=formula.note or alone)
     # A resample without a class is NaN, and left out like those of sensitivity and specificity.
     if (wholes <= 0).any():

@@ -10,7 +10,9 @@ from anemia_lightning.metrics.patients import Pooling, pool_patients
 
 
 def _table(patients: list[str], labels: list[int], logits: list[float]) -> pd.DataFrame:
-    table = pd.DataFrame({"patient": patients, "label": labels, "logit": logits, "cluster": pd.factorize(patients)[0]})
+    table = pd.DataFrame(
+        {"patient": patients, "label": labels, "logit": logits, "cluster": pd.factorize(np.array(patients))[0]}
+    )
     return table.assign(photo=[f"{place}.png" for place in range(len(table))], scaled=table["logit"] / 2 + 1)
 
 

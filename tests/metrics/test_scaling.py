@@ -36,7 +36,8 @@ def _draw(seed: int, size: int = 200, *, factor: float = 1.0, shift: float = 0.0
 def _smoothed(labels: NDArray[np.int64]) -> NDArray[np.float64]:
     """Platt's targets: what the shares would be if each class held one photo more of its own and one of the other."""
     anaemic, others = labels.sum(), (labels == 0).sum()
-    return np.where(labels == 1, (anaemic + 1) / (anaemic + 2), 1 / (others + 2))
+    targets: NDArray[np.float64] = np.where(labels == 1, (anaemic + 1) / (anaemic + 2), 1 / (others + 2))
+    return targets
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -54,7 +54,8 @@ class Evidence:
     near: pd.DataFrame
     """The nearest pairs that were not joined."""
     probes: Mapping[str, tuple[float, float, float]]
-    """AUROC and its interval of what needs no photograph or no network, at the widest grain, by name."""
+    """AUROC and its interval of the baselines that look at no tissue, at the widest grain, by name; empty where nobody
+    asked for them, or no folds could be dealt."""
 
 
 Question = Callable[[Evidence], Iterator[Finding]]
