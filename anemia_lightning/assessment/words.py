@@ -175,10 +175,16 @@ def _unsure(assessment: Mapping[str, Any]) -> list[str]:
     conformal = assessment["uncertainty"]["conformal"]
     if conformal is None or conformal["abstained"]["value"] is None:
         return []
-    return [
-        f"If it may abstain where it cannot be {1 - conformal['alpha']:.0%} sure, it does so for "
-        f"{conformal['abstained']['value']:.0%} of the photos."
-    ]
+    share = f"{1 - conformal['alpha']:.0%}"
+    says = (
+        f"The sets of possible labels are built to hold the true label of about {share} of anaemic and of other "
+        f"photos; {conformal['abstained']['value']:.0%} of the photos get no answer by them."
+    )
+    answered = conformal["answered"]
+    if answered["acc"]["value"] is not None:
+        wrong = f"{1 - answered['acc']['value']:.0%}"
+        says += f" This is not {share} certainty for a person: of {answered['n']} answers, {wrong} were wrong."
+    return [says]
 
 
 def _is_better(baseline: Mapping[str, Any]) -> bool:

@@ -89,7 +89,8 @@ class Decision:
         """One line for people: the numbers, and what they were chosen on."""
         parts = [f"threshold {self.threshold.value:.3g} ({self.threshold.rule})", self.scaling.words]
         if self.conformal:
-            parts.append(f"sets that hold the label of {100 * (1 - self.conformal.alpha):g} % of the photos")
+            share = f"{100 * (1 - self.conformal.alpha):g} %"
+            parts.append(f"sets built to hold the label of about {share} of anaemic and of other photos")
         chosen = f"; chosen on {self.photos} validation photos, {self.anaemic} anaemic" if self.photos else ""
         return "; ".join(parts) + chosen
 

@@ -52,11 +52,13 @@ def uncertainty(assessment: Mapping[str, Any]) -> Section | None:
         )
     if not sets:
         return Section("Uncertainty", says) if says else None
+    share = f"{1 - sets['alpha']:.0%}"
     says.insert(
         0,
-        f"Prediction sets hold the right label for at least {1 - sets['alpha']:.0%} of either class, if people are "
-        "like those that they were fitted on. Where a set does not name one label, the model abstains: "
-        f"{percent_estimate(sets['abstained'])} of the photos.",
+        f"The sets of possible labels are built to hold the true label of about {share} of anaemic and of other "
+        "photos: on average over draws of validation photos, if new photos are like these, and only nearly, since the "
+        f"same photos also chose the epoch and the threshold. This is not {share} certainty for a person. Where a set "
+        f"does not name one label, the model abstains: {percent_estimate(sets['abstained'])} of the photos.",
     )
     if sets["answers"] > risk["photos"]:
         says.append(f"Each photo counts as often as a model answers it: {sets['answers']} answers in all.")

@@ -179,6 +179,23 @@ def test_the_summary_counts_people_and_names_the_worst_group(draw: Draw) -> None
     assert any(each.startswith(said) for each in found["summary"])
 
 
+def test_sets_are_told_with_how_many_answers_were_wrong_and_not_as_certainty(draw: Draw) -> None:
+    study = draw(photos=200)
+    found = study.assess()
+    sets = found["uncertainty"]["conformal"]
+    built = "The sets of possible labels are built to hold the true label of about 90% of anaemic and of other photos; "
+    wrong = sum(
+        study.decision.answers(study.decision.probability([logit]))[0] == 1 - label
+        for logit, label in zip(study.predictions["logit"], study.predictions["label"], strict=True)
+    )
+    assert found["summary"][-1] == (
+        f"{built}{sets['abstained']['value']:.0%} of the photos get no answer by them. This is not 90% certainty for a "
+        f"person: of {sets['answered']['n']} answers, {wrong / sets['answered']['n']:.0%} were wrong."
+    )
+    study.decision = fit_decision([0, 1], [-1.0, 1.0])
+    assert study.assess()["summary"][-1] == f"{built}100% of the photos get no answer by them."
+
+
 @pytest.mark.parametrize("photos", [8, 160])
 @pytest.mark.parametrize("per_patient", [1, 2])
 def test_the_lines_at_the_end_are_few(draw: Draw, photos: int, per_patient: int) -> None:

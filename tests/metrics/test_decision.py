@@ -191,8 +191,8 @@ def test_a_threshold_is_a_probability(threshold: float) -> None:
 def test_one_line_says_what_was_chosen(scaling: Scaling, words: str) -> None:
     found = replace(fit_decision(*draw(0), rule="fixed:0.4"), scaling=scaling)
     assert found.summary == (
-        f"threshold 0.4 (fixed:0.4); {words}; sets that hold the label of 90 % of the photos; "
-        f"chosen on 120 validation photos, {found.anaemic} anaemic"
+        f"threshold 0.4 (fixed:0.4); {words}; sets built to hold the label of about 90 % of anaemic and of other "
+        f"photos; chosen on 120 validation photos, {found.anaemic} anaemic"
     )
 
 

@@ -170,7 +170,8 @@ def test_of_many_groups_the_first_are_shown(assessment: Example) -> None:
 
 def test_uncertainty_says_what_abstaining_buys(assessment: Example) -> None:
     section = known(group_sections.uncertainty(assessment()))
-    assert "at least 90% of either class" in section.says[0]
+    assert "built to hold the true label of about 90% of anaemic and of other photos" in section.says[0]
+    assert "This is not 90% certainty for a person." in section.says[0]
     assert "abstains: 35% [25%, 45%] of the photos" in section.says[0]
     assert row(section.tables[0], "may be either: abstains") == ["14", "35%"]
     without = assessment()["uncertainty"] | {"conformal": None}
