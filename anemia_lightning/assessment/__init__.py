@@ -20,7 +20,7 @@ the interval came about; `resamples` is 0 where a formula gave it. No number is 
                    precision_recall: recall, precision, note
     patients       the same by patient, from a patient's pooled logits; null where that is the same or impossible
     patients_note  why `patients` is null; else empty
-    threshold      value, values, varies (whether each fold has its own; `value` is their mean), rule, reached (whether
+    threshold      value, values, varies (whether folds differ in it; `value` is their mean), rule, reached (whether
                    all could follow it), failed (how many could not), note, photos and anaemic (those that it was
                    chosen on; of several folds the mean)
     calibration    photos; scaling: method, slope, intercept, temperature (of several folds the mean), models, fitted

@@ -58,7 +58,7 @@ def threshold_section(decisions: Decisions) -> dict[str, Any]:
     return {
         "value": float(np.mean(values)),
         "values": values,
-        "varies": len(each) > 1,
+        "varies": len(set(values)) > 1,
         "rule": each[0].threshold.rule,
         "reached": not failed,
         "failed": failed,

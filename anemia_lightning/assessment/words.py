@@ -32,7 +32,8 @@ def warn(assessment: Mapping[str, Any]) -> list[str]:
         )
     threshold = assessment["threshold"]
     if not threshold["reached"]:
-        where = f" in {threshold['failed']} of {len(threshold['values'])} folds" if threshold["varies"] else ""
+        folds = len(threshold["values"])
+        where = f" in {threshold['failed']} of {folds} folds" if folds > 1 else ""
         warnings.append(
             f"The rule of the threshold, {threshold['rule']}, could not be followed{where}. {threshold['note']}"
         )
@@ -64,7 +65,7 @@ def end_lines(assessment: Mapping[str, Any]) -> list[str]:
     scores, unit = section["scores"], section["unit"]
     threshold = assessment["threshold"]
     lines = [assessment["summary"][0], *_drawn(assessment), assessment["colour"]["sentence"]]
-    lines.append(f"By {unit}, at the threshold {threshold['value']:.3f}, with {_level(assessment)} intervals:")
+    lines.append(f"By {unit}, at the threshold {_at(threshold)}, with {_level(assessment)} intervals:")
     names = ("sensitivity", "specificity", "ppv", "npv")
     lines += [f"  {name:<13}{shown(scores[name])}" for name in names]
     room = _MOST_LINES - len(lines)
@@ -129,12 +130,15 @@ def _at_threshold(assessment: Mapping[str, Any], section: Mapping[str, Any]) -> 
     if not anaemic or not others:
         return []
     threshold = assessment["threshold"]
-    of_folds = " on average over the folds" if threshold["varies"] else ""
     return [
-        f"At its threshold ({threshold['value']:.3f}{of_folds}, by the rule {threshold['rule']}) it finds "
-        f"{counts['tp']} of {anaemic} anaemic {unit}s (sensitivity {shown(scores['sensitivity'])}) and clears "
-        f"{counts['tn']} of {others} others (specificity {shown(scores['specificity'])})."
+        f"At its threshold ({_at(threshold)}, by the rule {threshold['rule']}) it finds {counts['tp']} of {anaemic} "
+        f"anaemic {unit}s (sensitivity {shown(scores['sensitivity'])}) and clears {counts['tn']} of {others} others "
+        f"(specificity {shown(scores['specificity'])})."
     ]
+
+
+def _at(threshold: Mapping[str, Any]) -> str:
+    return f"{threshold['value']:.3f}" + (" on average over the folds" if threshold["varies"] else "")
 
 
 def _people(assessment: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,6 @@
 """Numbers as a reader sees them: estimates with their intervals, shares, counts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from anemia_lightning.metrics import shown
@@ -64,6 +64,16 @@ def number_text(value: float | None, places: int = 3) -> str:
     """
     # What rounds to nothing has no sign.
     return "undefined" if value is None else f"{value:z,.{places}f}"
+
+
+def range_text(values: Sequence[float]) -> str:
+    """Returns from where to where values go.
+
+    Example:
+        >>> range_text([0.414, 0.2, 0.566])
+        '0.20 to 0.57'
+    """
+    return f"{min(values):.2f} to {max(values):.2f}"
 
 
 def percent(share: float | None) -> str:

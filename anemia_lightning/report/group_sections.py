@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from anemia_lightning.metrics.subgroups import FEWEST, FEWEST_EVENTS
-from anemia_lightning.report.estimates import estimate_text, number_text, percent, percent_estimate, score_words
+from anemia_lightning.report.estimates import (
+    estimate_text,
+    number_text,
+    percent,
+    percent_estimate,
+    range_text,
+    score_words,
+)
 from anemia_lightning.report.sections import Section, Table
 
 _MOST_GROUPS = 40
@@ -18,12 +25,15 @@ _SETS = {
 
 
 def subgroups(assessment: Mapping[str, Any]) -> Section | None:
-    """Returns the scores of each group of people at the same threshold; None where there is no column."""
-    found = assessment["subgroups"]
+    """Returns the scores of each group of people; None where there is no column."""
+    found, threshold = assessment["subgroups"], assessment["threshold"]
     if not (found["columns"] or found["absent"]):
         return None
+    at = "All groups are judged at the same threshold."
+    if threshold["varies"]:
+        at = f"Each photo is judged at the threshold of its fold's model ({range_text(threshold['values'])})."
     says = [
-        "All groups are judged at the same threshold. No p-values: with many groups, some differ by chance.",
+        f"{at} No p-values: with many groups, some differ by chance.",
         f"A group is large enough to judge from {FEWEST} independent sets of photos on, {FEWEST_EVENTS} of either "
         "class. The photos of one patient are one set, with those of all who share a copy with that patient.",
     ]

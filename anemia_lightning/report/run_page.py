@@ -27,7 +27,7 @@ FIGURES = {
     "decision_curve": ("Usefulness", "Net benefit over thresholds"),
     "prevalence": ("In other populations", "1,000 people over prevalences of anaemia"),
     "subgroups": ("Who it works for", "AUROC of each group"),
-    "subgroups_sensitivity": ("Who it works for", "Sensitivity of each group, at the same threshold"),
+    "subgroups_sensitivity": ("Who it works for", "Sensitivity of each group"),
     "sites": ("Who it works for", "AUROC of each site, and where that of a further site may lie"),
     "robustness": ("Robustness", "Decisions flipped, and how far the logit moves"),
     "risk_coverage": ("Uncertainty", "What abstaining buys"),

@@ -4,7 +4,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from anemia_lightning.report.estimates import estimate_text, number_text, percent, score_text, score_words
+from anemia_lightning.report.estimates import (
+    estimate_text,
+    number_text,
+    percent,
+    range_text,
+    score_text,
+    score_words,
+)
 from anemia_lightning.report.sections import Section, Table
 
 _RULES = {
@@ -204,14 +211,28 @@ def threshold_says(threshold: Mapping[str, Any]) -> list[str]:
     rule = threshold["rule"]
     name = _RULE_NAME.match(rule)
     words = _RULES.get(name.group() if name else "", "")
-    is_chosen = threshold["photos"] and not rule.startswith("fixed")
-    chosen = f", chosen on {threshold['photos']} validation photos" if is_chosen else ""
-    value = f"{threshold['value']:.3f}" + (" on average over the folds" if threshold["varies"] else "")
-    says = f"A photo is called anaemic from a probability of {value}, by the rule {rule}"
-    says += f" ({words}){chosen}." if words else f"{chosen}."
-    where = f" of {threshold['failed']} of {len(threshold['values'])} folds" if threshold["varies"] else ""
+    by = f"by the rule {rule} ({words})" if words else f"by the rule {rule}"
+    folds = len(threshold["values"])
+    says = f"A photo is called anaemic from a probability of {threshold['value']:.3f}, {by}"
+    if threshold["varies"]:
+        range_and_mean = f"{range_text(threshold['values'])}, mean {threshold['value']:.2f}"
+        says = f"Each of the {folds} models has its own threshold ({range_and_mean}), {by}"
+    where = f" of {threshold['failed']} of {folds} folds" if folds > 1 else ""
     missed = f"What the rule asks for was not reached on the validation photos{where}."
-    return [says, *filter(None, ["" if threshold["reached"] else missed, threshold["note"]])]
+    notes = filter(None, ["" if threshold["reached"] else missed, threshold["note"]])
+    return [f"{says}{_chosen_on(threshold)}.", *notes]
+
+
+def _chosen_on(threshold: Mapping[str, Any]) -> str:
+    """Returns on what photos a threshold was chosen, and what else these chose; "" where none chose it."""
+    if not threshold["photos"] or threshold["rule"].startswith("fixed"):
+        return ""
+    whose = "its own " if threshold["varies"] else ""
+    about = " or so" if len(threshold["values"]) > 1 else ""
+    return (
+        f", chosen on {whose}{threshold['photos']}{about} validation photos, {threshold['anaemic']} of them anaemic. "
+        "The same photos also chose the epoch and any calibration"
+    )
 
 
 def size_says(assessment: Mapping[str, Any]) -> list[str]:

@@ -166,6 +166,17 @@ def test_a_threshold_that_missed_its_target_in_some_folds_is_said_of_these(draw:
     ]
 
 
+def test_a_threshold_that_varies_over_folds_is_said_to_be_a_mean(draw: Draw) -> None:
+    study = draw(photos=200)
+    study.predictions["fold"] = (np.arange(200) // 100).astype(str)
+    study.decision = {"0": study.decision.at(0.3), "1": study.decision.at(0.5)}
+    found = study.assess()
+    assert "At its threshold (0.400 on average over the folds, by the rule fixed:0.3)" in " ".join(found["summary"])
+    assert "By photo, at the threshold 0.400 on average over the folds, with 95 % intervals:" in end_lines(found)
+    study.decision["0"] = study.decision["1"]
+    assert "By photo, at the threshold 0.500, with 95 % intervals:" in end_lines(study.assess())
+
+
 def test_the_summary_counts_people_and_names_the_worst_group(draw: Draw) -> None:
     found = draw(photos=400).assess()
     row = next(each for each in found["populations"]["rows"] if each["prevalence"] == 0.2)

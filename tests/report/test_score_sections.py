@@ -54,21 +54,28 @@ def test_what_becomes_of_several_photos_is_said(assessment: Example, pooling: st
     [
         (
             {},
-            "from a probability of 0.412, by the rule youden (the highest sum of sensitivity and specificity), chosen",
+            "A photo is called anaemic from a probability of 0.412, by the rule youden (the highest sum of sensitivity "
+            "and specificity), chosen on 36 validation photos, 14 of them anaemic. The same photos also chose the "
+            "epoch and any calibration.",
         ),
         (
             {"rule": "sensitivity>=0.9", "reached": False, "failed": 1},
             "What the rule asks for was not reached on the validation photos.",
         ),
         (
-            {"rule": "sensitivity>=0.9", "reached": False, "failed": 2, "varies": True, "values": [0.4] * 5},
+            {"rule": "sensitivity>=0.9", "reached": False, "failed": 2, "values": [0.4] * 5},
             "What the rule asks for was not reached on the validation photos of 2 of 5 folds.",
         ),
         (
             {"rule": "sensitivity>=0.9"},
             "by the rule sensitivity>=0.9 (the most specific with this sensitivity), chosen",
         ),
-        ({"varies": True}, "0.412 on average over the folds"),
+        (
+            {"varies": True, "values": [0.2, 0.4, 0.566], "value": 0.389},
+            "Each of the 3 models has its own threshold (0.20 to 0.57, mean 0.39), by the rule youden (the highest sum "
+            "of sensitivity and specificity), chosen on its own 36 or so validation photos, 14 of them anaemic. The "
+            "same photos also chose the epoch and any calibration.",
+        ),
         ({"note": "There were few."}, "There were few."),
         ({"rule": "fixed:0.4"}, "by the rule fixed:0.4 (set beforehand)."),
     ],
@@ -76,6 +83,14 @@ def test_what_becomes_of_several_photos_is_said(assessment: Example, pooling: st
 def test_the_threshold_is_told_with_its_rule(assessment: Example, changes: dict[str, Any], says: str) -> None:
     threshold = assessment()["threshold"] | changes
     assert says in " ".join(score_sections.threshold_says(threshold))
+
+
+def test_groups_are_judged_at_the_thresholds_of_the_folds(assessment: Example) -> None:
+    says = known(group_sections.subgroups(assessment())).says
+    assert says[0].startswith("All groups are judged at the same threshold. ")
+    threshold = assessment()["threshold"] | {"varies": True, "values": [0.2, 0.4, 0.566]}
+    says = known(group_sections.subgroups(assessment(threshold=threshold))).says
+    assert says[0].startswith("Each photo is judged at the threshold of its fold's model (0.20 to 0.57). ")
 
 
 def test_baselines_stand_with_what_they_see_and_the_difference(assessment: Example) -> None:
