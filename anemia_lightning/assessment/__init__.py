@@ -35,7 +35,8 @@ the interval came about; `resamples` is 0 where a formula gave it. No number is 
     usefulness     note (what was done to the probabilities of the baselines and of the network)
       curve        photos, anaemic, thresholds, net_benefit, low, high (each by predictor: "the network", "test all",
                    "test none", baselines), resamples, level, note
-      at_threshold threshold, net_benefit, tests_avoided (per 1,000 people, against testing all; by predictor)
+      at_threshold threshold, net_benefit, tests_avoided (net reduction in tests per 1,000 people against testing all,
+                   missed anaemias counted against it; by predictor); null where the threshold varies
     populations    people (1,000), unit, sensitivity, specificity (estimates)
       rows         prevalence, ppv, npv, referred, found, missed, needlessly_referred (estimates)
     subgroups      threshold, absent (columns that were asked for and are not there)

@@ -88,7 +88,12 @@ def assess(
         "threshold": threshold,
         "calibration": calibration_section(photos, decisions, chosen.how, steps.next()),
         "usefulness": usefulness_section(
-            photos, curves, threshold["value"], decisions=decisions, how=chosen.how, progress=steps.next()
+            photos,
+            curves,
+            None if threshold["varies"] else threshold["value"],
+            decisions=decisions,
+            how=chosen.how,
+            progress=steps.next(),
         ),
         "subgroups": subgroup_section(photos, facts, threshold["value"], chosen, steps.next()),
         "baselines": baseline_section(photos, rivals, chosen.how, steps.next()),

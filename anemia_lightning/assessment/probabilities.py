@@ -94,7 +94,7 @@ def calibration_section(photos: Judged, decisions: Decisions, how: Resampling, p
 def usefulness_section(
     photos: Judged,
     baselines: Mapping[str, Floats],
-    threshold: float,
+    threshold: float | None,
     *,
     decisions: Decisions,
     how: Resampling,
@@ -108,7 +108,7 @@ def usefulness_section(
     Args:
         photos: The photos.
         baselines: Probabilities of the same photos by name, of models that weigh the classes alike.
-        threshold: The model's own.
+        threshold: The model's own; None where those of the folds differ.
         decisions: What has made the model's probabilities.
         how: Of the bands.
         progress: Called with (resamples done, resamples in all).
@@ -213,8 +213,10 @@ def _network_note(decisions: Decisions, moved: str) -> str:
     return f"The network's are {moved} by its calibration{but}."
 
 
-def _at_threshold(curve: DecisionCurve, threshold: float) -> dict[str, Any]:
-    """Returns the net benefits at the hundredth that is nearest to the threshold."""
+def _at_threshold(curve: DecisionCurve, threshold: float | None) -> dict[str, Any] | None:
+    """Returns the net benefits at the hundredth that is nearest to the threshold; None where there is not one."""
+    if threshold is None:
+        return None
     if not curve.net_benefit:
         return {"threshold": threshold, "net_benefit": {}, "tests_avoided": {}}
     at = int(np.argmin(np.abs(curve.thresholds - threshold)))

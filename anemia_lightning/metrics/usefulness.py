@@ -37,10 +37,10 @@ class DecisionCurve:
     """Why there is no curve, or not the band that was asked for; else empty."""
 
     def tests_avoided(self, name: str) -> Floats:
-        """Returns by how many blood tests per `PEOPLE` a predictor saves more than test-all without missing more, [T].
+        """Returns the net reduction in blood tests per `PEOPLE` against test-all, [T].
 
-        It is the difference in net benefit over the odds of the threshold (Vickers & Elkin 2006); below 0 where
-        testing all is better.
+        It is the difference in net benefit over the odds of the threshold (Vickers & Elkin 2006): the tests that are
+        not made, less what the missed anaemias are worth in tests at that threshold. Below 0 testing all is better.
         """
         odds = self.thresholds / (1 - self.thresholds)
         avoided: Floats = PEOPLE * (self.net_benefit[name] - self.net_benefit[TEST_ALL]) / odds

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from anemia_lightning.metrics.usefulness import TEST_NONE
 from anemia_lightning.report.estimates import (
     estimate_text,
     number_text,
@@ -120,18 +121,21 @@ def usefulness(assessment: Mapping[str, Any]) -> Section:
     at = found["at_threshold"]
     says = [
         "Net benefit weighs the anaemic people found against those referred needlessly, as the threshold implies "
-        "(Vickers and Elkin 2006). A model is of use where it lies above testing all and testing none."
+        "(Vickers and Elkin 2006). A model is of use where it lies above testing all and testing none, which has 0."
     ]
-    if not at["net_benefit"]:
+    if not found["curve"]["net_benefit"]:
         return Section("Usefulness", [*says, f"Here it is undefined. {found['curve']['note']}"])
     says += filter(None, [found["curve"]["note"], found["note"]])
+    if not at:
+        return Section("Usefulness", [*says, "The folds' models have several thresholds, so there is no table at one."])
     rows = [
         [name, number_text(benefit), number_text(at["tests_avoided"].get(name), 0)]
         for name, benefit in at["net_benefit"].items()
+        if name != TEST_NONE
     ]
     caption = f"At a threshold of {at['threshold']:g}"
-    columns = ["predictor", "net benefit", "blood tests avoided per 1,000, against testing all"]
-    return Section("Usefulness", says, [Table(caption, columns, rows)])
+    reduction = "net reduction in tests per 1,000 against testing all, missed anaemias counted against it"
+    return Section("Usefulness", says, [Table(caption, ["predictor", "net benefit", reduction], rows)])
 
 
 def populations(assessment: Mapping[str, Any]) -> Section:

@@ -157,6 +157,9 @@ def test_decision_curves_hold_the_baselines_at_the_rate_of_the_validation_photos
     place = curve["thresholds"].index(at)
     assert found["at_threshold"]["net_benefit"]["test all"] == curve["net_benefit"]["test all"][place]
     assert found["at_threshold"]["tests_avoided"]["test all"] == 0
+    study.predictions["fold"] = (np.arange(160) // 80).astype(str)
+    study.decision = {"0": study.decision, "1": study.decision.at(0.9)}
+    assert study.assess()["usefulness"]["at_threshold"] is None, "at the mean threshold no model decides"
 
 
 LEFT = "where the weights of the classes in its loss have put them, if there are any."

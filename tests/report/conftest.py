@@ -95,11 +95,17 @@ def example_assessment(**changes: Any) -> Values:
             "after": calibrated(0.95),
         },
         "usefulness": {
-            "curve": {"photos": 40, "anaemic": 15, "note": "", "thresholds": []},
+            "curve": {
+                "photos": 40,
+                "anaemic": 15,
+                "note": "",
+                "thresholds": [0.41],
+                "net_benefit": {"the network": [0.2], "test all": [0.1], "test none": [0.0]},
+            },
             "at_threshold": {
                 "threshold": 0.41,
-                "net_benefit": {"the network": 0.2, "test all": 0.1},
-                "tests_avoided": {"the network": 150.2, "test all": 0.0},
+                "net_benefit": {"the network": 0.2, "test all": 0.1, "test none": 0.0},
+                "tests_avoided": {"the network": 150.2, "test all": 0.0, "test none": -300.0},
             },
             "note": "",
         },

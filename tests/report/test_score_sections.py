@@ -147,12 +147,17 @@ def test_no_scaling_is_told_of_that_was_not_fitted(assessment: Example, changes:
 
 def test_usefulness_and_populations_count_people(assessment: Example) -> None:
     (table,) = known(score_sections.usefulness(assessment())).tables
-    assert row(table, "the network") == ["0.200", "150"]
+    assert table.columns[2].startswith("net reduction in tests per 1,000 against testing all, missed anaemias counted")
+    assert table.rows == [["the network", "0.200", "150"], ["test all", "0.100", "0"]]
     (table,) = known(score_sections.populations(assessment())).tables
     assert row(table, "20%")[:2] == ["120 [90, 150]", "120 [90, 150]"]
+    varied = assessment()["usefulness"] | {"at_threshold": None}
+    section = known(score_sections.usefulness(assessment(usefulness=varied)))
+    assert section.says[-1] == "The folds' models have several thresholds, so there is no table at one."
+    assert not section.tables
     undefined = assessment()["usefulness"]
     undefined["at_threshold"] |= {"net_benefit": {}, "tests_avoided": {}}
-    undefined["curve"]["note"] = "It takes both classes."
+    undefined["curve"] |= {"note": "It takes both classes.", "net_benefit": {}}
     section = known(score_sections.usefulness(assessment(usefulness=undefined)))
     assert "Here it is undefined. It takes both classes." in section.says
     assert not section.tables
