@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -114,7 +115,7 @@ def fold_lines(scores: Mapping[str, Any]) -> list[str]:
     lines += [_line(name, found) for name, found in scores["baselines"].items()]
     each = [found["auroc"] for found in scores["folds"].values() if found["auroc"] is not None]
     if each:
-        lines.append(f"AUROC of the single folds: {min(each):.3f} to {max(each):.3f}")
+        lines.append(f"AUROC of the single folds: {min(each):.3f} to {max(each):.3f}, mean {fmean(each):.3f}")
     return lines
 
 

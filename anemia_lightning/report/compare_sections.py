@@ -110,7 +110,7 @@ def _scores(comparison: Mapping[str, Any]) -> Section:
     ]
     says = (
         f"Computed from the predictions of test photos, with {100 * comparison['level']:g} % intervals. They say how "
-        "far other patients would move the score of this one model."
+        "far other patients would move these scores, and not how far another training would."
     )
     beware = " Letters under beware stand for the warnings above." if any(row[2] for row in rows) else ""
     return Section("Scores", [says + beware, *_methods_say(comparison)], [Table("One row per run", columns, rows)])

@@ -92,6 +92,7 @@ def test_each_interval_is_named_by_how_it_came_about(tmp_path: Path, write_run: 
         "Wilson: accuracy, sensitivity, specificity." in text
     )
     assert "The bootstrap is made of 200 draws of patients, each with all copies of the photographs." in text
+    assert "other patients would move these scores, and not how far another training would." in text
     compared(tmp_path, runs[0])
     names = "AUROC, average precision, accuracy, sensitivity, specificity, Brier score"
     assert f"Intervals by bootstrap over clusters: {names}." in (tmp_path / "compared" / "compare.md").read_text()

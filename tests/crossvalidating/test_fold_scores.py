@@ -10,7 +10,7 @@ import pytest
 
 from anemia_lightning.assessment.baselines import alike_within_folds, baseline_scores, fitted_in_part, left_out_note
 from anemia_lightning.assessment.judged import decide_rows, judge_photos
-from anemia_lightning.crossvalidating.fold_scores import fold_decisions, fold_notes, pool_baselines
+from anemia_lightning.crossvalidating.fold_scores import fold_decisions, fold_lines, fold_notes, pool_baselines
 from anemia_lightning.data.folds import Fold, draw_folds, leave_one_value_out
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.errors import DecisionMissingError
@@ -62,6 +62,13 @@ def test_what_some_folds_alone_could_fit_is_left_out_in_so_many_words() -> None:
         pd.Series(range(60), index=photos),
     )
     assert list(baseline_scores(judged, pooled)) == ["colour statistics, linear", "colour statistics, forest"]
+
+
+def test_the_lines_at_the_end_name_the_folds_mean() -> None:
+    pooled = {"n": 40, "n_positive": 20, "auroc": 0.7, "auroc_interval": None}
+    folds = {name: {"auroc": area} for name, area in (("a", 0.7), ("b", None), ("c", 0.8))}
+    lines = fold_lines({"pooled": pooled, "baselines": {}, "folds": folds})
+    assert lines[-1] == "AUROC of the single folds: 0.700 to 0.800, mean 0.750"
 
 
 def test_notes_name_their_fold(tmp_path: Path) -> None:

@@ -253,7 +253,7 @@ def test_an_evaluation_and_a_cross_validation_have_pages_too(tmp_path: Path, rep
     assert "Key scores" in titles
     assert not {"Fold by fold", "Photos", "Participants"} & set(titles)
     folds = page(tmp_path, replace(report, scores={})).text()
-    assert "The AUROC of single folds lies between 0.700 and 0.900." in folds
+    assert "The AUROC of single folds lies between 0.700 and 0.900, and is 0.800 in the mean." in folds
     assert "There are 2 models, one per fold" in folds
 
 

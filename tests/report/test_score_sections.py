@@ -105,6 +105,14 @@ def test_baselines_stand_with_what_they_see_and_the_difference(assessment: Examp
     assert left_out.says == [*section.says, "The site is left out."]
 
 
+def test_folds_stand_with_their_mean_and_what_pooling_does_to_it() -> None:
+    section = known(score_sections.fold_by_fold({"a": {"auroc": None}, "b": {"auroc": 0.7}, "c": {"auroc": 0.8}}))
+    assert section.says[1] == "The AUROC of single folds lies between 0.700 and 0.800, and is 0.750 in the mean."
+    assert section.says[2].startswith("Pooled over folds, a predictor that knows nothing tends to fall below 0.5: ")
+    assert section.says[2].endswith("No interval allows for how another training would turn out.")
+    assert len(known(score_sections.fold_by_fold({"a": {"auroc": None}})).says) == 2
+
+
 def test_calibration_stands_before_and_after_it(assessment: Example) -> None:
     section = known(score_sections.calibration(assessment()))
     assert section.says == [
