@@ -45,7 +45,7 @@ def subgroups(assessment: Mapping[str, Any]) -> Section | None:
     ]
     if found["absent"]:
         says.append(f"Asked for, but not in the data: {', '.join(found['absent'])}.")
-    says += _across_sites(found["across_sites"])
+    says += _across_sites(found["across_sites"], assessment["settings"]["level"])
     says += [f"{column['title'].capitalize()}: {column['note']}" for column in found["columns"] if column["note"]]
     return Section("Who it works for", says, list(map(_group_table, found["columns"])))
 
@@ -137,7 +137,7 @@ def _group_table(column: Mapping[str, Any]) -> Table:
     return Table(f"By {column['title']}", columns, rows)
 
 
-def _across_sites(found: Mapping[str, Any] | None) -> list[str]:
+def _across_sites(found: Mapping[str, Any] | None, level: float) -> list[str]:
     if not found:
         return []
     column = found["column"].replace("_", " ")
@@ -145,10 +145,15 @@ def _across_sites(found: Mapping[str, Any] | None) -> list[str]:
     average, low, high = found["estimate"], found["prediction"]["low"], found["prediction"]["high"]
     if average["value"] is None or low is None:
         return [f"What a further {column} may bring is not known: {found['note']}."]
+    known = (
+        f"A {column} that also gave training photos is no test of one that gave none, where the AUROC may be lower "
+        f"still: leave_out={found['column']} tests that."
+    )
     return [
         f"Over {found['sites']} values of {column}{left_out} the AUROC is {estimate_text(average)} on average; at a "
-        f"further one it may lie anywhere in [{number_text(low)}, {number_text(high)}].",
-        *filter(None, [found["note"]]),
+        f"further one it may lie anywhere in [{number_text(low)}, {number_text(high)}] ({percent(level)} prediction "
+        "interval).",
+        *filter(None, ["" if left_out else known, found["note"]]),
     ]
 
 

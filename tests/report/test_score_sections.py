@@ -179,7 +179,7 @@ def test_groups_stand_with_the_worst_and_the_small_ones_marked(assessment: Examp
     )
     assert "A group is large enough to judge from 20 independent sets of photos on, 10 of either class." in says
     assert "Asked for, but not in the data: device." in says
-    assert "at a further one it may lie anywhere in [0.500, 1.100]" in says
+    assert "at a further one it may lie anywhere in [0.500, 1.100] (95% prediction interval)." in says
     assert "Age: Of the years given." in says
     (table,) = section.tables
     assert row(table, "24-59 months (fewer than 20 independent sets of photos: too few to judge)")[:2] == ["10", "5"]
@@ -238,6 +238,8 @@ def test_what_a_further_site_may_bring_is_told_where_it_is_known(assessment: Exa
     subgroups["across_sites"]["left_out"] = left_out
     says = " ".join(known(group_sections.subgroups(assessment(subgroups=subgroups))).says)
     assert ("each left out of training" in says) is left_out
+    assert ("A site that also gave training photos is no test of one that gave none" in says) is not left_out
+    assert ("may be lower still: leave_out=site tests that." in says) is not left_out
     subgroups["across_sites"] |= {"estimate": {"value": None, "low": None, "high": None}, "note": "one site is judged"}
     says = " ".join(known(group_sections.subgroups(assessment(subgroups=subgroups))).says)
     assert "What a further site may bring is not known: one site is judged." in says
