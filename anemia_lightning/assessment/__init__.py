@@ -10,7 +10,8 @@ the interval came about; `resamples` is 0 where a formula gave it. No number is 
     drawn          whether the photographs are drawn, so that the scores say nothing of real ones
     unit           "photo" or "patient": what the summary counts; "patient" where one has several photos
     settings       level, resamples, seed, pooling
-    counts         photos, anaemic, not_anaemic, patients, clusters (independent sets of photos), unlabelled (left out)
+    counts         photos, anaemic, not_anaemic, patients, unnamed (photos whose patient the data do not name, each a
+                   patient of its own), clusters (independent sets of photos), unlabelled (left out)
     photos         unit, n, n_positive, n_negative, clusters, prevalence
       confusion    tp, fp, tn, fn
       scores       estimates: auroc, average_precision, prevalence, sensitivity, specificity, ppv, npv, lr_positive,

@@ -79,6 +79,7 @@ def assess(
             "anaemic": int(photos.labels.sum()),
             "not_anaemic": int((photos.labels == 0).sum()),
             "patients": int(table["patient"].nunique()),
+            "unnamed": chosen.unnamed,
             "clusters": len(np.unique(photos.cluster)),
             "unlabelled": int(predictions["photo"].nunique() - len(photos.labels)),
         },

@@ -28,6 +28,8 @@ class Options:
     """How a patient's logits become one."""
     is_drawn: bool = False
     """Whether the photographs are drawn: scores then say nothing of real ones, and none is too good to be true."""
+    unnamed: int = 0
+    """Photos of which the data do not name the patient, so that each counts as a patient of its own."""
 
 
 class Steps:

@@ -30,6 +30,7 @@ def warn(assessment: Mapping[str, Any]) -> list[str]:
             f"A small test: {size['anaemic']} anaemic and {size['not_anaemic']} other {size['unit']}s, where {ENOUGH} "
             f"of each are the least that is asked for.{wide}"
         )
+    warnings += _unnamed(assessment["counts"])
     threshold = assessment["threshold"]
     if not threshold["reached"]:
         folds = len(threshold["values"])
@@ -98,6 +99,19 @@ def shown(estimate: Mapping[str, Any]) -> str:
 def _is_too_good(assessment: Mapping[str, Any]) -> bool:
     low = assessment["photos"]["scores"]["auroc"]["low"]
     return low is not None and low > TOO_GOOD and not assessment["drawn"]
+
+
+def _unnamed(counts: Mapping[str, Any]) -> list[str]:
+    unnamed, photos = counts["unnamed"], counts["photos"]
+    if not unnamed:
+        return []
+    says = "The data do not say which photos are of one person; each counts as a person of its own."
+    if unnamed < photos:
+        says = (
+            f"The data do not say which of {unnamed} of the {photos} photos are of one person; each of these counts as "
+            "a person of its own."
+        )
+    return [f"{says} If some are not, scores are too good and intervals too narrow."]
 
 
 def _first(section: Mapping[str, Any], *, is_too_good: bool) -> str:

@@ -153,7 +153,7 @@ def crossval_report(
         assessment=assessment,
         summary=[
             f"{cfg.model.backbone} on {cfg.data.name}: {len(folds)} models, and each photo is judged by those that "
-            "never saw it, its copies or its patient.",
+            f"never saw {'it or its copies' if assessment['counts']['unnamed'] else 'it, its copies or its patient'}.",
             *_ease(cfg),
             *filter(None, [look_note]),
         ],

@@ -69,18 +69,21 @@ def _shared(cards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {key: value for key, value in first.items() if all(card.get(key) == value for card in others)}
 
 
-def how_it_was_made(facts: Mapping[str, Any], settings: Mapping[str, Any], *, folds: int = 0) -> Section:
+def how_it_was_made(
+    facts: Mapping[str, Any], settings: Mapping[str, Any], *, folds: int = 0, are_named: bool = True
+) -> Section:
     """Returns what a run was made of.
 
     Args:
         facts: What run.json holds; what is missing is left out.
         settings: All settings of the run.
         folds: How many models a cross-validation has; 0 for a single model.
+        are_named: Whether the data name the patient of each photo.
     """
     rows = [[name, str(value)] for name, value in _made_of(facts, settings) if value not in (None, "", [])]
     return Section(
         "How it was made",
-        list(_says(facts, folds)),
+        list(_says(facts, folds, are_named=are_named)),
         [Table("What the run was made of", ["what", "value"], rows, is_prose=True)],
     )
 
@@ -109,15 +112,24 @@ def flattened(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[s
             yield f"{prefix}{key}", text
 
 
-def _says(facts: Mapping[str, Any], folds: int) -> Iterator[str]:
+def _says(facts: Mapping[str, Any], folds: int, *, are_named: bool) -> Iterator[str]:
     grain = facts.get("data", {}).get("photo_groups", {}).get("grain")
     if grain:
-        copies = f", nor do copies of one photograph ({_GRAINS[grain]})" if grain in _GRAINS else ""
-        yield f"The data were split first and varied afterwards. No patient stands on two sides of a split{copies}."
+        yield f"The data were split first and varied afterwards. {_apart(grain, are_named=are_named)}."
     if folds:
         yield f"There are {folds} models, one per fold. {TOGETHER}"
     elif facts.get("best_epoch") is not None:
         yield f"One model, no ensemble: that of epoch {facts['best_epoch']}, which did best on the validation photos."
+
+
+def _apart(grain: str, *, are_named: bool) -> str:
+    """Returns what stands on one side of a split alone."""
+    copies = f"copies of one photograph ({_GRAINS.get(grain)})"
+    people, more = "No patient stands on two sides of a split", f", nor do {copies}"
+    if not are_named:
+        people = "Photos of one person may stand on two sides of a split where the data do not name patients"
+        more = f"; {copies} do not"
+    return people + more if grain in _GRAINS else people
 
 
 def _made_of(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -140,7 +140,8 @@ def _chapters(report: RunReport) -> Iterator[Chapter | Section | None]:
     if report.flow:
         yield Chapter(Section("Participants", ()), flow=flow_drawing(report.flow))
     yield report.people
-    made = how_it_was_made(report.facts, report.settings, folds=len(report.folds))
+    are_named = not report.assessment.get("counts", {}).get("unnamed")
+    made = how_it_was_made(report.facts, report.settings, folds=len(report.folds), are_named=are_named)
     yield Chapter(made, settings=list(flattened(report.settings)))
     yield where_to_find(report.files)
 

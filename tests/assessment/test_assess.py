@@ -69,6 +69,7 @@ def test_scores_by_photo_and_by_patient_equal_scikit_learn(draw: Draw, seed: int
         "anaemic": photos["label"].sum(),
         "not_anaemic": (photos["label"] == 0).sum(),
         "patients": 80,
+        "unnamed": 0,
         "clusters": 80,
         "unlabelled": 0,
     }

@@ -119,6 +119,19 @@ def test_a_small_test_is_warned_of_with_what_it_achieves(draw: Draw) -> None:
     assert draw(photos=200).assess()["warnings"] == []
 
 
+@pytest.mark.parametrize(
+    ("unnamed", "says"),
+    [
+        (200, "The data do not say which photos are of one person; each counts as a person of its own. If some are "),
+        (7, "The data do not say which of 7 of the 200 photos are of one person; each of these counts as a person of "),
+    ],
+)
+def test_data_that_name_no_patients_are_warned_of(draw: Draw, unnamed: int, says: str) -> None:
+    (warning,) = draw(photos=200).assess(unnamed=unnamed)["warnings"]
+    assert warning.startswith(says)
+    assert warning.endswith(" If some are not, scores are too good and intervals too narrow.")
+
+
 def test_colour_alone_is_the_better_of_the_colour_baselines(draw: Draw) -> None:
     study = draw(photos=400)
     found = study.assess()

@@ -45,6 +45,29 @@ def test_labels_that_gave_way_to_those_of_copies_are_counted(facts: Make, settin
     assert rows_of(outvoted, settings())[name] == "2"
 
 
+@pytest.mark.parametrize(
+    ("grain", "are_named", "says"),
+    [
+        ("bytes", True, "No patient stands on two sides of a split, nor do copies of one photograph (the same file)."),
+        ("none", True, "No patient stands on two sides of a split."),
+        (
+            "bytes",
+            False,
+            "Photos of one person may stand on two sides of a split where the data do not name patients; copies of one "
+            "photograph (the same file) do not.",
+        ),
+        ("none", False, "Photos of one person may stand on two sides of a split where the data do not name patients."),
+    ],
+)
+def test_patients_are_said_to_stand_apart_where_the_data_name_them(
+    grain: str, are_named: bool, says: str, facts: Make, settings: Make
+) -> None:
+    known = facts()
+    known["data"]["photo_groups"]["grain"] = grain
+    made = how_it_was_made(known, settings(), are_named=are_named)
+    assert made.says[0] == f"The data were split first and varied afterwards. {says}"
+
+
 def test_of_folds_only_what_they_share_is_told(facts: Make, settings: Make) -> None:
     cards = []
     for epochs in (9, 17, 12):

@@ -257,6 +257,15 @@ def test_an_evaluation_and_a_cross_validation_have_pages_too(tmp_path: Path, rep
     assert "There are 2 models, one per fold" in folds
 
 
+def test_patients_without_a_name_are_not_said_to_stand_apart(
+    tmp_path: Path, report: RunReport, assessment: Example
+) -> None:
+    counts = assessment()["counts"]
+    unnamed = replace(report, assessment=assessment(counts={**counts, "unnamed": 3}))
+    assert "No patient stands on two sides of a split" in page(tmp_path, report).text()
+    assert "No patient stands on two sides of a split" not in page(tmp_path, unnamed).text()
+
+
 @pytest.mark.parametrize(
     ("facts_of", "settings_of", "word"),
     [
