@@ -51,10 +51,10 @@ def training_report(
     photos = facts["data"]["photos"]
     summary = [
         f"{cfg.model.backbone} on {cfg.data.name}: {photos['train']} photos trained it, {photos['val']} chose the best "
-        f"epoch ({facts['best_epoch']}) and how it decides, {photos['test']} judge it.",
+        f"epoch ({facts['best_epoch']}) and how it decides, {photos['test']} tested it.",
         f"How photos are called anaemic: {decision.summary}.",
         f"Training ended after {facts['epochs']} epochs: {facts['stop_reason']}.",
-        *_ease(cfg),
+        *ease(cfg),
     ]
     return RunReport(
         title=f"Training run {folder.path.name}",
@@ -101,7 +101,7 @@ def evaluation_report(
         facts=facts,
         settings=settings,
         assessment=judgement.assessment,
-        summary=[f"{len(photos)} photos judge a finished model. They are called anaemic by: {decision.summary}."],
+        summary=[f"A finished model is tested on {len(photos)} photos, called anaemic by: {decision.summary}."],
         warnings=[*warnings, *decision.notes],
         figures=figures(folder),
         looks=_values(judgement.looks),
@@ -153,8 +153,8 @@ def crossval_report(
         assessment=assessment,
         summary=[
             f"{cfg.model.backbone} on {cfg.data.name}: {len(folds)} models, and each photo is judged by those that "
-            f"never saw {'it or its copies' if assessment['counts']['unnamed'] else 'it, its copies or its patient'}.",
-            *_ease(cfg),
+            f"never saw {never_seen(assessment)}.",
+            *ease(cfg),
             *filter(None, [look_note]),
         ],
         warnings=list(dict.fromkeys([*warnings, *facts["warnings"]])),
@@ -182,6 +182,18 @@ def albums(looks: Looks | None) -> list[Album]:
     return [Album("Photos", [_HEAT], [group for group in (wrong, drawn) if group.pictures])]
 
 
+def never_seen(assessment: Mapping[str, Any]) -> str:
+    """Returns what of a photo the models that judge it have never seen, as far as the data tell patients apart."""
+    return "it or its copies" if assessment["counts"]["unnamed"] else "it, its copies or its patient"
+
+
+def ease(cfg: DictConfig) -> list[str]:
+    """Returns how far apart drawn photographs are; nothing of real ones."""
+    if cfg.data.name != "synthetic":
+        return []
+    return [f"The redness of the drawn classes lies {cfg.data.separation} standard deviations apart."]
+
+
 def places(folder: RunFolder) -> list[str]:
     """Returns where the most wanted files of a run lie, those that there are."""
     found: dict[str, Path] = {
@@ -200,11 +212,3 @@ def _pictures(pictures: Sequence[LookPicture]) -> list[Picture]:
 
 def _values(looks: Looks | None) -> dict[str, Any]:
     return looks.values if looks else {}
-
-
-def _ease(cfg: DictConfig) -> list[str]:
-    """Returns how far apart drawn photographs are; nothing of real ones."""
-    if cfg.data.name != "synthetic":
-        return []
-    ease = "easy" if cfg.data.separation >= 4 else "realistic"  # noqa: PLR2004  5 and 2.6 are the two presets
-    return [f"The drawn classes are {ease}: their redness lies {cfg.data.separation} standard deviations apart."]
