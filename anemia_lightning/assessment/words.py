@@ -161,11 +161,16 @@ def _people(assessment: Mapping[str, Any]) -> list[str]:
     if row["referred"]["value"] is None:
         return []
     people = populations["people"]
-    counts = {name: f"{row[name]['value']:.0f}" for name in ("referred", "missed", "needlessly_referred")}
+    referred, needlessly, missed = (_count(row[name]) for name in ("referred", "needlessly_referred", "missed"))
     return [
-        f"Of {people:,} people of whom {people * row['prevalence']:.0f} are anaemic it would refer "
-        f"{counts['referred']}, {counts['needlessly_referred']} of them needlessly, and miss {counts['missed']}."
+        f"If it did as well among {people:,} people of whom {people * row['prevalence']:.0f} are anaemic, it would "
+        f"refer {referred}, {needlessly} of them needlessly, and miss {missed}."
     ]
+
+
+def _count(estimate: Mapping[str, Any]) -> str:
+    interval = "" if estimate["low"] is None else f" [{estimate['low']:.0f} to {estimate['high']:.0f}]"
+    return f"{estimate['value']:.0f}{interval}"
 
 
 def _calibrated(assessment: Mapping[str, Any]) -> list[str]:

@@ -193,10 +193,13 @@ def test_a_threshold_that_varies_over_folds_is_said_to_be_a_mean(draw: Draw) -> 
 def test_the_summary_counts_people_and_names_the_worst_group(draw: Draw) -> None:
     found = draw(photos=400).assess()
     row = next(each for each in found["populations"]["rows"] if each["prevalence"] == 0.2)
-    counts = [round(row[name]["value"]) for name in ("referred", "needlessly_referred", "missed")]
+    counts = [
+        f"{row[name]['value']:.0f} [{row[name]['low']:.0f} to {row[name]['high']:.0f}]"
+        for name in ("referred", "needlessly_referred", "missed")
+    ]
     assert (
-        f"Of 1,000 people of whom 200 are anaemic it would refer {counts[0]}, {counts[1]} of them needlessly, and miss "
-        f"{counts[2]}." in found["summary"]
+        f"If it did as well among 1,000 people of whom 200 are anaemic, it would refer {counts[0]}, {counts[1]} of "
+        f"them needlessly, and miss {counts[2]}." in found["summary"]
     )
     worst = found["subgroups"]["worst"]["auroc"]
     said = f"Of the groups large enough to judge, the AUROC is lowest in {worst['column']} {worst['group']}: "
