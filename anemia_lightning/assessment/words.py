@@ -66,7 +66,7 @@ def end_lines(assessment: Mapping[str, Any]) -> list[str]:
     scores, unit = section["scores"], section["unit"]
     threshold = assessment["threshold"]
     lines = [assessment["summary"][0], *_drawn(assessment), assessment["colour"]["sentence"]]
-    lines.append(f"By {unit}, at the threshold {_at(threshold)}, with {_level(assessment)} intervals:")
+    lines.append(f"By {unit}, at the threshold {_at(threshold)}, with {_level(assessment)} intervals{_share(section)}:")
     names = ("sensitivity", "specificity", "ppv", "npv")
     lines += [f"  {name:<13}{shown(scores[name])}" for name in names]
     room = _MOST_LINES - len(lines)
@@ -213,6 +213,12 @@ def _unsure(assessment: Mapping[str, Any]) -> list[str]:
 def _is_better(baseline: Mapping[str, Any]) -> bool:
     high = baseline["difference"]["high"]
     return baseline["kind"] in ("colour", "shortcut") and high is not None and high < 0
+
+
+def _share(section: Mapping[str, Any]) -> str:
+    """Returns what predictive values hold for alone."""
+    share = section["prevalence"]
+    return "" if share is None else f" (ppv and npv hold for this sample's {share:.0%} anaemic alone)"
 
 
 def _level(assessment: Mapping[str, Any]) -> str:

@@ -42,6 +42,8 @@ _KINDS = {
     "oracle": "what was drawn; cannot be beaten",
 }
 
+_OF_THE_SAMPLE = ("ppv", "npv")
+"""Scores that other shares of anaemic people would change most."""
 _POOLED = {"mean": "mean", "median": "median", "max": "highest"}
 
 
@@ -174,8 +176,13 @@ def score_table(assessment: Mapping[str, Any]) -> Table:
     units, rows = _units(assessment), []
     for name in units[0]["scores"]:
         estimates = [unit["scores"].get(name) for unit in units]
-        cells = [estimate_text(each) if each else "-" for each in estimates]
-        rows.append([score_words(name), *cells, _method(estimates)])
+        words = f"{score_words(name)}, at this prevalence" if name in _OF_THE_SAMPLE else score_words(name)
+        if name == "prevalence":
+            cells = [number_text(each["value"]) if each else "-" for each in estimates]
+            rows.append([words, *cells, "none: it is the sample's make-up"])
+        else:
+            cells = [estimate_text(each) if each else "-" for each in estimates]
+            rows.append([words, *cells, _method(estimates)])
     columns = ["score", *(f"by {unit['unit']}" for unit in units), "interval by"]
     return Table(f"Scores [{assessment['settings']['level']:.0%} interval]", columns, rows)
 

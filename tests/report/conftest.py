@@ -16,6 +16,7 @@ def estimate(value: float | None, half: float = 0.05, **changes: Any) -> Values:
 def judged(unit: str, auroc: float) -> Values:
     names = ("auroc", "sensitivity", "specificity", "lr_positive")
     scores = {name: estimate(auroc) | {"other": None} for name in names}
+    scores |= {name: estimate(0.375) | {"other": None} for name in ("prevalence", "ppv", "npv")}
     scores["mcc"] = estimate(None, note=f"no {unit}s called anaemic") | {"other": None}
     return {
         "unit": unit,

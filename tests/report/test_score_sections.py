@@ -29,6 +29,9 @@ def test_scores_stand_by_photo_and_by_patient_with_interval_and_method(assessmen
     assert row(scores, "AUROC") == ["0.812 [0.762, 0.862]", "0.833 [0.783, 0.883]", "Wilson"]
     reasons = "no photos called anaemic; no patients called anaemic"
     assert row(scores, "Matthews correlation") == ["undefined", "undefined", reasons]
+    assert row(scores, "prevalence") == ["0.375", "0.375", "none: it is the sample's make-up"]
+    for value in ("positive predictive value", "negative predictive value"):
+        assert row(scores, f"{value}, at this prevalence")[0] == "0.375 [0.325, 0.425]"
     assert row(by_photo, "anaemic") == ["11", "4", "15"]
     assert row(by_patient, "not anaemic") == ["7", "18", "25"]
     assert by_patient.caption == "Decisions on 40 patients"
