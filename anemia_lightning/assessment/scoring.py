@@ -79,7 +79,9 @@ def subgroup_section(
         how=options.how,
         progress=progress,
     )
-    columns = [{**plain(column), "title": _TITLES.get(column.name, column.name)} for column in found.columns]
+    columns = [
+        {**plain(column), "title": _TITLES.get(column.name, column.name.replace("_", " "))} for column in found.columns
+    ]
     return {
         "threshold": threshold,
         "columns": columns,

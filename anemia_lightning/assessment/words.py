@@ -25,10 +25,12 @@ def warn(assessment: Mapping[str, Any]) -> list[str]:
             "split, and for something beside the tissue that tells the classes apart (the audit looks for both)."
         )
     if not size["enough"]:
-        wide = "" if size["half_width"] is None else f" The AUROC is known to about ±{size['half_width']:.2f}."
+        wide, level = "", assessment["settings"]["level"]
+        if size["half_width"] is not None:
+            wide = f" The {level:.0%} interval of the AUROC is about ±{size['half_width']:.2f} wide."
         warnings.append(
-            f"A small test: {size['anaemic']} anaemic and {size['not_anaemic']} other {size['unit']}s, where {ENOUGH} "
-            f"of each are the least that is asked for.{wide}"
+            f"A small test: {size['anaemic']} anaemic and {size['not_anaemic']} other {size['unit']}s, fewer than the "
+            f"usual least number of {ENOUGH} each.{wide}"
         )
     warnings += _unnamed(assessment["counts"])
     threshold = assessment["threshold"]
@@ -189,7 +191,7 @@ def _worst(assessment: Mapping[str, Any]) -> list[str]:
         return []
     titles = {column["name"]: column["title"] for column in assessment["subgroups"]["columns"]}
     return [
-        f"Of the groups large enough to judge, the AUROC is lowest in {titles[worst['column']]} {worst['group']}: "
+        f"Of the groups large enough to be named, the AUROC is lowest for {titles[worst['column']]}: {worst['group']}, "
         f"{shown(worst['estimate'])}. Some group is lowest by chance alone."
     ]
 

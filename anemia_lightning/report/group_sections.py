@@ -34,20 +34,26 @@ def subgroups(assessment: Mapping[str, Any]) -> Section | None:
         at = f"Each photo is judged at the threshold of its fold's model ({range_text(threshold['values'])})."
     says = [
         f"{at} No p-values: with many groups, some differ by chance.",
-        f"A group is large enough to judge from {FEWEST} independent sets of photos on, {FEWEST_EVENTS} of either "
+        f"A group is large enough to be named from {FEWEST} independent sets of photos on, {FEWEST_EVENTS} of either "
         "class. The photos of one patient are one set, with those of all who share a copy with that patient.",
-    ]
-    says += [
-        f"The lowest {score_words(score)} of a group that is large enough to judge: {each['column'].replace('_', ' ')} "
-        f"{each['group']}, {estimate_text(each['estimate'])}."
-        for score, each in found["worst"].items()
-        if each
+        *lowest_says(found),
     ]
     if found["absent"]:
         says.append(f"Asked for, but not in the data: {', '.join(found['absent'])}.")
     says += _across_sites(found["across_sites"], assessment["settings"]["level"])
     says += [f"{column['title'].capitalize()}: {column['note']}" for column in found["columns"] if column["note"]]
     return Section("Who it works for", says, list(map(_group_table, found["columns"])))
+
+
+def lowest_says(subgroups: Mapping[str, Any]) -> list[str]:
+    """Returns in a sentence for each score which group has the lowest; `subgroups` is that of assessment.json."""
+    titles = {column["name"]: column["title"] for column in subgroups["columns"]}
+    return [
+        f"Of the groups large enough to be named, the {score_words(score)} is lowest for {titles[each['column']]}: "
+        f"{each['group']}, {estimate_text(each['estimate'])}."
+        for score, each in subgroups["worst"].items()
+        if each
+    ]
 
 
 def uncertainty(assessment: Mapping[str, Any]) -> Section | None:

@@ -6,8 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from anemia_lightning.report import score_sections
-from anemia_lightning.report.estimates import estimate_text, score_words
+from anemia_lightning.report import group_sections, score_sections
 from anemia_lightning.report.markdown import literal, table_lines, write_markdown
 from anemia_lightning.report.page import NOTICE
 from anemia_lightning.report.provenance import data_sources, loud_labels, weights_says
@@ -115,11 +114,7 @@ def _limits(assessment: Mapping[str, Any]) -> Iterator[str]:
     if not assessment:
         return
     yield from assessment["warnings"]
-    for score, worst in assessment["subgroups"]["worst"].items():
-        if worst:
-            group = f"{worst['column'].replace('_', ' ')} {worst['group']}"
-            lowest = f"The lowest {score_words(score)} of a group that is large enough to judge"
-            yield f"{lowest}: {group}, {estimate_text(worst['estimate'])}."
+    yield from group_sections.lowest_says(assessment["subgroups"])
     if absent := assessment["subgroups"]["absent"]:
         yield f"How it does by {', '.join(absent)} is not known: the data do not tell."
 

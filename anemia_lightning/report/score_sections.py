@@ -256,12 +256,15 @@ def _chosen_on(threshold: Mapping[str, Any]) -> str:
 
 
 def size_says(assessment: Mapping[str, Any]) -> list[str]:
-    """Returns in a sentence whether enough photos judge the model."""
-    size = assessment["sample_size"]
-    width = f" The AUROC is known to about ±{size['half_width']:.2f}." if size["half_width"] is not None else ""
-    enough = "enough" if size["enough"] else "fewer than the 100 of each that are the least that is asked for"
+    """Returns in a sentence or two how many photos test the model, and how well the AUROC is known by them."""
+    size, level = assessment["sample_size"], assessment["settings"]["level"]
+    width = ""
+    if size["half_width"] is not None:
+        width = f" The {percent(level)} interval of the AUROC is about ±{size['half_width']:.2f} wide."
+    least = "no fewer than" if size["enough"] else "fewer than"
     return [
-        f"{size['anaemic']} anaemic and {size['not_anaemic']} other {size.get('unit', 'photo')}s are {enough}.{width}"
+        f"{size['anaemic']} anaemic and {size['not_anaemic']} other {size.get('unit', 'photo')}s: {least} the usual "
+        f"least number of 100 each.{width}"
     ]
 
 

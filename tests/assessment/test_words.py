@@ -113,8 +113,8 @@ def test_a_small_test_is_warned_of_with_what_it_achieves(draw: Draw) -> None:
     auroc = found["photos"]["scores"]["auroc"]
     assert found["sample_size"]["half_width"] == (auroc["high"] - auroc["low"]) / 2
     assert found["warnings"] == [
-        "A small test: 99 anaemic and 99 other photos, where 100 of each are the least that is asked for. The AUROC is "
-        f"known to about ±{found['sample_size']['half_width']:.2f}."
+        "A small test: 99 anaemic and 99 other photos, fewer than the usual least number of 100 each. The 95% interval "
+        f"of the AUROC is about ±{found['sample_size']['half_width']:.2f} wide."
     ]
     assert draw(photos=200).assess()["warnings"] == []
 
@@ -205,7 +205,7 @@ def test_the_summary_counts_people_and_names_the_worst_group(draw: Draw) -> None
         f"them needlessly, and miss {counts[2]}." in found["summary"]
     )
     worst = found["subgroups"]["worst"]["auroc"]
-    said = f"Of the groups large enough to judge, the AUROC is lowest in {worst['column']} {worst['group']}: "
+    said = f"Of the groups large enough to be named, the AUROC is lowest for {worst['column']}: {worst['group']}, "
     assert any(each.startswith(said) for each in found["summary"])
 
 

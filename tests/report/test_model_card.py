@@ -57,7 +57,7 @@ def test_it_says_what_it_is_for_and_what_not(tmp_path: Path, report: RunReport) 
     assert r"| AUROC | 0.812 \[0.762, 0.862\] | 0.833 \[0.783, 0.883\] | Wilson |" in text
     assert "| colour statistics, linear | colour alone |" in text
     assert "from a probability of 0.412, by the rule youden" in text
-    assert "The lowest AUROC of a group that is large enough to judge: age band 6-23 months, 0.700" in text
+    assert "Of the groups large enough to be named, the AUROC is lowest for age: 6-23 months, 0.700" in text
     assert "How it does by device is not known" in text
     assert "SHA-256: d5d5" in text
     assert "> **" not in text, "no label where there is nothing to warn of"

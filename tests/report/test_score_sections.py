@@ -38,6 +38,17 @@ def test_scores_stand_by_photo_and_by_patient_with_interval_and_method(assessmen
     assert splits.rows == [["photos", "3"], ["AUROC", "0.500"]]
 
 
+def test_the_size_is_told_beside_the_usual_least_number_and_the_width_of_the_interval(assessment: Example) -> None:
+    assert score_sections.size_says(assessment()) == [
+        "15 anaemic and 25 other photos: fewer than the usual least number of 100 each. The 95% interval of the AUROC "
+        "is about ±0.14 wide."
+    ]
+    large = {"unit": "patient", "anaemic": 150, "not_anaemic": 100, "enough": True, "half_width": None}
+    assert score_sections.size_says(assessment(sample_size=large)) == [
+        "150 anaemic and 100 other patients: no fewer than the usual least number of 100 each."
+    ]
+
+
 def test_where_patients_have_one_photo_each_there_is_one_column(assessment: Example) -> None:
     section = score_sections.key_scores(assessment(patients=None), {})
     assert [len(table.columns) for table in section.tables] == [3, 4]
@@ -177,10 +188,9 @@ def test_usefulness_and_populations_count_people(assessment: Example) -> None:
 def test_groups_stand_with_the_worst_and_the_small_ones_marked(assessment: Example) -> None:
     section = known(group_sections.subgroups(assessment()))
     says = " ".join(section.says)
-    assert (
-        "The lowest AUROC of a group that is large enough to judge: age band 6-23 months, 0.700 [0.650, 0.750]." in says
-    )
-    assert "A group is large enough to judge from 20 independent sets of photos on, 10 of either class." in says
+    lowest = "Of the groups large enough to be named, the AUROC is lowest for age: 6-23 months, 0.700 [0.650, 0.750]."
+    assert lowest in says
+    assert "A group is large enough to be named from 20 independent sets of photos on, 10 of either class." in says
     assert "Asked for, but not in the data: device." in says
     assert "at a further one it may lie anywhere in [0.500, 1.100] (95% prediction interval)." in says
     assert "Age: Of the years given." in says
