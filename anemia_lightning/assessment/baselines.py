@@ -11,7 +11,7 @@ from anemia_lightning.assessment.judged import Judged
 from anemia_lightning.assessment.options import SUBJECT, Progress
 from anemia_lightning.assessment.plain import plain
 from anemia_lightning.metrics.estimates import Resampling
-from anemia_lightning.metrics.rivals import Rival, compare_rivals
+from anemia_lightning.metrics.rivals import SIGNIFICANT, Rival, compare_rivals
 
 Kind = Literal["colour", "shortcut", "chance", "oracle"]
 Floats = NDArray[np.float64]
@@ -119,12 +119,17 @@ def colour_section(baselines: list[dict[str, Any]]) -> dict[str, Any]:
         sentence = "Nothing is known of what colour alone achieves on these photos."
         return {"name": "", "beaten": None, "sentence": sentence}
     best = max(known, key=lambda each: each["auroc"]["value"])
-    low = best["difference"]["low"]
     return {
         "name": best["name"],
-        "beaten": None if low is None else low > 0,
+        "beaten": None if best["difference"]["low"] is None else is_shown(best) and best["difference"]["low"] > 0,
         "sentence": best["sentence"].replace(best["name"], f"colour alone ({best['name']})", 1),
     }
+
+
+def is_shown(baseline: Mapping[str, Any]) -> bool:
+    """Returns whether the network differs from a baseline, also when the number of comparisons is allowed for."""
+    low, high, p_holm = baseline["difference"]["low"], baseline["difference"]["high"], baseline["p_holm"]
+    return low is not None and not low <= 0 <= high and (p_holm is None or p_holm < SIGNIFICANT)
 
 
 def _names(baselines: pd.DataFrame) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from anemia_lightning.assessment.baselines import is_shown
 from anemia_lightning.assessment.scoring import ENOUGH
 
 TOO_GOOD = 0.90
@@ -213,8 +214,7 @@ def _unsure(assessment: Mapping[str, Any]) -> list[str]:
 
 
 def _is_better(baseline: Mapping[str, Any]) -> bool:
-    high = baseline["difference"]["high"]
-    return baseline["kind"] in ("colour", "shortcut") and high is not None and high < 0
+    return baseline["kind"] in ("colour", "shortcut") and is_shown(baseline) and baseline["difference"]["high"] < 0
 
 
 def _share(section: Mapping[str, Any]) -> str:

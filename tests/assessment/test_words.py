@@ -134,7 +134,8 @@ def test_data_that_name_no_patients_are_warned_of(draw: Draw, unnamed: int, says
 
 def test_colour_alone_is_the_better_of_the_colour_baselines(draw: Draw) -> None:
     study = draw(photos=400)
-    found = study.assess()
+    # The least p of 100 resamples would not stand among three comparisons.
+    found = study.assess(how=Resampling(resamples=200))
     aurocs = {each["name"]: each["auroc"]["value"] for each in found["baselines"] if each["kind"] == "colour"}
     best = max(aurocs, key=lambda name: aurocs[name])
     assert found["colour"]["name"] == best
@@ -147,9 +148,22 @@ def test_colour_alone_is_the_better_of_the_colour_baselines(draw: Draw) -> None:
 def test_a_network_that_colour_beats_is_warned_of(draw: Draw) -> None:
     study = draw(photos=400, distance=1.0)
     study.baselines["colour statistics, forest"] = study.predictions["label"] * 0.5 + 0.25
-    found = study.assess()
+    found = study.assess(how=Resampling(resamples=200))
     assert found["colour"]["beaten"] is False
     assert "Simpler models are better on these photos: colour statistics, forest." in found["warnings"]
+
+
+def test_a_difference_that_many_comparisons_explain_is_no_ground_for_a_warning(draw: Draw) -> None:
+    study = draw(photos=400, distance=1.0)
+    study.baselines["colour statistics, forest"] = study.predictions["label"] * 0.5 + 0.25
+    # As sure as so few resamples can be: their least p is 0.040, and there are three comparisons.
+    found = study.assess(how=Resampling(resamples=49))
+    forest = next(each for each in found["baselines"] if each["name"] == "colour statistics, forest")
+    assert forest["difference"]["high"] < 0
+    assert forest["p_holm"] > 0.05
+    assert "Allowing for the number of comparisons that could be chance" in forest["sentence"]
+    assert found["colour"]["beaten"] is False
+    assert not [each for each in found["warnings"] if each.startswith("Simpler models")]
 
 
 def test_a_threshold_that_missed_its_target_is_warned_of(draw: Draw) -> None:
