@@ -213,5 +213,10 @@ def two_sided_p(gaps: Values) -> float:
     return min(1.0, 2 * (1 + least) / (len(defined) + 1))
 
 
+def least_p(draws: int) -> float:
+    """Returns the smallest p that `two_sided_p` can give of so many differences: none is on the other side."""
+    return 2 / (draws + 1)
+
+
 def _known(value: float) -> float | None:
     return None if np.isnan(value) else value

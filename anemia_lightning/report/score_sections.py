@@ -1,10 +1,12 @@
 """The chapters on how good a model is, made of the plain values of assessment.json and metrics.json."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from anemia_lightning.metrics.differences import least_p
 from anemia_lightning.metrics.usefulness import TEST_NONE
 from anemia_lightning.report.estimates import (
     estimate_text,
@@ -69,8 +71,8 @@ def against_baselines(assessment: Mapping[str, Any]) -> Section | None:
         assessment["colour"]["sentence"],
         "Each baseline was fitted on the same training photos and judged on the same others. A difference is the "
         "network's AUROC less the baseline's, on the same photos; p is from its bootstrap, and Holm's is made stricter "
-        "for there being several. DeLong's p takes photos as independent: where patients or copies repeat it is too "
-        "small.",
+        "for there being several. Beside ≤, no resample says otherwise, and more of them might give a smaller p. "
+        "DeLong's p takes photos as independent: where patients or copies repeat it is too small.",
         *filter(None, [assessment["baselines_note"]]),
     ]
     rows = [
@@ -79,8 +81,7 @@ def against_baselines(assessment: Mapping[str, Any]) -> Section | None:
             _KINDS.get(baseline["kind"], baseline["kind"]),
             estimate_text(baseline["auroc"]),
             estimate_text(baseline["difference"]),
-            _p_text(baseline["p"]),
-            _p_text(baseline["p_holm"]),
+            *_p_cells(baseline),
             _p_text(baseline["delong"]["p"]),
         ]
         for baseline in assessment["baselines"]
@@ -297,5 +298,17 @@ def _calibration_cells(found: Mapping[str, Any]) -> tuple[str, ...]:
     return (*map(estimate_text, estimates), *map(number_text, numbers))
 
 
-def _p_text(p: float | None) -> str:
-    return "-" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"  # noqa: PLR2004  three decimals end there
+def _p_cells(baseline: Mapping[str, Any]) -> list[str]:
+    """Returns p and Holm's p of the resampling, "≤" before those that no more extreme resamples could make smaller."""
+    p, draws = baseline["p"], baseline["difference"]["resamples"]
+    is_least = p is not None and draws > 0 and p <= least_p(draws)
+    return [_p_text(p, is_least=is_least), _p_text(baseline["p_holm"], is_least=is_least)]
+
+
+def _p_text(p: float | None, *, is_least: bool = False) -> str:
+    if p is None:
+        return "-"
+    if p < 0.001:  # noqa: PLR2004  three decimals end there
+        return "< 0.001"
+    # Rounded up, so that it is not less than what was found.
+    return f"≤ {math.ceil(1000 * p) / 1000:.3f}" if is_least else f"{p:.3f}"

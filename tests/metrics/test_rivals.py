@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from statsmodels.stats.multitest import multipletests
 
 from anemia_lightning.metrics.delong import delong_interval, delong_test
-from anemia_lightning.metrics.differences import score_differences
+from anemia_lightning.metrics.differences import least_p, score_differences
 from anemia_lightning.metrics.estimates import BOOTSTRAP, DELONG, WILSON_OVER_PAIRS, Resampling, estimate_auroc
 from anemia_lightning.metrics.intervals import auroc_interval
 from anemia_lightning.metrics.rivals import compare_rivals
@@ -49,6 +49,12 @@ def test_p_allows_for_the_number_of_rivals(seed: int) -> None:
     found = compare_rivals(labels, own, rivals, cluster, how=HOW)
     expected = multipletests([each.p for each in found], method="holm")[1]
     assert [each.p_holm for each in found] == pytest.approx(expected)
+
+
+def test_no_p_is_less_than_the_draws_allow() -> None:
+    labels, own = np.repeat([0, 1], 40), np.random.default_rng(0).normal(size=80)
+    (found,) = compare_rivals(labels, own, {"perfect": labels}, np.arange(80), how=HOW)
+    assert found.p == least_p(found.difference.resamples) == 2 / 201
 
 
 def test_oracles_and_what_is_the_same_for_every_photo_do_not_count() -> None:

@@ -119,6 +119,24 @@ def test_baselines_stand_with_what_they_see_and_the_difference(assessment: Examp
     assert left_out.says == [*section.says, "The site is left out."]
 
 
+@pytest.mark.parametrize(
+    ("draws", "p", "comparisons", "says"),
+    [
+        (2000, 2 / 2001, 5, ["< 0.001", "≤ 0.005"]),
+        (100, 2 / 101, 1, ["≤ 0.020", "≤ 0.020"]),
+        (190, 2 / 191, 1, ["≤ 0.011", "≤ 0.011"]),
+        (2000, 22 / 2001, 5, ["0.011", "0.055"]),
+    ],
+)
+def test_the_least_p_that_the_draws_allow_is_said_to_be_a_limit(
+    draws: int, p: float, comparisons: int, says: list[str], assessment: Example
+) -> None:
+    baselines = assessment()["baselines"]
+    baselines[0] |= {"p": p, "p_holm": p * comparisons, "difference": baselines[0]["difference"] | {"resamples": draws}}
+    (table,) = known(score_sections.against_baselines(assessment(baselines=baselines))).tables
+    assert row(table, "colour statistics, linear")[3:5] == says
+
+
 def test_folds_stand_with_their_mean_and_what_pooling_does_to_it() -> None:
     section = known(score_sections.fold_by_fold({"a": {"auroc": None}, "b": {"auroc": 0.7}, "c": {"auroc": 0.8}}))
     assert section.says[1] == "The AUROC of single folds lies between 0.700 and 0.800, and is 0.750 in the mean."
