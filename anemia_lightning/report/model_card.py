@@ -10,7 +10,7 @@ from anemia_lightning.report import group_sections, score_sections
 from anemia_lightning.report.markdown import literal, table_lines, write_markdown
 from anemia_lightning.report.page import NOTICE
 from anemia_lightning.report.provenance import data_sources, loud_labels, weights_says
-from anemia_lightning.report.run_facts import TOGETHER
+from anemia_lightning.report.run_facts import together_says
 from anemia_lightning.report.run_page import AID, RunReport
 
 _HUMAN = "needs a human"
@@ -107,7 +107,7 @@ def _model(settings: Mapping[str, Any], *, folds: int) -> Iterator[str]:
     where = "FOLDER" if folds else "checkpoints/best.ckpt"
     yield f"To use it: python -m anemia_lightning.predict ckpt={where} source=PHOTOS. It reads them as in training."
     if folds:
-        yield f"These are {folds} models. {TOGETHER}"
+        yield f"These are {folds} models. {together_says(settings)}"
 
 
 def _limits(assessment: Mapping[str, Any]) -> Iterator[str]:

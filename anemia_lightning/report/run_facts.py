@@ -15,13 +15,6 @@ _GRAINS = {
     "recut": "other cut-outs of the same photograph too",
 }
 
-TOGETHER = (
-    "predict averages their scaled logits, and decides at the mean of their thresholds; the scores here are those of "
-    "single models, each on photos that it never saw. Prediction sets of all together may leave out a label up to "
-    "twice as often as those of one."
-)
-"""How the models of a cross-validation predict new photographs (`metrics.joint_decision`)."""
-
 FILES = {
     "assessment.json": "every number of this page, with more digits",
     "decision.json": "threshold, scaling and prediction sets, as validation photos chose them",
@@ -83,7 +76,7 @@ def how_it_was_made(
     rows = [[name, str(value)] for name, value in _made_of(facts, settings) if value not in (None, "", [])]
     return Section(
         "How it was made",
-        list(_says(facts, folds, are_named=are_named)),
+        list(_says(facts, settings, folds, are_named=are_named)),
         [Table("What the run was made of", ["what", "value"], rows, is_prose=True)],
     )
 
@@ -112,12 +105,12 @@ def flattened(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[s
             yield f"{prefix}{key}", text
 
 
-def _says(facts: Mapping[str, Any], folds: int, *, are_named: bool) -> Iterator[str]:
+def _says(facts: Mapping[str, Any], settings: Mapping[str, Any], folds: int, *, are_named: bool) -> Iterator[str]:
     grain = facts.get("data", {}).get("photo_groups", {}).get("grain")
     if grain:
         yield f"The data were split first and varied afterwards. {_apart(grain, are_named=are_named)}."
     if folds:
-        yield f"There are {folds} models, one per fold. {TOGETHER}"
+        yield f"There are {folds} models, one per fold. {together_says(settings)}"
     elif facts.get("best_epoch") is not None:
         yield f"One model, no ensemble: that of epoch {facts['best_epoch']}, which did best on the validation photos."
 
@@ -130,6 +123,23 @@ def _apart(grain: str, *, are_named: bool) -> str:
         people = "Photos of one person may stand on two sides of a split where the data do not name patients"
         more = f"; {copies} do not"
     return people + more if grain in _GRAINS else people
+
+
+def together_says(settings: Mapping[str, Any]) -> str:
+    """Returns how the models of a cross-validation predict new photographs (`metrics.joint_decision`).
+
+    Args:
+        settings: All settings of the cross-validation.
+    """
+    repeats = 1 if settings.get("leave_out") else settings.get("repeats", 1)
+    tested = "the scores here are those of single models, each on photos that it never saw"
+    if repeats > 1:
+        tested = f"the scores here are those of the mean of {repeats} models for each photo, which never saw it"
+    return (
+        "predict averages their scaled logits, and decides at the mean of their thresholds. That joint model was not "
+        f"itself tested: {tested}. Prediction sets of all together may leave out a label up to twice as often as those "
+        "of one."
+    )
 
 
 def _made_of(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

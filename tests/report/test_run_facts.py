@@ -68,6 +68,22 @@ def test_patients_are_said_to_stand_apart_where_the_data_name_them(
     assert made.says[0] == f"The data were split first and varied afterwards. {says}"
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"repeats": 1, "leave_out": None}, "those of single models, each on photos that it never saw."),
+        ({"repeats": 3, "leave_out": None}, "those of the mean of 3 models for each photo, which never saw it."),
+        # Sites are left out once, whatever repeats says.
+        ({"repeats": 3, "leave_out": "site"}, "those of single models, each on photos that it never saw."),
+    ],
+)
+def test_the_joint_model_is_said_to_be_untested(
+    changes: dict[str, Any], says: str, facts: Make, settings: Make
+) -> None:
+    made = how_it_was_made(facts(), settings(folds=5, **changes), folds=5)
+    assert f" That joint model was not itself tested: the scores here are {says} " in made.says[1]
+
+
 def test_of_folds_only_what_they_share_is_told(facts: Make, settings: Make) -> None:
     cards = []
     for epochs in (9, 17, 12):
