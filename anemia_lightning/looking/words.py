@@ -53,10 +53,7 @@ def _followed(background: Values) -> Iterator[str]:
             "lies around the tissue."
         )
     else:
-        yield (
-            f"No other background flips any of {worst['n']} decisions: none depends on the colour of what lies around "
-            "the tissue."
-        )
+        yield f"No other background flips any of the {worst['n']} decisions ({_percent(worst['flipped_interval'])})."
     if OTHER_OUTLINE in rows:
         row = rows[OTHER_OUTLINE]
         kept = row["n"] - row["flipped"]

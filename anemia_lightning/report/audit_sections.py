@@ -73,9 +73,9 @@ def _grouping(audit: Mapping[str, Any]) -> Iterator[Section]:
     if table := grouping_table(audit):
         compared = (
             "The same models, cross-validated: first with the photos dealt at random, then with ever wider copies "
-            "kept on one side. What falls from the first row to the last was recognition rather than skill; a "
-            "little of it is that fewer different photographs are left to learn from. Left out are photos whose "
-            "copies contradict them."
+            "kept on one side. What falls from the first row to the last may be recognition rather than skill; some "
+            "of it is that fewer different photographs are left to learn from. Left out are photos whose copies "
+            "contradict them."
         )
         says, tables = [compared, *says], [table]
     yield Section("What keeping copies together is worth", says, tables)

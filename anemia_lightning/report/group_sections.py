@@ -92,8 +92,8 @@ def what_it_looks_at(looks: Mapping[str, Any]) -> Section | None:
         return None
     background = looks["background"]
     says = [
-        "Heat is Grad-CAM's (Selvaraju et al. 2017), of what speaks for the decision. It says where the network looks, "
-        "not whether it is right to.",
+        "Heat is Grad-CAM's (Selvaraju et al. 2017): a rough map of what raised the score of the decision. It does not "
+        "say whether it should have.",
         *looks["says"],
     ]
     says += [background["note"].capitalize() + "."] if background["note"] else []

@@ -18,10 +18,10 @@ _GRAINS = {
 FILES = {
     "assessment.json": "every number of this page, with more digits",
     "decision.json": "threshold, scaling and prediction sets, as validation photos chose them",
-    "looks.json": "where the network looks, and what moves its decisions",
+    "looks.json": "what the heat maps show, and what moves the decisions",
     "metrics.json": "the scores of each split or fold",
     "metrics.csv": "one row per epoch",
-    "predictions_test.csv": "what the model says of each photo that judges it",
+    "predictions_test.csv": "what the model says of each test photo",
     "predictions_val.csv": "what it says of each photo that chose the epoch and the threshold",
     "predictions.csv": "what the folds' models say of photos that they never saw",
     "splits.csv": "which photo went where, and why one was left out",

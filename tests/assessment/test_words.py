@@ -78,7 +78,8 @@ def test_a_score_too_good_to_be_true_is_warned_of_unless_the_photos_are_drawn(dr
     study = draw(photos=400, distance=4.0)
     found, drawn = study.assess(), study.assess(is_drawn=True)
     assert found["photos"]["scores"]["auroc"]["low"] > 0.9
-    assert [each for each in found["warnings"] if each.startswith("Too good to be true")]
+    (warning,) = [each for each in found["warnings"] if each.startswith("Too good to be true")]
+    assert "far above what studies of such photographs with sound splits mostly report (about 0.70 to 0.77)" in warning
     assert found["summary"][0].endswith("; too good to be true, so look for a leak before you believe it.")
     assert not [each for each in drawn["warnings"] if each.startswith("Too good to be true")]
     assert drawn["summary"][0].endswith("; chance has 0.5.")

@@ -82,7 +82,7 @@ def test_what_is_not_shown_is_not_said_to_be() -> None:
 
 def test_where_nothing_flips_that_is_said() -> None:
     text = " ".join(look_sentences(looks()))
-    assert "No other background flips any of 20 decisions" in text
+    assert "No other background flips any of the 20 decisions (0% [0%, 10%])." in text
     assert text.endswith("flips any decision.")
 
 

@@ -152,6 +152,10 @@ def test_what_could_not_be_dealt_to_folds_is_said_to_have_no_row(tmp_path: Path)
     assert "keeping copies together" not in text_of(page(tmp_path, grouping=None))
 
 
+def test_what_copies_are_worth_is_not_all_taken_for_recognition(tmp_path: Path) -> None:
+    assert "What falls from the first row to the last may be recognition rather than skill;" in markdown(tmp_path)
+
+
 def test_data_without_copies_are_said_to_have_none(tmp_path: Path) -> None:
     distinct = dict.fromkeys(("rows", *GRAINS), 30)
     assert "No copies were found" in text_of(page(tmp_path, distinct_photographs=distinct))

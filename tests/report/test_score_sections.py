@@ -237,6 +237,14 @@ def test_uncertainty_says_what_abstaining_buys(assessment: Example) -> None:
     assert not known(group_sections.uncertainty(assessment(uncertainty=without))).tables
 
 
+def test_heat_maps_are_said_to_be_rough() -> None:
+    section = known(group_sections.what_it_looks_at({"background": {"note": "", "swaps": []}, "says": []}))
+    assert section.says == [
+        "Heat is Grad-CAM's (Selvaraju et al. 2017): a rough map of what raised the score of the decision. It does not "
+        "say whether it should have."
+    ]
+
+
 def test_every_table_is_as_wide_as_its_heads(assessment: Example) -> None:
     whole = assessment()
     sections = [
