@@ -205,11 +205,16 @@ def _rate_note(rate: float | None, decisions: Decisions) -> str:
 
 def _network_note(decisions: Decisions, moved: str) -> str:
     scalings = [each.scaling for each in list_decisions(decisions)]
-    left = "where the weights of the classes in its loss have put them, if there are any"
-    count = sum(each.intercept != 0 for each in scalings)
+    unmoved = [each for each in scalings if not each.intercept]
+    # A calibration that took no weights back has met none; without one nobody has looked for them.
+    weighed_alike = all(each.method != "none" for each in unmoved)
+    left = "its loss weighed both classes alike"
+    if not weighed_alike:
+        left = "they are where the weights of the classes in its loss have put them, if there are any"
+    count = len(scalings) - len(unmoved)
     if not count:
-        return f"The network's are not moved: they are {left}."
-    but = "" if count == len(scalings) else f" in {count} of {len(scalings)} folds; in the others they are {left}"
+        return f"The network's are not moved: {left}."
+    but = f" in {count} of {len(scalings)} folds; in the others {left}" if unmoved else ""
     return f"The network's are {moved} by its calibration{but}."
 
 

@@ -163,6 +163,7 @@ def test_decision_curves_hold_the_baselines_at_the_rate_of_the_validation_photos
     assert study.assess()["usefulness"]["at_threshold"] is None, "at the mean threshold no model decides"
 
 
+ALIKE = "its loss weighed both classes alike."
 LEFT = "where the weights of the classes in its loss have put them, if there are any."
 
 
@@ -171,9 +172,9 @@ LEFT = "where the weights of the classes in its loss have put them, if there are
     [
         (Scaling("temperature", 0.5, -0.7, 200, ""), "The network's are moved likewise by its calibration."),
         (fit_temperature([0] * 7 + [1] * 2, range(9), offset=1.4), "The network's are moved likewise by its"),
-        (Scaling("temperature", 0.5, 0.0, 200, ""), f"The network's are not moved: they are {LEFT}"),
-        # As weights of 1 leave them where nothing can be fitted, and calibration=none.
-        (Scaling("temperature", 1.0, 0.0, 9, "Few."), f"The network's are not moved: they are {LEFT}"),
+        (Scaling("temperature", 0.5, 0.0, 200, ""), f"The network's are not moved: {ALIKE}"),
+        (Scaling("temperature", 1.0, 0.0, 9, "Few."), f"The network's are not moved: {ALIKE}"),
+        # With calibration=none nothing would have taken weights back.
         (UNSCALED, f"The network's are not moved: they are {LEFT}"),
     ],
 )
@@ -205,6 +206,8 @@ def test_folds_are_counted_where_their_scalings_differ(draw: Draw) -> None:
     assert found["usefulness"]["note"].endswith(
         f"The network's are moved likewise by its calibration in 1 of 3 folds; in the others they are {LEFT}"
     )
+    study.decision["fold 2"] = study.decision["fold 1"]
+    assert study.assess()["usefulness"]["note"].endswith(f" in 1 of 3 folds; in the others {ALIKE}")
 
 
 def test_class_weights_that_are_taken_back_without_a_fit_are_judged_as_such(draw: Draw) -> None:
