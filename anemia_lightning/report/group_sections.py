@@ -15,6 +15,7 @@ from anemia_lightning.report.estimates import (
 from anemia_lightning.report.sections import Section, Table
 
 _MOST_GROUPS = 40
+_HALF = 0.5
 _GROUP_SCORES = ("auroc", "sensitivity", "specificity", "observed_expected")
 _SETS = {
     "anaemic": "anaemic",
@@ -61,10 +62,11 @@ def uncertainty(assessment: Mapping[str, Any]) -> Section | None:
     found = assessment["uncertainty"]
     risk, sets = found["risk_coverage"], found["conformal"]
     says = []
-    if risk["aurc"] is not None:
+    half = [wrong for share, wrong in zip(risk["coverage"], risk["risk"], strict=True) if share >= _HALF]
+    if risk["photos"] > 1:
         says.append(
-            f"Answered from the surest photo to the least sure, the mean error rate is {number_text(risk['aurc'])}; "
-            f"the best order would give {number_text(risk['best_aurc'])}."
+            "If only the surest half of the photos were answered, those farthest from the threshold, "
+            f"{percent(half[0])} of the answers would be wrong; if all, {percent(half[-1])}."
         )
     if not sets:
         return Section("Uncertainty", says) if says else None
@@ -78,6 +80,10 @@ def uncertainty(assessment: Mapping[str, Any]) -> Section | None:
     )
     if sets["answers"] > risk["photos"]:
         says.append(f"Each photo counts as often as a model answers it: {sets['answers']} answers in all.")
+    one_label = sets["sets"]["anaemic"] + sets["sets"]["not anaemic"]
+    if one_label > sets["answered"]["n"]:
+        agree = f"{sets['answered']['n']} agree with the threshold and got an answer"
+        says.append(f"Of the {one_label} sets that name one label, {agree}; the others got none.")
     says += [sets["note"]] if sets["note"] else []
     return Section("Uncertainty", says, [_set_table(sets), _coverage_table(sets)])
 
@@ -177,7 +183,7 @@ def _coverage_table(sets: Mapping[str, Any]) -> Table:
     rows = [
         ["sets of anaemic photos that hold the label", estimate_text(sets["coverage"]["anaemic"])],
         ["sets of other photos that hold the label", estimate_text(sets["coverage"]["not_anaemic"])],
-        [f"accuracy of the {answered['n']} that name one label", estimate_text(answered["acc"])],
+        [f"accuracy of the {answered['n']} that got an answer", estimate_text(answered["acc"])],
         ["sensitivity of them", estimate_text(answered["sensitivity"])],
         ["specificity of them", estimate_text(answered["specificity"])],
     ]

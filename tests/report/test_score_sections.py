@@ -233,8 +233,21 @@ def test_uncertainty_says_what_abstaining_buys(assessment: Example) -> None:
     assert "This is not 90% certainty for a person." in section.says[0]
     assert "abstains: 35% [25%, 45%] of the photos" in section.says[0]
     assert row(section.tables[0], "may be either: abstains") == ["14", "35%"]
+    assert section.says[1:] == [
+        "If only the surest half of the photos were answered, those farthest from the threshold, 15% of the answers "
+        "would be wrong; if all, 27%."
+    ]
+    assert row(section.tables[1], "accuracy of the 26 that got an answer") == ["0.850 [0.800, 0.900]"]
+    found = assessment()["uncertainty"]
+    found["conformal"]["answered"]["n"] = 25
+    section = known(group_sections.uncertainty(assessment(uncertainty=found)))
+    assert section.says[2] == (
+        "Of the 26 sets that name one label, 25 agree with the threshold and got an answer; the others got none."
+    )
     without = assessment()["uncertainty"] | {"conformal": None}
     assert not known(group_sections.uncertainty(assessment(uncertainty=without))).tables
+    without["risk_coverage"] = {"photos": 1, "coverage": [1.0], "risk": [0.0], "aurc": 0.0, "best_aurc": 0.0}
+    assert group_sections.uncertainty(assessment(uncertainty=without)) is None
 
 
 def test_heat_maps_are_said_to_be_rough() -> None:
