@@ -179,12 +179,19 @@ def _count(estimate: Mapping[str, Any]) -> str:
 
 def _calibrated(assessment: Mapping[str, Any]) -> list[str]:
     found = assessment["calibration"]["after"] or assessment["calibration"]["before"]
-    ratio = found["observed_expected"]
-    if ratio["low"] is None:
-        return []
-    is_off = not ratio["low"] <= 1 <= ratio["high"]
-    kind = ("too high" if ratio["value"] < 1 else "too low") if is_off else "not shown to be off"
-    return [f"Its probabilities are {kind} on average (observed to expected {shown(ratio)})."]
+    ratio, slope = found["observed_expected"], found["slope"]
+    says = []
+    if ratio["low"] is not None:
+        kind = ("too high" if ratio["value"] < 1 else "too low") if _excludes_1(ratio) else "not shown to be off"
+        says.append(f"Its probabilities are {kind} on average (observed to expected {shown(ratio)}).")
+    if _excludes_1(slope):
+        kind = "too extreme" if slope["value"] < 1 else "not extreme enough"
+        says.append(f"High and low probabilities are shown to be {kind} (slope {shown(slope)}).")
+    return says
+
+
+def _excludes_1(estimate: Mapping[str, Any]) -> bool:
+    return estimate["low"] is not None and not estimate["low"] <= 1 <= estimate["high"]
 
 
 def _worst(assessment: Mapping[str, Any]) -> list[str]:

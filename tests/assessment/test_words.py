@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from anemia_lightning.assessment.words import end_lines
-from anemia_lightning.metrics.decision import fit_decision
+from anemia_lightning.assessment.words import end_lines, shown
+from anemia_lightning.metrics.decision import Decision, fit_decision
 from anemia_lightning.metrics.estimates import Resampling
 
 Draw = Callable[..., Any]
@@ -222,6 +222,20 @@ def test_the_summary_counts_people_and_names_the_worst_group(draw: Draw) -> None
     worst = found["subgroups"]["worst"]["auroc"]
     said = f"Of the groups large enough to be named, the AUROC is lowest for {worst['column']}: {worst['group']}, "
     assert any(each.startswith(said) for each in found["summary"])
+
+
+@pytest.mark.parametrize(("slope", "kind"), [(2.0, "too extreme"), (0.5, "not extreme enough"), (1.0, "")])
+def test_probabilities_are_too_extreme_where_the_slope_says_so(draw: Draw, slope: float, kind: str) -> None:
+    study = draw(photos=800, distance=1.5)
+    # What the model of the draw makes right: the log-odds of a normal latent at even odds.
+    latent = (study.predictions["logit"] + 1) / 2
+    study.predictions["logit"] = slope * 1.5 * (latent - 0.75)
+    study.decision = Decision.fixed(0.5)
+    found = study.assess(subgroups=())
+    says = [each for each in found["summary"] if each.startswith("High and low probabilities are shown to be ")]
+    found_slope = found["calibration"]["before"]["slope"]
+    expected = f"High and low probabilities are shown to be {kind} (slope {shown(found_slope)})."
+    assert says == ([expected] if kind else [])
 
 
 def test_sets_are_told_with_how_many_answers_were_wrong_and_not_as_certainty(draw: Draw) -> None:
