@@ -21,10 +21,10 @@ def warn(assessment: Mapping[str, Any]) -> list[str]:
     if _is_too_good(assessment):
         auroc = shown(assessment["photos"]["scores"]["auroc"])
         warnings.append(
-            f"Too good to be true: the AUROC is {auroc}, far above what studies of such photographs with sound splits "
-            "mostly report (about 0.70 to 0.77). Look for copies of one photograph, or photos of one patient, on both "
-            "sides of the split, and for something beside the tissue that tells the classes apart (the audit looks for "
-            "both)."
+            f"Too good to be true: by photo the AUROC is {auroc}, far above what studies of such photographs with "
+            "sound splits mostly report (about 0.70 to 0.77). Look for copies of one photograph, or photos of one "
+            "patient, on both sides of the split, and for something beside the tissue that tells the classes apart "
+            "(the audit looks for both)."
         )
     if not size["enough"]:
         wide, level = "", assessment["settings"]["level"]
@@ -54,11 +54,10 @@ def summarise(assessment: Mapping[str, Any]) -> list[str]:
     sentences = [
         _first(section, is_too_good=_is_too_good(assessment)),
         *_drawn(assessment),
-        assessment["colour"]["sentence"],
+        _by_photo(assessment, assessment["colour"]["sentence"]),
         *_at_threshold(assessment, section),
         *_people(assessment),
-        *_calibrated(assessment),
-        *_worst(assessment),
+        *(_by_photo(assessment, each) for each in (*_calibrated(assessment), *_worst(assessment))),
         *_unsure(assessment),
     ]
     return [each for each in sentences if each]
@@ -69,7 +68,8 @@ def end_lines(assessment: Mapping[str, Any]) -> list[str]:
     section = headline(assessment)
     scores, unit = section["scores"], section["unit"]
     threshold = assessment["threshold"]
-    lines = [assessment["summary"][0], *_drawn(assessment), assessment["colour"]["sentence"]]
+    colour = _by_photo(assessment, assessment["colour"]["sentence"])
+    lines = [assessment["summary"][0], *_drawn(assessment), colour]
     lines.append(f"By {unit}, at the threshold {_at(threshold)}, with {_level(assessment)} intervals{_share(section)}:")
     names = ("sensitivity", "specificity", "ppv", "npv")
     lines += [f"  {name:<13}{shown(scores[name])}" for name in names]
@@ -98,6 +98,11 @@ def shown(estimate: Mapping[str, Any]) -> str:
     if estimate["low"] is None:
         return f"{estimate['value']:.3f} (no interval: {estimate['note']})"
     return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+
+
+def _by_photo(assessment: Mapping[str, Any], sentence: str) -> str:
+    """Returns a sentence on photos, which says so where the summary counts patients."""
+    return sentence if assessment["unit"] == "photo" else f"By photo, {sentence[:1].lower()}{sentence[1:]}"
 
 
 def _is_too_good(assessment: Mapping[str, Any]) -> bool:

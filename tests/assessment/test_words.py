@@ -146,6 +146,19 @@ def test_colour_alone_is_the_better_of_the_colour_baselines(draw: Draw) -> None:
     assert found["colour"]["sentence"] in end_lines(found)
 
 
+def test_what_counts_photos_says_so_where_the_summary_counts_patients(draw: Draw) -> None:
+    found = draw(photos=400, per_patient=2).assess()
+    sentences = {each.split()[0]: each for each in found["summary"]}
+    assert sentences["On"].startswith("On 200 patients, ")
+    assert " anaemic patients " in sentences["At"]
+    by_photo = [each for each in found["summary"] if each.startswith("By photo, ")]
+    told = [" colour alone ", " probabilities are ", " the AUROC is lowest "]
+    assert all(any(part in each for each in by_photo) for part in told)
+    assert not [each for each in draw(photos=400).assess()["summary"] if each.startswith("By photo, ")]
+    assert by_photo[0] == f"By photo, t{found['colour']['sentence'][1:]}"
+    assert by_photo[0] in end_lines(found)
+
+
 def test_a_network_that_colour_beats_is_warned_of(draw: Draw) -> None:
     study = draw(photos=400, distance=1.0)
     study.baselines["colour statistics, forest"] = study.predictions["label"] * 0.5 + 0.25
