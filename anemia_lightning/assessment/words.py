@@ -155,8 +155,8 @@ def _at_threshold(assessment: Mapping[str, Any], section: Mapping[str, Any]) -> 
     threshold = assessment["threshold"]
     return [
         f"At its threshold ({_at(threshold)}, by the rule {threshold['rule']}) it finds {counts['tp']} of {anaemic} "
-        f"anaemic {unit}s (sensitivity {shown(scores['sensitivity'])}) and clears {counts['tn']} of {others} others "
-        f"(specificity {shown(scores['specificity'])})."
+        f"anaemic {unit}s (sensitivity {shown(scores['sensitivity'])}) and calls {counts['tn']} of the {others} others "
+        f"not anaemic (specificity {shown(scores['specificity'])})."
     ]
 
 

@@ -110,7 +110,7 @@ def baseline_lines(baselines: Sequence[Mapping[str, Any]]) -> list[str]:
     if not baselines:
         return []
     lines = [f"  {each['name']:<28}{shown(each['auroc']['value'])}" for each in baselines]
-    return ["AUROC of others on the same photos:", *lines]
+    return ["AUROC of simpler methods on the same photos:", *lines]
 
 
 def warning_lines(warnings: Sequence[str]) -> list[str]:

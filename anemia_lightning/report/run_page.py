@@ -14,12 +14,12 @@ from anemia_lightning.report.run_facts import flattened, how_it_was_made, where_
 from anemia_lightning.report.sections import Album, Figure, Section
 
 AID = (
-    "The model is a screening aid, not a diagnosis: whoever it refers needs a blood test, and some whom it clears are "
-    "anaemic."
+    "The model is a screening aid, not a diagnosis: whoever it refers needs a blood test, and some whom it calls not "
+    "anaemic are anaemic."
 )
 
 FIGURES = {
-    "confusion": ("Key scores", "Decisions on the photos that judge"),
+    "confusion": ("Key scores", "Decisions on the test photos"),
     "baselines": ("Against baselines", "AUROC of the network and of each baseline"),
     "roc": ("Curves", "ROC curve: the share of the anaemic that is found, over that of the others called anaemic"),
     "precision_recall": ("Curves", "Precision and recall, beside the prevalence that guessing would give"),

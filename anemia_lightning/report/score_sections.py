@@ -112,7 +112,9 @@ def fold_by_fold(folds: Mapping[str, Mapping[str, Any]]) -> Section | None:
         "nothing, and the network's lead over it is too large by as much. No interval allows for how another training "
         "would turn out."
     )
-    return Section("Fold by fold", says, [Table("Scores of each fold", ["fold", *map(score_words, names)], rows)])
+    # Folds weigh the classes alike, and this loss is of the logits as they are.
+    columns = ["log-loss before calibration (nats)" if name == "loss" else score_words(name) for name in names]
+    return Section("Fold by fold", says, [Table("Scores of each fold", ["fold", *columns], rows)])
 
 
 def calibration(assessment: Mapping[str, Any]) -> Section:
@@ -124,7 +126,7 @@ def calibration(assessment: Mapping[str, Any]) -> Section:
     rows = [[words, *row] for words, row in zip(_CALIBRATION, cells, strict=True)]
     notes = [each["undefined"] for each in known.values() if each["undefined"]]
     says = [scaling_says(found["scaling"]), *dict.fromkeys(notes)]
-    return Section("Calibration", says, [Table("Calibration on the photos that judge", ["measure", *known], rows)])
+    return Section("Calibration", says, [Table("Calibration on the test photos", ["measure", *known], rows)])
 
 
 def usefulness(assessment: Mapping[str, Any]) -> Section:

@@ -221,6 +221,14 @@ def test_a_threshold_that_varies_over_folds_is_said_to_be_a_mean(draw: Draw) -> 
     assert f"By photo, at the threshold 0.500, with 95 % intervals {share}" in end_lines(study.assess())
 
 
+def test_decisions_are_counted_in_both_classes(draw: Draw) -> None:
+    found = draw().assess()
+    counts = found["photos"]["confusion"]
+    (says,) = [each for each in found["summary"] if each.startswith("At its threshold (")]
+    assert f" it finds {counts['tp']} of 80 anaemic photos (sensitivity " in says
+    assert f" and calls {counts['tn']} of the 80 others not anaemic (specificity " in says
+
+
 def test_the_summary_counts_people_and_names_the_worst_group(draw: Draw) -> None:
     found = draw(photos=400).assess()
     row = next(each for each in found["populations"]["rows"] if each["prevalence"] == 0.2)

@@ -143,6 +143,8 @@ def test_folds_stand_with_their_mean_and_what_pooling_does_to_it() -> None:
     assert section.says[2].startswith("Pooled over folds, a predictor that knows nothing tends to fall below 0.5: ")
     assert section.says[2].endswith("No interval allows for how another training would turn out.")
     assert len(known(score_sections.fold_by_fold({"a": {"auroc": None}})).says) == 2
+    (table,) = known(score_sections.fold_by_fold({"a": {"auroc": 0.5, "loss": 0.7}})).tables
+    assert table.columns == ["fold", "AUROC", "log-loss before calibration (nats)"]
 
 
 def test_calibration_stands_before_and_after_it(assessment: Example) -> None:
@@ -150,6 +152,7 @@ def test_calibration_stands_before_and_after_it(assessment: Example) -> None:
     assert section.says == [
         "Logits are scaled by temperature (slope 0.600, intercept 0.000), fitted on validation photos alone."
     ]
+    assert section.tables[0].caption == "Calibration on the test photos"
     assert row(section.tables[0], "slope (1 at best)") == ["0.500 [0.450, 0.550]", "0.950 [0.900, 1.000]"]
     assert row(section.tables[0], "ECE by chance alone") == ["0.060", "0.060"]
     unscaled = assessment()["calibration"] | {"after": None, "scaling": {"method": "none"}}
