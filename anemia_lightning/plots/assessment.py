@@ -42,7 +42,7 @@ def draw_assessment(assessment: Values) -> dict[str, Figure | Axes]:
     """
     section = assessment["patients"] if assessment["unit"] == "patient" else assessment["photos"]
     drawings: dict[str, Figure | Axes] = {
-        **_draw_scores(section, assessment["threshold"]),
+        **_draw_scores(section, _decided(assessment["threshold"])),
         "reliability": _draw_reliability(assessment["calibration"]),
         "decision_curve": _draw_usefulness(assessment["usefulness"], assessment["threshold"]),
         "prevalence": _draw_populations(assessment["populations"], section),
@@ -59,7 +59,7 @@ def draw_assessment(assessment: Values) -> dict[str, Figure | Axes]:
     return drawings
 
 
-def _draw_scores(section: Values, threshold: Values) -> dict[str, Figure | Axes]:
+def _draw_scores(section: Values, decided: str) -> dict[str, Figure | Axes]:
     counts, scores, unit = section["confusion"], section["scores"], section["unit"]
     curves, title = section["curves"], sample(section["confusion"], section["unit"])
     return {
@@ -68,7 +68,7 @@ def _draw_scores(section: Values, threshold: Values) -> dict[str, Figure | Axes]
             title,
             area=f"AUROC {_said(scores['auroc'])}",
             unit=unit,
-            mark=roc_mark(counts, threshold["value"]),
+            mark=roc_mark(counts, decided),
         ),
         "precision_recall": draw_precision_recall_curve(
             PrecisionRecallCurve(**_arrays(curves["precision_recall"])),
@@ -76,10 +76,30 @@ def _draw_scores(section: Values, threshold: Values) -> dict[str, Figure | Axes]
             prevalence=section["prevalence"],
             area=f"average precision {_said(scores['average_precision'])}",
             unit=unit,
-            mark=precision_mark(counts, threshold["value"]),
+            mark=precision_mark(counts, decided),
         ),
         "confusion": draw_confusion_counts(counts, unit=unit),
     }
+
+
+def _decided(threshold: Values) -> str:
+    """Returns what the marked point of a curve is. Where each fold has its own threshold, it lies off the curve."""
+    if not threshold["varies"]:
+        return f"threshold {threshold['value']:.3f}"
+    return f"decisions of the folds' models\n(thresholds {_ends(threshold)})"
+
+
+def _judged_at(threshold: Values) -> str:
+    """Returns from where on the photos of a group were called anaemic."""
+    if not threshold["varies"]:
+        return f"the threshold {threshold['value']:.3f}"
+    return f"the thresholds\nof the folds' models ({_ends(threshold)})"
+
+
+def _ends(threshold: Values) -> str:
+    """Returns the lowest and highest threshold of the folds' models; one number where they are alike."""
+    low, high = (f"{end:.2f}" for end in (min(threshold["values"]), max(threshold["values"])))
+    return low if low == high else f"{low} to {high}"
 
 
 def _draw_reliability(calibration: Values) -> Figure:
@@ -131,10 +151,11 @@ def _draw_baselines(baselines: Sequence[Values], network: Values, counts: Values
 def _draw_subgroups(assessment: Values, score: str) -> Figure:
     columns = [each for each in assessment["subgroups"]["columns"] if score == "sensitivity" or not each["events_only"]]
     sections = [Section(each["title"], [_group_row(group, score) for group in each["groups"]]) for each in columns]
-    overall, threshold = assessment["photos"]["scores"][score]["value"], assessment["subgroups"]["threshold"]
+    overall = assessment["photos"]["scores"][score]["value"]
     if score == "auroc":
         return draw_forest(sections, score="AUROC", overall=overall, chance=0.5, note=_SMALL)
-    return draw_forest(sections, score=f"sensitivity at the threshold {threshold:.3f}", overall=overall, note=_SMALL)
+    score = f"sensitivity at {_judged_at(assessment['threshold'])}"
+    return draw_forest(sections, score=score, overall=overall, note=_SMALL)
 
 
 def _draw_sites(subgroups: Values, overall: Values, counts: Values) -> Figure:

@@ -73,7 +73,7 @@ def draw_roc(
     """
     truth, values = _arrays(labels, probabilities)
     counts = confusion_counts(truth, values if threshold is None else values >= threshold)
-    mark = None if threshold is None else roc_mark(counts, threshold)
+    mark = None if threshold is None else roc_mark(counts, f"threshold {shown(float(threshold))}")
     area = f"AUROC {shown(auroc(truth, values))}"
     return draw_roc_curve(roc(truth, values), sample(counts), area=area, mark=mark, ax=ax)
 
@@ -92,7 +92,7 @@ def draw_precision_recall(
     """
     truth, values = _arrays(labels, probabilities)
     counts = confusion_counts(truth, values if threshold is None else values >= threshold)
-    mark = None if threshold is None else precision_mark(counts, threshold)
+    mark = None if threshold is None else precision_mark(counts, f"threshold {shown(float(threshold))}")
     area = f"average precision {shown(average_precision(truth, values))}"
     prevalence = float(truth.mean()) if len(truth) else None
     curve = precision_recall(truth, values)

@@ -15,7 +15,7 @@ Counts = Mapping[str, int]
 
 
 class Mark(NamedTuple):
-    """A point of a curve that a threshold gives."""
+    """A point beside a curve: what decisions give."""
 
     x: float
     y: float
@@ -111,20 +111,20 @@ def sample(counts: Counts, unit: str = "photo") -> str:
     return f"n = {sum(counts.values())} {unit}s, {counts['tp'] + counts['fn']} anaemic"
 
 
-def roc_mark(counts: Counts, threshold: float) -> Mark | None:
-    """Returns the point of a ROC curve at a threshold, None of one class."""
+def roc_mark(counts: Counts, words: str) -> Mark | None:
+    """Returns the point of a ROC curve that decisions give, under these words; None of one class."""
     anaemic, others = counts["tp"] + counts["fn"], counts["fp"] + counts["tn"]
     if not anaemic or not others:
         return None
-    return Mark(counts["fp"] / others, counts["tp"] / anaemic, f"threshold {shown(float(threshold))}")
+    return Mark(counts["fp"] / others, counts["tp"] / anaemic, words)
 
 
-def precision_mark(counts: Counts, threshold: float) -> Mark | None:
-    """Returns the point of a precision-recall curve at a threshold, None where it has no precision or recall."""
+def precision_mark(counts: Counts, words: str) -> Mark | None:
+    """Returns the same of a precision-recall curve, None where decisions have no precision or recall."""
     anaemic, called = counts["tp"] + counts["fn"], counts["tp"] + counts["fp"]
     if not anaemic or not called:
         return None
-    return Mark(counts["tp"] / anaemic, counts["tp"] / called, f"threshold {shown(float(threshold))}")
+    return Mark(counts["tp"] / anaemic, counts["tp"] / called, words)
 
 
 def _share_axes(axes: Axes, xlabel: str, title: str) -> None:

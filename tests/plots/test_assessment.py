@@ -85,6 +85,33 @@ def test_the_curves_are_those_of_the_patients_where_they_have_several_photos() -
     assert precision.get_xlabel() == "recall, sensitivity (share of anaemic patients found)"
 
 
+def _of_folds(*thresholds: float) -> Any:
+    content = _file()
+    return {**content, "threshold": {**content["threshold"], "varies": True, "values": list(thresholds)}}
+
+
+def _labels(drawing: Figure | Axes) -> list[str]:
+    return [label for axes in _all_axes(drawing) for label in axes.get_legend_handles_labels()[1]]
+
+
+def test_where_each_fold_has_its_own_threshold_no_figure_names_one_for_all() -> None:
+    drawings = draw_assessment(_of_folds(0.2, 0.57, 0.31))
+    for name in ("roc", "precision_recall"):
+        assert _labels(drawings[name])[-1] == "decisions of the folds' models\n(thresholds 0.20 to 0.57)"
+    said = _all_axes(drawings["subgroups_sensitivity"])[0].get_xlabel()
+    assert said.startswith("sensitivity at the thresholds\nof the folds' models (0.20 to 0.57)")
+    alike = draw_assessment(_of_folds(0.5, 0.5))
+    assert _labels(alike["roc"])[-1] == "decisions of the folds' models\n(thresholds 0.50)"
+
+
+def test_one_model_has_one_threshold() -> None:
+    content = _file()
+    threshold = f"threshold {content['threshold']['value']:.3f}"
+    drawings = draw_assessment(content)
+    assert _labels(drawings["roc"])[-1] == threshold
+    assert f"at the {threshold}" in _all_axes(drawings["subgroups_sensitivity"])[0].get_xlabel()
+
+
 def test_the_forest_shows_each_group_and_the_further_site() -> None:
     content = _file()
     drawings = draw_assessment(content)
