@@ -1,6 +1,6 @@
 """The figures of an assessment, from what assessment.json holds and nothing else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,6 @@ from anemia_lightning.plots.usefulness import draw_decision_curve, draw_over_pre
 Values = Mapping[str, Any]
 
 _SMALL = "hollow: a group too small to be judged; some group is lowest by chance alone"
-_PREDICTION = "thin line of the mean site: where the AUROC of a further site may lie"
 _COUNTS = ("ppv", "npv", "referred", "found", "missed", "needlessly_referred")
 
 
@@ -50,12 +49,12 @@ def draw_assessment(assessment: Values) -> dict[str, Figure | Axes]:
     }
     overall = assessment["photos"]["scores"]["auroc"]
     if assessment["baselines"]:
-        drawings["baselines"] = _draw_baselines(assessment["baselines"], overall, assessment["counts"])
+        drawings["baselines"] = _draw_baselines(assessment, overall)
     if assessment["subgroups"]["columns"]:
         drawings["subgroups"] = _draw_subgroups(assessment, "auroc")
         drawings["subgroups_sensitivity"] = _draw_subgroups(assessment, "sensitivity")
     if assessment["subgroups"]["across_sites"]:
-        drawings["sites"] = _draw_sites(assessment["subgroups"], overall, assessment["counts"])
+        drawings["sites"] = _draw_sites(assessment, overall)
     return drawings
 
 
@@ -141,35 +140,39 @@ def _draw_risk(uncertainty: Values) -> Axes:
     return draw_risk_coverage(curve, answered=None if abstained is None else 1 - abstained)
 
 
-def _draw_baselines(baselines: Sequence[Values], network: Values, counts: Values) -> Figure:
+def _draw_baselines(assessment: Values, network: Values) -> Figure:
     rows = [Row("the network", "", _interval(network), is_summary=True)]
-    rows += [Row(each["name"], "", _interval(each["auroc"])) for each in baselines]
-    title = f"n = {_counted(counts)}"
-    return draw_forest([Section(title, rows)], score="AUROC", chance=0.5)
+    rows += [Row(each["name"], "", _interval(each["auroc"])) for each in assessment["baselines"]]
+    title, level = f"n = {_counted(assessment['counts'])}", assessment["settings"]["level"]
+    return draw_forest([Section(title, rows)], score="AUROC", level=level, chance=0.5)
 
 
 def _draw_subgroups(assessment: Values, score: str) -> Figure:
     columns = [each for each in assessment["subgroups"]["columns"] if score == "sensitivity" or not each["events_only"]]
     sections = [Section(each["title"], [_group_row(group, score) for group in each["groups"]]) for each in columns]
-    overall = assessment["photos"]["scores"][score]["value"]
+    overall, level = assessment["photos"]["scores"][score]["value"], assessment["settings"]["level"]
     if score == "auroc":
-        return draw_forest(sections, score="AUROC", overall=overall, chance=0.5, note=_SMALL)
+        return draw_forest(sections, score="AUROC", level=level, overall=overall, chance=0.5, note=_SMALL)
     score = f"sensitivity at {_judged_at(assessment['threshold'])}"
-    return draw_forest(sections, score=score, overall=overall, note=_SMALL)
+    return draw_forest(sections, score=score, level=level, overall=overall, note=_SMALL)
 
 
-def _draw_sites(subgroups: Values, overall: Values, counts: Values) -> Figure:
+def _draw_sites(assessment: Values, overall: Values) -> Figure:
+    subgroups, level = assessment["subgroups"], assessment["settings"]["level"]
     across = subgroups["across_sites"]
     column = next(each for each in subgroups["columns"] if each["name"] == across["column"])
     rows = [_group_row(group, "auroc") for group in column["groups"]]
-    summary = [Row("all photos together", f"n = {_counted(counts)}", _interval(overall), is_summary=True)]
-    note = _SMALL
+    all_photos = f"n = {_counted(assessment['counts'])}"
+    summary = [Row("all photos together", all_photos, _interval(overall), is_summary=True)]
     if across["estimate"]["value"] is not None:
-        mean, prediction = _interval(across["estimate"]), _interval(across["prediction"])
-        summary.append(Row("the mean site", f"{across['sites']} sites", mean, is_summary=True, prediction=prediction))
-        note = f"{_SMALL}\n{_PREDICTION}"
+        mean, further = _interval(across["estimate"]), f"{100 * level:g} % prediction interval"
+        summary += [
+            Row("the mean site", f"{across['sites']} sites", mean, is_summary=True),
+            Row("a further site", further, _interval(across["prediction"]), is_prediction=True),
+        ]
     title = f"{column['title']} (each left out of training)" if across["left_out"] else column["title"]
-    return draw_forest([Section(title, rows), Section("together", summary)], score="AUROC", chance=0.5, note=note)
+    sections = [Section(title, rows), Section("together", summary)]
+    return draw_forest(sections, score="AUROC", level=level, chance=0.5, note=_SMALL)
 
 
 def _group_row(group: Values, score: str) -> Row:

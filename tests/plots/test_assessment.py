@@ -116,9 +116,14 @@ def test_the_forest_shows_each_group_and_the_further_site() -> None:
     content = _file()
     drawings = draw_assessment(content)
     ticks = [tick.get_text() for tick in _all_axes(drawings["sites"])[0].get_yticklabels()]
-    assert [tick.split("  ")[0] for tick in ticks] == [
-        *("site", "N", "S", "W", "together", "all photos together", "the mean site")
+    assert [tick.split("\n")[0] for tick in ticks] == [
+        *("site", "N", "S", "W", "together", "all photos together", "the mean site", "a further site")
     ]
+    further = content["subgroups"]["across_sites"]["prediction"]
+    said = [text.get_text() for text in _all_axes(drawings["sites"])[0].texts]
+    assert said[-1] == f"[{further['low']:.2f}, {further['high']:.2f}]"
+    names = ("baselines", "subgroups", "subgroups_sensitivity", "sites")
+    assert all("95 % interval" in _all_axes(drawings[name])[0].get_xlabel() for name in names)
     groups = [tick.get_text() for tick in _all_axes(drawings["subgroups"])[0].get_yticklabels()]
     assert "severity" not in groups
     groups = [tick.get_text() for tick in _all_axes(drawings["subgroups_sensitivity"])[0].get_yticklabels()]
