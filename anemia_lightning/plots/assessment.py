@@ -135,9 +135,9 @@ def _draw_populations(populations: Values, section: Values) -> Figure:
 
 
 def _draw_risk(uncertainty: Values) -> Axes:
-    abstained = (uncertainty["conformal"] or {}).get("abstained", {}).get("value")
-    curve = RiskCoverage(**_arrays(uncertainty["risk_coverage"]))
-    return draw_risk_coverage(curve, answered=None if abstained is None else 1 - abstained)
+    curve, sets = RiskCoverage(**_arrays(uncertainty["risk_coverage"])), uncertainty["conformal"]
+    right = sets["answered"]["acc"]["value"] if sets else None
+    return draw_risk_coverage(curve, answered=None if right is None else (1 - sets["abstained"]["value"], 1 - right))
 
 
 def _draw_baselines(assessment: Values, network: Values) -> Figure:

@@ -155,3 +155,13 @@ def test_all_figures_become_pictures(photos: int, label: int | None) -> None:
 def test_what_is_not_there_is_not_drawn() -> None:
     drawings = draw_assessment(_file(facts=None, baselines=None))
     assert set(drawings) == ALL - {"baselines", "subgroups", "subgroups_sensitivity", "sites"}
+
+
+def test_what_the_sets_answer_is_a_point_with_its_own_errors() -> None:
+    content = _file()
+    sets = content["uncertainty"]["conformal"]
+    axes = _all_axes(draw_assessment(content)["risk_coverage"])[0]
+    expected = [[1 - sets["abstained"]["value"], 1 - sets["answered"]["acc"]["value"]]]
+    assert np.asarray(axes.get_lines()[-1].get_xydata()) == pytest.approx(np.array(expected))
+    axes = _all_axes(draw_assessment(_file(decisions=Decision.fixed(0.5)))["risk_coverage"])[0]
+    assert len(axes.get_lines()) == 2

@@ -18,16 +18,22 @@ def _lines(axes: Axes) -> dict[Any, Any]:
 
 def test_the_curve_ends_at_the_error_rate_of_all() -> None:
     curve = risk_coverage([1, 1, 0, 1], [3.0, 2.0, 1.0, 0.5])
-    axes = draw_risk_coverage(curve, answered=0.75)
+    axes = draw_risk_coverage(curve, answered=(0.75, 0.2))
     lines = _lines(axes)
-    assert set(lines) == {"area 0.146, at best 0.062", "all answered, 0.250 wrong", "answered 0.750"}
-    assert lines["area 0.146, at best 0.062"] == pytest.approx(
-        np.array([[0.25, 0], [0.5, 0], [0.75, 1 / 3], [1.0, 0.25]])
-    )
+    mean = "the surest first: 14.6% wrong on average\n(in the best order 6.2%)"
+    point = "the prediction sets answer 75%,\n20.0% of these wrong"
+    assert set(lines) == {mean, "all answered: 25.0% wrong", point}
+    assert lines[mean] == pytest.approx(np.array([[0.25, 0], [0.5, 0], [0.75, 1 / 3], [1.0, 0.25]]))
+    assert lines[point].tolist() == [[0.75, 0.2]]
     assert axes.get_xlabel() == "share of photos answered, the surest first"
     assert axes.get_ylabel() == "share of wrong decisions among them"
     assert axes.get_title(loc="left") == "n = 4 photos"
     assert to_png(axes)
+
+
+def test_what_the_sets_answer_stays_in_sight() -> None:
+    axes = draw_risk_coverage(risk_coverage([0, 1] * 30, np.tile([-2.0, 2.0], 30)), answered=(0.5, 0.6))
+    assert axes.get_ylim()[1] > 0.6
 
 
 @pytest.mark.parametrize("labels", [[0], [1], [0] * 30, [0, 1] * 300])
@@ -36,7 +42,7 @@ def test_few_many_right_and_wrong_photos_are_drawn(labels: list[int]) -> None:
 
 
 def test_no_photos_are_said_to_be_undefined() -> None:
-    axes = draw_risk_coverage(risk_coverage([], []), answered=0.5)
+    axes = draw_risk_coverage(risk_coverage([], []), answered=(0.5, 0.5))
     assert [text.get_text() for text in axes.texts] == ["undefined:\nthere are no photos"]
     assert to_png(axes)
 
