@@ -1,6 +1,6 @@
 """The figures of an assessment, from what assessment.json holds and nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,8 +43,8 @@ def draw_assessment(assessment: Values) -> dict[str, Figure | Axes]:
     drawings: dict[str, Figure | Axes] = {
         **_draw_scores(section, _decided(assessment["threshold"])),
         "reliability": _draw_reliability(assessment["calibration"]),
-        "decision_curve": _draw_usefulness(assessment["usefulness"], assessment["threshold"]),
-        "prevalence": _draw_populations(assessment["populations"], section),
+        "decision_curve": _draw_usefulness(assessment["usefulness"], assessment["threshold"]["values"]),
+        "prevalence": _draw_populations(assessment["populations"], section, assessment["settings"]["level"]),
         "risk_coverage": _draw_risk(assessment["uncertainty"]),
     }
     overall = assessment["photos"]["scores"]["auroc"]
@@ -113,14 +113,14 @@ def _draw_reliability(calibration: Values) -> Figure:
     )
 
 
-def _draw_usefulness(usefulness: Values, threshold: Values) -> Axes:
+def _draw_usefulness(usefulness: Values, thresholds: Sequence[float]) -> Axes:
     given = usefulness["curve"]
     lines = {name: _arrays(given[name]) for name in ("net_benefit", "low", "high")}
     curve = DecisionCurve(**{**given, **lines, "thresholds": np.array(given["thresholds"])})
-    return draw_decision_curve(curve, threshold=None if threshold["varies"] else threshold["value"])
+    return draw_decision_curve(curve, thresholds=thresholds)
 
 
-def _draw_populations(populations: Values, section: Values) -> Figure:
+def _draw_populations(populations: Values, section: Values, level: float) -> Figure:
     rows = [
         AtPrevalence(prevalence=row["prevalence"], **{name: _interval(row[name]) for name in _COUNTS})
         for row in populations["rows"]
@@ -131,6 +131,7 @@ def _draw_populations(populations: Values, section: Values) -> Figure:
         not_anaemic=section["n_negative"],
         prevalence=section["prevalence"],
         unit=populations["unit"],
+        level=level,
     )
 
 

@@ -100,6 +100,7 @@ def test_where_each_fold_has_its_own_threshold_no_figure_names_one_for_all() -> 
         assert _labels(drawings[name])[-1] == "decisions of the folds' models\n(thresholds 0.20 to 0.57)"
     said = _all_axes(drawings["subgroups_sensitivity"])[0].get_xlabel()
     assert said.startswith("sensitivity at the thresholds\nof the folds' models (0.20 to 0.57)")
+    assert "thresholds of the folds' models,\n0.20 to 0.57" in _labels(drawings["decision_curve"])
     alike = draw_assessment(_of_folds(0.5, 0.5))
     assert _labels(alike["roc"])[-1] == "decisions of the folds' models\n(thresholds 0.50)"
 
