@@ -55,7 +55,7 @@ def draw_training_curves(table: pd.DataFrame, releases: Sequence[int] = (), best
             axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, borderpad=0.0)
     for release in reached:
         text = f" epoch {release}:\n more layers\n train"
-        loss.text(release - 0.5, 0.98, text, transform=loss.get_xaxis_transform(), va="top", size=7, color=GREY)
+        loss.text(release - 0.5, 0.98, text, transform=loss.get_xaxis_transform(), va="top", size=8, color=GREY)
     return figure
 
 

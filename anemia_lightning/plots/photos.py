@@ -9,20 +9,20 @@ from numpy.typing import NDArray
 
 from anemia_lightning.plots.style import house_style
 
-_CELL_INCHES = 1.3
+_CELL_INCHES = 1.6
 _GAP_INCHES = 0.08
-_TITLE_POINTS = 6
-_TITLE_LETTERS = 24
+_TITLE_POINTS = 9
+_TITLE_LETTERS = 20
 
 
 @house_style()
-def draw_photo_grid(images: NDArray[np.uint8], titles: Sequence[str], columns: int = 8) -> Figure:
+def draw_photo_grid(images: NDArray[np.uint8], titles: Sequence[str], columns: int = 4) -> Figure:
     """Draws photographs in rows.
 
     Args:
         images: uint8 [N, H, W, 3].
         titles: One for each image, taken literally; a line that is too long keeps its end.
-        columns: Photographs in a full row.
+        columns: Photographs in a full row; with more, the letters are too small for a page.
     """
     columns = max(1, min(columns, len(images)))
     rows = max(1, math.ceil(len(images) / columns))
