@@ -1,6 +1,7 @@
 """Table 1: who is in each part of the data, and how far the parts differ."""
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,8 +22,14 @@ _MOST_COMPARED = 3
 _SAYS = (
     "Patients are counted: where one has several photos, a number is their mean and a text the first that is known. "
     "Numbers: mean (standard deviation); shares are of those of whom it is known. SMD is the standardised mean "
-    "difference (Austin 2009; of several values Yang and Dalton 2012), in standard deviations: whatever the number of "
-    f"people, from {CONSIDERABLE} on parts are commonly called imbalanced."
+    "difference (Austin 2009; of several values Yang and Dalton 2012), in standard deviations; from "
+    f"{CONSIDERABLE} on groups are commonly called imbalanced."
+)
+
+_SPLITS = {"train", "val", "test"}
+_BY_CLASS = (
+    "Characteristics by class: what differs here, other than haemoglobin and severity, which define the classes, can "
+    "be mistaken for anaemia"
 )
 
 _People = Mapping[str, pd.DataFrame]
@@ -42,11 +49,9 @@ def describe_people(photos: pd.DataFrame, *, by: str = "split", order: Sequence[
     parts = {name: _people(photos[photos[by] == name]) for name in names}
     everyone = _people(photos[photos[by].isin(names)])
     classes = {words: everyone[everyone["anaemic"] == value] for words, value in _CLASSES.items()}
-    tables = [
-        _table("Characteristics by part of the data", parts, ("anaemic", *_TEXTS)),
-        _table("Characteristics by class: what differs here can be mistaken for anaemia", classes, _TEXTS),
-    ]
-    return Section("Who is in the data", [_SAYS], tables)
+    tables = [_table(_by_part(names), parts, ("anaemic", *_TEXTS)), _table(_BY_CLASS, classes, _TEXTS)]
+    says = [_SAYS, *_by_chance("parts of the data", parts), *_by_chance("classes", classes)]
+    return Section("Who is in the data", says, tables)
 
 
 def write_table1(path: Path, section: Section) -> None:
@@ -55,6 +60,26 @@ def write_table1(path: Path, section: Section) -> None:
     write_markdown(
         path, [f"# {section.title} (Table 1)", "", f"{NOTICE}.", "", *map(literal, section.says), "", *tables]
     )
+
+
+def _by_part(names: Sequence[str]) -> str:
+    if set(names) <= _SPLITS:
+        return "Characteristics by part of the data"
+    return "Characteristics by part of the data: the test part of each fold"
+
+
+def _by_chance(what: str, people: _People) -> Iterator[str]:
+    """Yields in a sentence how far the smallest groups that are compared differ by chance; nothing where none are."""
+    pairs = [pair for found in _comparisons(list(people)).values() for pair in found]
+    sizes = [(len(people[one]), len(people[other])) for one, other in pairs if len(people[one]) and len(people[other])]
+    if not sizes:
+        return
+    one, other = max(sizes, key=lambda size: 1 / size[0] + 1 / size[1])
+    says = f"Chance alone makes {what} differ: between {one} and {other} patients an SMD has a standard error of about "
+    says += f"{math.sqrt(1 / one + 1 / other):.2f}, and that of a trait with several values comes out larger still."
+    if len(people) > _MOST_COMPARED:
+        says += f" Shown is the largest of {len(pairs)} pairs."
+    yield says
 
 
 def _people(photos: pd.DataFrame) -> pd.DataFrame:

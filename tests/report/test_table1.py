@@ -102,6 +102,36 @@ def test_of_many_parts_the_largest_difference_is_shown() -> None:
     assert row(table, "age, months")["largest SMD"] == f"{largest:.2f}"
 
 
+def test_what_chance_alone_gives_is_said_of_the_smallest_parts() -> None:
+    of_parts, of_classes = describe_people(photos(60), order=["train", "val", "test"]).says[1:]
+    assert of_parts == (
+        "Chance alone makes parts of the data differ: between 20 and 20 patients an SMD has a standard error of about "
+        "0.32, and that of a trait with several values comes out larger still."
+    )
+    labels = photos(60)["label"]
+    assert f"makes classes differ: between {labels.sum()} and {60 - labels.sum()} patients" in of_classes
+    unequal = photos(60).assign(split=["train"] * 50 + ["val"] * 6 + ["test"] * 4)
+    assert "between 50 and 4 patients an SMD has a standard error of about 0.52" in describe_people(unequal).says[1]
+
+
+def test_one_part_is_compared_with_none() -> None:
+    says = describe_people(photos().assign(split="test")).says
+    assert not any("parts of the data differ" in sentence for sentence in says)
+    assert describe_people(photos().assign(split="test", label=1)).says[1:] == []
+
+
+def test_of_folds_it_says_that_these_are_test_parts_and_that_the_largest_pair_is_shown() -> None:
+    section = describe_people(photos(parts=("fold-0", "fold-1", "fold-2", "fold-3")))
+    assert section.tables[0].caption == "Characteristics by part of the data: the test part of each fold"
+    assert section.says[1].endswith("Shown is the largest of 6 pairs.")
+    assert describe_people(photos()).tables[0].caption == "Characteristics by part of the data"
+
+
+def test_what_defines_the_classes_cannot_be_mistaken_for_them() -> None:
+    caption = describe_people(photos()).tables[1].caption
+    assert "other than haemoglobin and severity, which define the classes" in caption
+
+
 def test_of_many_values_the_commonest_are_named() -> None:
     rows = photos(200).assign(site=[f"site {number % 40}" for number in range(200)])
     table = describe_people(rows).tables[0]
