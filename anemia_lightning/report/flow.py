@@ -12,7 +12,11 @@ from anemia_lightning.report.markdown import literal, write_markdown
 from anemia_lightning.report.page import NOTICE
 
 _EXCLUDED = "excluded"
-_PART_WORDS = {"train": "training", "val": "validation: chose the best epoch", "test": "test: judges the model"}
+_PART_WORDS = {
+    "train": "training",
+    "val": "validation: chose the best epoch and how it decides",
+    "test": "test: judges the model",
+}
 
 _WIDTH, _INDENT, _TRUNK, _MARGIN = 360, 40, 20, 4
 _LINE, _PADDING, _GAP = 18, 8, 14
@@ -70,7 +74,7 @@ def participant_flow(splits: pd.DataFrame, *, order: Sequence[str] = ("train", "
         _count("photos found", splits)._replace(anaemic=None),
         sorted((reason._replace(anaemic=None) for reason in reasons), key=lambda reason: -reason.photos),
         _count("photos used", used),
-        [_count(_PART_WORDS.get(name, name), rows) for name, rows in parts.items() if len(rows)],
+        [_count(_PART_WORDS.get(name, f"test part of {name}"), rows) for name, rows in parts.items() if len(rows)],
     )
 
 

@@ -65,6 +65,18 @@ def test_parts_and_reasons_add_up_whatever_the_data(seed: int) -> None:
     assert flow.used.anaemic == sum(part.anaemic or 0 for part in flow.parts)
 
 
+def test_each_part_says_what_it_is_for() -> None:
+    assert [part.name for part in usual().parts] == [
+        "training",
+        "validation: chose the best epoch and how it decides",
+        "test: judges the model",
+    ]
+    flow = participant_flow(
+        splits(("a", "p", 1, "fold-0", ""), ("b", "q", 0, "fold-1", "")), order=["fold-0", "fold-1"]
+    )
+    assert [part.name for part in flow.parts] == ["test part of fold-0", "test part of fold-1"]
+
+
 def test_a_part_that_was_forgotten_is_a_defect() -> None:
     with pytest.raises(AssertionError, match="every photo"):
         participant_flow(splits(("a", "p", 1, "train", ""), ("b", "q", 1, "fold", "")))
@@ -103,7 +115,7 @@ def test_lines_lead_from_found_to_used_and_branch_to_each_other_box() -> None:
 
 def test_nothing_excluded_leaves_no_gap() -> None:
     flow = participant_flow(splits(("a", "p", 1, "scored", "")), order=["scored"])
-    assert [box.lines[0] for box in flow_boxes(flow)] == ["photos found", "photos used", "scored"]
+    assert [box.lines[0] for box in flow_boxes(flow)] == ["photos found", "photos used", "test part of scored"]
 
 
 def test_the_file_holds_diagram_and_words_with_names_taken_literally(tmp_path: Path) -> None:
