@@ -116,9 +116,10 @@ def _content(file: Path) -> str | dict[str, Any]:
 
 
 def _has_place(content: str | dict[str, Any], place: str) -> bool:
-    """Returns whether JSON has something at a dotted key, or a text a head, a row of a table or a setting."""
+    """Returns whether JSON has something at a dotted key, or a text a head, an item, a setting, a row or a column."""
     if isinstance(content, str):
-        return re.search(rf"^(## |\| )?{re.escape(place)}($|:)", content, re.MULTILINE) is not None
+        name = re.escape(place)
+        return re.search(rf"^(## |\| |\s*- )?{name}($|:)|^\|.* \| {name} \|", content, re.MULTILINE) is not None
     value: Any = content
     for key in place.split("."):
         value = (value or {}).get(key)

@@ -117,6 +117,48 @@ def test_a_cross_validation_answers_with_its_folds(folder: Path, tmp_path_factor
     assert "23 | software and versions | folds/\\*/run.json, versions" in text
 
 
+def answers(folder: Path) -> dict[str, str]:
+    """Returns what is said to answer, by what is asked."""
+    return {row[1]: row[2] for row in rows(folder, titles()) if len(row) > 2}
+
+
+FLOW_OF_TRAINING = "how it was developed: training, validation, test, with sizes"
+COMPARED = (
+    "differences between development and evaluation data",
+    "comparison of evaluation with development data",
+    "characteristics of training, validation and test set",
+)
+
+
+def test_training_photos_are_pointed_at_only_where_they_are_counted(folder: Path) -> None:
+    found = answers(folder)
+    assert found[FLOW_OF_TRAINING] == "flow.md, training; run.json, phases"
+    assert {found[each] for each in COMPARED} == {"table1.md, train"}
+    tested = pd.DataFrame({"photo": ["a"], "patient": ["p"], "label": [1], "split": ["test"], "reason": [""]})
+    write_flow(folder / "flow.md", participant_flow(tested))
+    write_table1(folder / "table1.md", describe_people(tested))
+    found = answers(folder)
+    assert found[FLOW_OF_TRAINING] == "run.json, phases"
+    assert {found[each] for each in COMPARED} == {"needs a human"}
+    assert found["characteristics of the cases in each partition"].startswith("table1.md, test; ")
+
+
+def test_a_cross_validation_points_at_the_training_photos_of_its_folds(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    whole = tmp_path_factory.mktemp("crossval")
+    (whole / "folds").mkdir()
+    folder.rename(whole / "folds" / "fold-0")
+    names = ["fold-0", "fold-1"]
+    tested = pd.DataFrame({"photo": ["a", "b"], "patient": ["p", "q"], "label": [1, 0], "split": names, "reason": ""})
+    write_flow(whole / "flow.md", participant_flow(tested, order=names))
+    write_table1(whole / "table1.md", describe_people(tested))
+    found = answers(whole)
+    assert found[FLOW_OF_TRAINING].startswith(r"folds/\*/flow.md, training; ")
+    assert {found[each] for each in COMPARED} == {r"folds/\*/table1.md, train"}
+    assert found["flow of participants, with and without the outcome"].startswith("flow.md; ")
+
+
 def test_the_counts_at_its_head_are_those_of_the_table(folder: Path) -> None:
     written = rows(folder, titles())
     text = (folder / "checklists.md").read_text(encoding="utf-8")
