@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from anemia_lightning.report import group_sections, score_sections
+from anemia_lightning.report.label_words import labels_say
 from anemia_lightning.report.markdown import literal, table_lines, write_markdown
 from anemia_lightning.report.page import NOTICE
 from anemia_lightning.report.provenance import data_sources, loud_labels, weights_says
@@ -88,13 +89,12 @@ def _data(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str
     for name, source in data_sources(settings).items():
         yield f"{name}: {source.people}."
         yield f"Licence of {name}: {source.licence}."
-    data, labels = facts.get("data", {}), facts.get("labels", {})
+    data = facts.get("data", {})
     if photos := data.get("photos"):
         counts = ", ".join(f"{count} {split}" for split, count in photos.items())
         distinct = data.get("photo_groups", {}).get("distinct")
         yield f"Photos: {counts}; {data.get('excluded', 0)} left out. They show {distinct} different photographs."
-    if labels:
-        yield f"Labels: by the rule {labels['rule']}, of {labels['source']}; anaemic is 1."
+    yield from labels_say(facts.get("labels", {}))
 
 
 def _model(settings: Mapping[str, Any], *, folds: int) -> Iterator[str]:

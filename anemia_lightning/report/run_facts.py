@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from anemia_lightning.report.label_words import labels_say
 from anemia_lightning.report.provenance import data_sources, weights_says
 from anemia_lightning.report.sections import Section, Table
 
@@ -169,7 +170,7 @@ def _data_rows(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterato
     yield "photos", _joined({**data.get("photos", {}), "left out": data.get("excluded")})
     yield "distinct photographs", data.get("photo_groups", {}).get("distinct")
     yield "hash of the data", data.get("sha256")
-    yield "rule of the labels", _joined({"": labels.get("rule"), "of": labels.get("source")})
+    yield "labels", " ".join(labels_say(labels))
     yield "photos with the commoner label of their copies", len(labels.get("relabelled", [])) or ""
     yield "split", _split_says(settings)
     image = settings.get("data", {})

@@ -206,6 +206,14 @@ def example_assessment(**changes: Any) -> Values:
     return content | changes
 
 
+_LABELS = {
+    "photos": 176,
+    "assumed": {},
+    "near_cutoff": None,
+    "flips": {"who2024": {"flips": 3, "of": 176, "assumed": {"altitude_m": 176}}},
+}
+
+
 def example_facts(**changes: Any) -> Values:
     """Returns what run.json holds, with whole parts changed."""
     content = {
@@ -223,7 +231,7 @@ def example_facts(**changes: Any) -> Values:
             "photo_groups": {"grain": "recut", "distinct": 150},
             "splits_sha256": "53" * 32,
         },
-        "labels": {"rule": "own", "source": "the data set"},
+        "labels": {"rule": "own", "source": "the data set", **_LABELS},
         "weights": {"source": "torchvision", "name": "IMAGENET1K_V1", "file": None, "sha256": "ab" * 32},
         "phases": [{"epoch": 5, "train_from": "layer4"}],
         "sessions": [

@@ -84,6 +84,13 @@ def test_the_joint_model_is_said_to_be_untested(
     assert f" That joint model was not itself tested: the scores here are {says} " in made.says[1]
 
 
+def test_the_record_of_the_labels_is_shown_whole(facts: Make, settings: Make) -> None:
+    says = rows_of(facts(), settings())["labels"]
+    assert says.startswith("Labels are those of the data set (rule own)")
+    assert says.endswith("Labels would be others by other rules: 3 of 176 by who2024 (assumed: altitude for 176).")
+    assert "labels" not in rows_of({}, settings())
+
+
 def test_of_folds_only_what_they_share_is_told(facts: Make, settings: Make) -> None:
     cards = []
     for epochs in (9, 17, 12):
