@@ -213,7 +213,9 @@ def test_a_checkpoint_scores_other_data_with_its_own_framing_and_decision(run: P
     report = (tmp_path / "other" / "report.html").read_text()
     assert "pixels 32, region full, resize letterbox" in report
     assert '<th scope="row">data.image_size</th><td>32</td>' in report
-    assert "one photograph of 32 pixels a side" in (tmp_path / "other" / "MODEL_CARD.md").read_text()
+    card = (tmp_path / "other" / "MODEL_CARD.md").read_text()
+    assert "one photograph of 32 pixels a side" in card
+    assert "Labels are those of the data set (rule own)" in card
 
 
 def test_another_framing_than_that_of_the_checkpoint_is_refused(run: Path, tmp_path: Path) -> None:

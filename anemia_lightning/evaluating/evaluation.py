@@ -152,7 +152,11 @@ def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
         test=rows.merge(prepared.facts, on="photo", validate="one_to_one"),
         train=None,
         splits=split_table(rows.assign(split="test"), prepared.excluded),
-        facts={"weights": {"source": "evaluated", "file": Path(cfg.ckpt).name}, "precision": precision},
+        facts={
+            "weights": {"source": "evaluated", "file": Path(cfg.ckpt).name},
+            "precision": precision,
+            "labels": prepared.labels,
+        },
         settings=wiring.plain(cfg),
         warnings=[*cautions, *notes, *filter(None, [unlike])],
         run=Path(cfg.ckpt).resolve().parent.parent,
