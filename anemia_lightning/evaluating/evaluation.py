@@ -1,7 +1,7 @@
 """What `evaluate` does: the run's own test photos again, or photos that the model has never met."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any

@@ -15,6 +15,7 @@ from anemia_lightning.report.run_facts import together_says
 from anemia_lightning.report.run_page import AID, RunReport
 
 _HUMAN = "needs a human"
+_GRADE = "severity"
 _INTENDED = (
     "Research on screening for anaemia with photographs of the inner eyelid (palpebral conjunctiva): to choose whom to "
     "send to a blood test.",
@@ -27,6 +28,7 @@ _OUT_OF_SCOPE = (
     "Pictures of anything else (nails, palms, tongues, whole faces), or taken, cut out or edited otherwise than those "
     "that trained it.",
 )
+_UNSCORED = "Groups of people, devices and places that the report shows no scores for."
 _ALWAYS = (
     "Cameras and light change the redness of a photograph more than anaemia does; at another place, with another "
     "device or in other light its scores may be far lower.",
@@ -51,7 +53,7 @@ def scope_says(photos: pd.DataFrame) -> list[str]:
     Args:
         photos: Those that trained it, with what there is of age_months (NaN where unknown), sex, pregnancy, site ("").
     """
-    return [_age_says(photos), _pregnancy_says(photos), _sex_says(photos)]
+    return [_age_says(photos), _pregnancy_says(photos), *_sex_says(photos)]
 
 
 def _parts(report: RunReport) -> Iterator[Iterable[str]]:
@@ -60,7 +62,7 @@ def _parts(report: RunReport) -> Iterator[Iterable[str]]:
     yield (f"# Model card: {literal(report.title)}", "", f"**{NOTICE}.**", "")
     yield (line for label in labels for line in (f"> **{literal(label)}**", ""))
     yield _chapter("Intended use", [*_INTENDED, AID])
-    yield _chapter("Out of scope", [*_OUT_OF_SCOPE, *report.scope])
+    yield _chapter("Out of scope", [*_OUT_OF_SCOPE, *report.scope, _UNSCORED])
     yield _chapter("Data", _data(facts, report.settings))
     yield _chapter("Model", _model(report.settings, folds=len(report.folds)))
     yield _chapter("Weights", weights_says(facts.get("weights", {})))
@@ -74,7 +76,7 @@ def _parts(report: RunReport) -> Iterator[Iterable[str]]:
         yield _chapter("Calibration", calibration.says)
         yield (line for table in calibration.tables for line in table_lines(table))
     yield _chapter("Limits", [*report.warnings, *_limits(assessment), *_ALWAYS])
-    yield _chapter("Version", _version(facts))
+    yield _chapter("Version", _version(facts, folds=len(report.folds)))
 
 
 def _chapter(title: str, says: Iterable[str]) -> Iterator[str]:
@@ -114,20 +116,31 @@ def _limits(assessment: Mapping[str, Any]) -> Iterator[str]:
     if not assessment:
         return
     yield from assessment["warnings"]
-    yield from group_sections.lowest_says(assessment["subgroups"])
-    if absent := assessment["subgroups"]["absent"]:
-        yield f"How it does by {', '.join(absent)} is not known: the data do not tell."
+    if lowest := group_sections.lowest_says(assessment["subgroups"]):
+        yield from (*lowest, "Some group is lowest by chance alone.")
+    absent = assessment["subgroups"]["absent"]
+    if untold := [name for name in absent if name != _GRADE]:
+        yield f"How it does by {', '.join(untold)} is not known: the data do not tell."
+    if _GRADE in absent:
+        yield "How it does by severity is not known: anaemia was not graded."
 
 
-def _version(facts: Mapping[str, Any]) -> Iterator[str]:
+def _version(facts: Mapping[str, Any], *, folds: int) -> Iterator[str]:
     versions, sessions = facts.get("versions", {}), facts.get("sessions") or [{}]
     known = [f"{name} {versions[name]}" for name in ("anemia_lightning", "torch", "torchvision") if name in versions]
     yield f"Program: {', '.join(known) or 'not known'}."
     yield f"Run: begun {sessions[0].get('started', 'at an unknown time')}."
-    data = facts.get("data", {})
-    split = f"; split: {data['splits_sha256']}" if "splits_sha256" in data else ""
-    yield f"Data, SHA-256: {data.get('sha256', 'unknown')}{split}."
+    yield _hash_says(facts.get("data", {}), folds)
     yield f"Contact: {_HUMAN}."
+
+
+def _hash_says(data: Mapping[str, Any], folds: int) -> str:
+    """Returns the hash of the data. It covers who is in which part of them, so that folds have none in common."""
+    if "sha256" not in data:
+        why = "each fold has its own, since it covers the split: see folds/*/run.json." if folds else "not recorded."
+        return f"Data, SHA-256: {why}"
+    split = f"; split: {data['splits_sha256']}" if "splits_sha256" in data else ""
+    return f"Data, SHA-256: {data['sha256']}{split}."
 
 
 def _age_says(photos: pd.DataFrame) -> str:
@@ -144,11 +157,10 @@ def _pregnancy_says(photos: pd.DataFrame) -> str:
     return "Pregnant women: none is known to be among those who trained it, and other cut-offs hold for them."
 
 
-def _sex_says(photos: pd.DataFrame) -> str:
+def _sex_says(photos: pd.DataFrame) -> Iterator[str]:
     known = sorted(set(photos["sex"]) - {""}) if "sex" in photos else []
     if len(known) == 1:
-        return f"People who are not {known[0]}: all whose sex is known and who trained it are {known[0]}."
-    return "Groups of people, devices and places that the report shows no scores for."
+        yield f"People who are not {known[0]}: all whose sex is known and who trained it are {known[0]}."
 
 
 def _age(months: float) -> str:

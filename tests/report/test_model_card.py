@@ -50,7 +50,8 @@ def test_it_says_what_it_is_for_and_what_not(tmp_path: Path, report: RunReport) 
     assert text.startswith("# Model card: Training run 7\n\n**Screening aid for research, not a medical device")
     assert AID in text
     assert "Confirm by a blood test" in text
-    assert "- People younger than 6 months." in text
+    unscored = "- Groups of people, devices and places that the report shows no scores for."
+    assert f"- People younger than 6 months.\n{unscored}\n" in text
     assert "- Look at each source by itself.\n- A small test." in text
     assert "Licence of cp_anemic: listed as CC BY 4.0" in text
     assert "whose terms of access allow non-commercial research and education only" in text
@@ -88,15 +89,34 @@ def test_data_that_the_program_does_not_know_are_left_to_a_human(
     assert "folder: not known to the program: needs a human." in text
 
 
+def test_a_group_is_lowest_by_chance_and_what_is_not_graded_is_not_blamed_on_the_data(
+    tmp_path: Path, report: RunReport, assessment: Example
+) -> None:
+    text = card(tmp_path, report)
+    assert "6-23 months, 0.700 \\[0.650, 0.750\\].\n- Some group is lowest by chance alone.\n" in text
+    assert "severity is not known" not in text
+    groups = {**assessment()["subgroups"], "absent": ["severity", "device"], "worst": {"auroc": None}}
+    text = card(tmp_path, replace(report, assessment=assessment(subgroups=groups)))
+    assert "- How it does by device is not known: the data do not tell.\n" in text
+    assert "- How it does by severity is not known: anaemia was not graded.\n" in text
+    assert "by chance alone.\n" not in text
+
+
 def test_a_card_can_be_written_of_almost_nothing(tmp_path: Path) -> None:
     text = card(tmp_path, RunReport(title="Run", facts={}, settings={}))
     assert "They were not assessed." in text
     assert "## Decision" not in text
-    assert "unknown" in text
+    assert "- Data, SHA-256: not recorded.\n" in text
 
 
 def test_a_cross_validation_is_used_as_a_folder(tmp_path: Path, report: RunReport) -> None:
     assert "ckpt=FOLDER" in card(tmp_path, replace(report, folds={"fold-0": {}}))
+
+
+def test_the_data_of_folds_have_no_common_hash(tmp_path: Path, report: RunReport, facts: Example) -> None:
+    shared = {key: value for key, value in facts()["data"].items() if "sha256" not in key}
+    text = card(tmp_path, replace(report, facts=facts(data=shared), folds={"fold-0": {}}))
+    assert r"SHA-256: each fold has its own, since it covers the split: see folds/\*/run.json." in text
 
 
 def test_names_are_taken_literally(tmp_path: Path, report: RunReport) -> None:
