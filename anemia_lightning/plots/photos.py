@@ -12,7 +12,7 @@ from anemia_lightning.plots.style import house_style
 _CELL_INCHES = 1.6
 _GAP_INCHES = 0.08
 _TITLE_POINTS = 9
-_TITLE_LETTERS = 20
+_TITLE_LETTERS = 18
 
 
 @house_style()

@@ -64,7 +64,7 @@ def draw_forest(
         lines += [section.title, *section.rows]
     rows = [(place, line) for place, line in enumerate(lines) if isinstance(line, Row)]
     # A count stands below its name: beside it, the letters would have to be too small for a page.
-    figure = new_figure(1.6 + (0.37 if any(row.counts for _, row in rows) else 0.27) * len(lines), 5.6)
+    figure = new_figure(1.5 + (0.34 if any(row.counts for _, row in rows) else 0.27) * len(lines), 5.6)
     axes = figure.add_subplot()
     for place, row in rows:
         _draw_row(axes, place, row)
@@ -103,7 +103,8 @@ def _draw_row(axes: Axes, place: int, row: Row) -> None:
     interval = row.interval
     if interval.value is None:
         words, across = f"undefined: {interval.note}", axes.get_yaxis_transform()
-        axes.text(0.5, place, words, transform=across, ha="center", va="center", fontsize=8, color=GREY)
+        said = axes.text(0.5, place, words, transform=across, ha="center", va="center", fontsize=8, color=GREY)
+        said.set_backgroundcolor("white")
         return
     if interval.low is not None and interval.high is not None:
         colour, width = (VERMILION, 1.0) if row.is_prediction else (BLUE, 1.6)
@@ -112,7 +113,7 @@ def _draw_row(axes: Axes, place: int, row: Row) -> None:
         face = "white" if row.is_small else BLUE
         axes.plot(interval.value, place, "D" if row.is_summary else "o", color=BLUE, markerfacecolor=face, markersize=5)
     # Beside the axes, wherever they begin.
-    axes.annotate(_said(row), (1.02, place), xycoords=("axes fraction", "data"), va="center", annotation_clip=False)
+    axes.annotate(_said(row), (1.03, place), xycoords=("axes fraction", "data"), va="center", annotation_clip=False)
 
 
 def _said(row: Row) -> str:

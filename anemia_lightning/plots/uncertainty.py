@@ -27,12 +27,12 @@ def draw_risk_coverage(
         axes.text(0.5, 0.5, "undefined:\nthere are no photos", ha="center", va="center", color=GREY)
         return axes
     rate = float(curve.risk[-1])
-    mean = f"the surest first: {curve.aurc:.1%} wrong on average\n(in the best order {curve.best_aurc:.1%})"
+    mean = f"the surest first: {curve.aurc:.1%} wrong on average (in the best order {curve.best_aurc:.1%})"
     axes.plot(curve.coverage, curve.risk, color=BLUE, label=mean)
     axes.axhline(rate, color=GREY, linestyle=":", linewidth=1, label=f"all answered: {rate:.1%} wrong")
     if answered is not None:
         share, wrong = answered
-        words = f"the prediction sets answer {share:.0%},\n{wrong:.1%} of these wrong"
+        words = f"the prediction sets answer {share:.0%}, {wrong:.1%} of these wrong"
         axes.plot(share, wrong, "o", color=VERMILION, label=words)
     # The first few photos swing between 0 and 1, and would press all others to the floor.
     top = max(0.05, 1.2 * rate, 1.1 * float(curve.risk[len(curve.risk) // 20 :].max()))
@@ -40,5 +40,5 @@ def draw_risk_coverage(
     axes.set_ylim(-0.02 * top, min(top, 1.02))
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.legend(loc="upper left", bbox_to_anchor=(0.0, -0.12), ncols=2, borderpad=0.0)
+    axes.legend(loc="upper left", bbox_to_anchor=(0.0, -0.12), borderpad=0.0)
     return axes

@@ -38,6 +38,7 @@ _VALUES = {
     "ppv": ("positive predictive value: anaemic, of those referred", BLUE, "-", "o"),
     "npv": ("negative predictive value: not anaemic, of those not referred", VERMILION, "--", "^"),
 }
+_PAIRED = "Whether two lines differ, the band does not tell: all are of the same photos."
 _LEAST_REACH = 0.2
 """Up to this threshold a decision curve is shown at least."""
 
@@ -75,9 +76,15 @@ def draw_decision_curve(curve: DecisionCurve, ax: Axes | None = None, thresholds
     # Far below 0 no policy is worth a look, and test-all goes to minus infinity.
     axes.set_ylim(-0.25 * prevalence, top + 0.02)
     # Below the axes, because a good model's line leaves no corner free.
-    legend = axes.legend(loc="upper left", bbox_to_anchor=(0.0, -0.12), ncols=2, borderpad=0.0, alignment="left")
-    if curve.low:
-        legend.set_title("Whether two lines differ, the band does not tell: all are of the same photos.", {"size": 8})
+    axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(0.0, -0.15),
+        ncols=2,
+        borderpad=0.0,
+        title=_PAIRED if curve.low else None,
+        title_fontsize=8,
+        alignment="left",
+    )
     return axes
 
 
@@ -130,8 +137,9 @@ def _mark_thresholds(axes: Axes, thresholds: Sequence[float]) -> None:
     if lowest == highest:
         axes.axvline(lowest, color=GREY, linestyle="--", linewidth=1, label=f"threshold {lowest:.3f}")
     else:
+        # A strip at the foot: over the whole height it would hide the lines.
         words = f"thresholds of the folds' models,\n{lowest:.2f} to {highest:.2f}"
-        axes.axvspan(lowest, highest, color=GREY, alpha=0.12, linewidth=0, label=words)
+        axes.axvspan(lowest, highest, ymax=0.025, color=GREY, alpha=0.6, linewidth=0, label=words)
 
 
 def _draw_intervals(

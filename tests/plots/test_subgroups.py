@@ -58,13 +58,13 @@ def test_small_groups_are_hollow_summaries_diamonds_and_predictions_without_a_po
 
 
 def test_an_area_is_shown_from_where_it_lies_and_a_share_from_nothing() -> None:
-    def left(row: Row, **more: float) -> float:
-        return draw_forest([Section("site", [row])], score="AUROC", **more).axes[0].get_xlim()[0]
+    def left(row: Row, chance: float | None = None) -> float:
+        return draw_forest([Section("site", [row])], score="AUROC", chance=chance).axes[0].get_xlim()[0]
 
-    assert left(ROWS[0], chance=0.5) == pytest.approx(0.48)
-    assert left(ROWS[1], chance=0.5) == pytest.approx(0.18)
-    assert left(FURTHER, chance=0.5) == pytest.approx(0.38)
-    assert left(ROWS[2], chance=0.5) == pytest.approx(0.48)
+    assert left(ROWS[0], 0.5) == pytest.approx(0.48)
+    assert left(ROWS[1], 0.5) == pytest.approx(0.18)
+    assert left(FURTHER, 0.5) == pytest.approx(0.38)
+    assert left(ROWS[2], 0.5) == pytest.approx(0.48)
     assert left(ROWS[0]) == pytest.approx(-0.02)
 
 
@@ -76,7 +76,7 @@ def test_the_level_of_the_intervals_is_named() -> None:
 def test_numbers_stand_beside_the_axes_and_words_are_large_enough_for_a_page() -> None:
     long = Row("Hospital " * 12, "n = 40, 18 anaemic", Interval(0.8, 0.7, 0.9))
     figure = draw_forest([Section("site", [*ROWS, long])], score="AUROC", chance=0.5)
-    to_png(figure)
+    figure.draw_without_rendering()
     (axes,) = figure.axes
     shown = axes.texts + axes.get_yticklabels()
     assert min(text.get_fontsize() for text in shown) >= 8

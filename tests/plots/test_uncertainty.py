@@ -20,8 +20,8 @@ def test_the_curve_ends_at_the_error_rate_of_all() -> None:
     curve = risk_coverage([1, 1, 0, 1], [3.0, 2.0, 1.0, 0.5])
     axes = draw_risk_coverage(curve, answered=(0.75, 0.2))
     lines = _lines(axes)
-    mean = "the surest first: 14.6% wrong on average\n(in the best order 6.2%)"
-    point = "the prediction sets answer 75%,\n20.0% of these wrong"
+    mean = "the surest first: 14.6% wrong on average (in the best order 6.2%)"
+    point = "the prediction sets answer 75%, 20.0% of these wrong"
     assert set(lines) == {mean, "all answered: 25.0% wrong", point}
     assert lines[mean] == pytest.approx(np.array([[0.25, 0], [0.5, 0], [0.75, 1 / 3], [1.0, 0.25]]))
     assert lines[point].tolist() == [[0.75, 0.2]]

@@ -36,6 +36,7 @@ def test_scores_stand_by_photo_and_by_patient_with_interval_and_method(assessmen
     assert row(by_patient, "not anaemic") == ["7", "18", "25"]
     assert by_patient.caption == "Decisions on 40 patients"
     assert splits.rows == [["photos", "3"], ["AUROC", "0.500"]]
+    assert "Those of val chose epoch and threshold: their scores are too good" in splits.caption
 
 
 def test_the_size_is_told_beside_the_usual_least_number_and_the_width_of_the_interval(assessment: Example) -> None:
