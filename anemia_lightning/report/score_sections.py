@@ -302,7 +302,7 @@ def _calibration_cells(found: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _p_cells(baseline: Mapping[str, Any]) -> list[str]:
-    """Returns p and Holm's p of the resampling, "≤" before those that no more extreme resamples could make smaller."""
+    """Returns p and Holm's p of the resampling, with "≤" where so many resamples can give no smaller one."""
     p, draws = baseline["p"], baseline["difference"]["resamples"]
     is_least = p is not None and draws > 0 and p <= least_p(draws)
     return [_p_text(p, is_least=is_least), _p_text(baseline["p_holm"], is_least=is_least)]
