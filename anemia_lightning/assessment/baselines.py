@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from anemia_lightning.assessment.judged import Judged
 from anemia_lightning.assessment.options import SUBJECT, Progress
 from anemia_lightning.assessment.plain import plain
+from anemia_lightning.metrics.differences import SIGNIFICANT
 from anemia_lightning.metrics.estimates import Resampling
-from anemia_lightning.metrics.rivals import SIGNIFICANT, Rival, compare_rivals
+from anemia_lightning.metrics.rivals import Rival, compare_rivals
 
 Kind = Literal["colour", "shortcut", "chance", "oracle"]
 Floats = NDArray[np.float64]

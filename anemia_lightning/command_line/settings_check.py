@@ -236,7 +236,7 @@ def _trainer(cfg: DictConfig) -> Iterator[str]:
 
 def _may_be_several(cfg: DictConfig) -> bool:
     """Returns whether more than one process may train; -1 stands for as many as there are devices."""
-    return cfg.trainer.num_nodes > 1 or cfg.trainer.devices != 1
+    return bool(cfg.trainer.num_nodes > 1 or cfg.trainer.devices != 1)
 
 
 def _phases(cfg: DictConfig) -> Iterator[str]:

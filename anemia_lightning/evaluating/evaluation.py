@@ -313,7 +313,12 @@ def _write(cfg: DictConfig, scored: _Scored, judge: Judge) -> dict[str, Any]:
     write_decision(folder.decision, decision)
     write_json(folder.metrics_json, scores)
     # `run=` may have said latest, which names another run by and by.
-    card = {"status": "running", "evaluated": str(scored.run), "warnings": list(scored.warnings), "sessions": []}
+    card: dict[str, Any] = {
+        "status": "running",
+        "evaluated": str(scored.run),
+        "warnings": list(scored.warnings),
+        "sessions": [],
+    }
     card["evaluation"] = wiring.plain(cfg.evaluation)
     write_json(folder.run_json, card)
     judgement = judge.judge(folder, scored.classifier, decision, table, test=scored.test, train=scored.train)
