@@ -318,8 +318,8 @@ def _write(cfg: DictConfig, scored: _Scored, judge: Judge) -> dict[str, Any]:
         "evaluated": str(scored.run),
         "warnings": list(scored.warnings),
         "sessions": [],
+        "evaluation": wiring.plain(cfg.evaluation),
     }
-    card["evaluation"] = wiring.plain(cfg.evaluation)
     write_json(folder.run_json, card)
     judgement = judge.judge(folder, scored.classifier, decision, table, test=scored.test, train=scored.train)
     report = evaluation_report(
