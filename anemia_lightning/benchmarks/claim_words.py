@@ -20,7 +20,7 @@ _SHORT = ("train_acc", "val_acc", "gap", "epochs", "best_after", "test_auroc")
 _HASH_SHOWN = 12
 _READING = (
     "Each value is of the best model (lowest validation loss): mean over folds [95 % interval], each fold standing for "
-    "the mean of its seeds. Folds share training photos, so the intervals are rather too narrow. Training accuracy is "
+    "the mean of its seeds; intervals allow for the training photos that folds share. Training accuracy is "
     "that of the training photos as they are; 'running' is what the seed's loop prints: of augmented photos, with "
     "dropout, while the weights change. Validation photos chose the epoch, test photos nothing."
 )

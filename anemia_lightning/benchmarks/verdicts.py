@@ -36,8 +36,8 @@ class Estimate:
     value: float | None
     low: float | None
     high: float | None
-    """The interval, of Student's t or Fieller's, over folds; each fold stands for the mean of its seeds. It takes
-    folds as independent, which makes it rather too narrow."""
+    """The interval, of Student's t or Fieller's, over folds; each fold stands for the mean of its seeds. It allows for
+    the training photos that folds share, as `over_runs` says."""
     runs: int
     """Runs behind it; where two arms are compared, pairs of one fold and seed."""
     folds: int
@@ -49,7 +49,8 @@ def estimate(runs: pd.DataFrame, claim: Claim, *, quantity: str | None = None) -
     """Returns what the runs say of a claim.
 
     Args:
-        runs: One row per finished run: arm, fold, seed and the quantities, NaN where one is not known.
+        runs: One row per finished run: arm, fold, seed and the quantities, NaN where one is not known. Until all folds
+            are in it, intervals are too wide rather than too narrow.
         claim: What is claimed.
         quantity: What to look at instead of the claim's own quantity.
     """
@@ -68,14 +69,14 @@ def level_of(runs: pd.DataFrame, arm: str, column: str) -> Estimate:
     """Returns the mean of an arm over its folds."""
     values = _of_arm(runs, arm, column)
     folds = values.groupby(level="fold").mean()
-    found = over_runs(folds.tolist(), test_to_train=None)
+    found = over_runs(folds.tolist(), test_to_train=_test_to_train(runs))
     return _noted(Estimate(found.mean, found.low, found.high, len(values), len(folds)))
 
 
 def difference_of(runs: pd.DataFrame, arm: str, other: str, column: str) -> Estimate:
     """Returns by how much an arm exceeds another, paired by fold and seed."""
     pairs, folds = _paired(runs, arm, other, column)
-    found = over_runs((folds["one"] - folds["other"]).tolist(), test_to_train=None)
+    found = over_runs((folds["one"] - folds["other"]).tolist(), test_to_train=_test_to_train(runs))
     return _noted(Estimate(found.mean, found.low, found.high, pairs, len(folds)))
 
 
@@ -85,7 +86,7 @@ def ratio_of(runs: pd.DataFrame, arm: str, other: str, column: str) -> Estimate:
     what = column.replace("_", " ")
     if len(folds) and folds["other"].mean() <= 0:
         return Estimate(None, None, None, pairs, len(folds), f"the {what} of {other} is not above 0")
-    found = ratio_interval(folds["one"].tolist(), folds["other"].tolist())
+    found = ratio_interval(folds["one"].tolist(), folds["other"].tolist(), test_to_train=_test_to_train(runs))
     return _noted(Estimate(*found, pairs, len(folds)), f"the {what} of {other} cannot be told from 0")
 
 
@@ -175,6 +176,12 @@ def _cut_off(runs: pd.DataFrame, claim: Claim, max_epochs: int) -> str:
     asked = runs[runs["arm"].isin([claim.arm, claim.against])]
     ended = int((asked["epochs"] >= max_epochs).sum())
     return f"trainer.max_epochs={max_epochs} ended {ended} of these {len(asked)} runs" if ended else ""
+
+
+def _test_to_train(runs: pd.DataFrame) -> float:
+    """Returns 1 / (k - 1) of the k folds that the table knows; 0 of a single one, which has no interval anyway."""
+    k = runs["fold"].nunique()
+    return 1 / (k - 1) if k >= _LEAST_FOLDS else 0.0
 
 
 def _paired(runs: pd.DataFrame, arm: str, other: str, column: str) -> tuple[int, pd.DataFrame]:

@@ -74,7 +74,7 @@ def over_runs(values: Sequence[float | None], *, level: float = 0.95, test_to_tr
 
 
 def ratio_interval(
-    parts: Sequence[float], wholes: Sequence[float], *, level: float = 0.95
+    parts: Sequence[float], wholes: Sequence[float], *, level: float = 0.95, test_to_train: float = 0.0
 ) -> tuple[float | None, float | None, float | None]:
     """Returns the mean of `parts` over the mean of `wholes`, paired by run, with Fieller's interval.
 
@@ -86,6 +86,7 @@ def ratio_interval(
         parts: One per run.
         wholes: One per run, in the same order.
         level: How often such intervals hold the ratio of the means, in (0, 1).
+        test_to_train: As of `over_runs`, whose variance of the mean stands in for that of independent runs.
 
     Returns:
         The ratio, and where its interval begins and ends; None where there is none.
@@ -101,7 +102,7 @@ def ratio_interval(
     n = len(parts)
     if n < _LEAST:
         return ratio, None, None
-    variances = np.cov(np.array([parts, wholes], dtype=np.float64)) / n
+    variances = np.cov(np.array([parts, wholes], dtype=np.float64)) * (1 / n + test_to_train)
     reach = float(student.ppf((1 + level) / 2, n - 1)) ** 2
     square = below**2 - reach * variances[1, 1]
     middle = above * below - reach * variances[0, 1]

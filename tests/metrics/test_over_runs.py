@@ -92,6 +92,18 @@ def test_at_the_ends_of_a_ratio_the_paired_t_test_is_at_its_level(seed: int) -> 
     assert stats.ttest_rel(parts, (low + high) / 2 * wholes).pvalue > 0.05
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_ratio_of_folds_is_what_the_corrected_test_does_not_tell_from_equal(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    wholes = rng.normal(5, 0.4, 5)
+    parts = 0.4 * wholes + rng.normal(0, 0.5, 5)
+    _, low, high = ratio_interval(parts.tolist(), wholes.tolist(), test_to_train=1 / 4)
+    assert low is not None
+    assert high is not None
+    for end in (low, high):
+        assert over_runs((parts - end * wholes).tolist(), test_to_train=1 / 4).p == pytest.approx(0.05, abs=1e-9)
+
+
 def test_ratios_cover_the_truth_as_often_as_they_say() -> None:
     rng = np.random.default_rng(1)
     hits = 0
