@@ -132,4 +132,5 @@ def _plain(interval: Interval) -> dict[str, Any]:
 
 
 def _plain_difference(found: ScoreDifference) -> dict[str, Any]:
-    return {"first": found.first, "second": found.second, **_plain(found.interval), "p": found.p, "p_holm": None}
+    between = {**_plain(found.interval), "resamples": found.interval.resamples, "p": found.p, "p_holm": None}
+    return {"first": found.first, "second": found.second, **between}

@@ -6,13 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from anemia_lightning.report.compare_sections import (
-    chance_text,
-    comparison_summary,
-    interval_text,
-    marks,
-    warning_rows,
-)
+from anemia_lightning.report.compare_sections import comparison_summary, marks, warning_rows
+from anemia_lightning.report.estimates import estimate_text, p_texts
 
 _WIDEST = 140
 _SHOWN = {"auroc": "AUROC", "sensitivity": "sens.", "specificity": "spec."}
@@ -50,8 +45,8 @@ def _score_table(comparison: Mapping[str, Any]) -> list[list[str]]:
     differences = {row["run"]: row for row in comparison["differences"]}
     rows = [["run", *shown, "photos", *_SHOWN.values(), "AUROC - reference", "p (Holm)", "beware"]]
     for run in comparison["runs"]:
-        scores = [interval_text(run["scores"]["auroc"])]
-        scores += [interval_text({**run["scores"][name], "low": None}) for name in list(_SHOWN)[1:]]
+        scores = [estimate_text(run["scores"]["auroc"])]
+        scores += [estimate_text({**run["scores"][name], "low": None}) for name in list(_SHOWN)[1:]]
         rows.append(
             [
                 _shortened(run["name"]),
@@ -71,7 +66,7 @@ def _beside(row: Mapping[str, Any] | None) -> tuple[str, str]:
     if row["refused"]:
         return "other photos", "-"
     area = row["scores"]["auroc"]
-    return interval_text(area, sign="+"), chance_text(area["p_holm"])
+    return estimate_text(area, sign="+"), p_texts(area["p"], area["p_holm"], resamples=area["resamples"])[1]
 
 
 def _group_lines(comparison: Mapping[str, Any], width: int) -> Iterator[str]:
@@ -81,7 +76,7 @@ def _group_lines(comparison: Mapping[str, Any], width: int) -> Iterator[str]:
     rows = [["recipe", "differing in", "n", "mean AUROC [t interval]", "SD"]]
     for group in comparison["groups"]:
         found = group["scores"]["auroc"]
-        mean = interval_text({"value": found["mean"], "low": found["low"], "high": found["high"]})
+        mean = estimate_text({**found, "value": found["mean"]})
         spread = "-" if found["sd"] is None else f"{found['sd']:.3f}"
         differ = ", ".join(group["differ_in"]) or "nothing"
         rows.append([_shortened(group["name"]), _shortened(differ), str(found["n"]), mean, spread])

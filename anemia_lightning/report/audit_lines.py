@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from anemia_lightning.report.audit_sections import audit_summary, interval_text
+from anemia_lightning.report.audit_sections import audit_summary, auroc_cell
 
 _WIDEST = 110
 _HEAD_WIDTH = 17
@@ -58,7 +58,7 @@ def _table_lines(audit: Mapping[str, Any]) -> Iterator[str]:
     table = [[head[line] if line < len(head) else "" for head in heads] for line in range(height)]
     for row in rows:
         counts = [str(row["photos"]), str(row["groups"])]
-        table.append([_SHORT[row["grain"]], *counts, *(interval_text(row["auroc"].get(name)) for name in names)])
+        table.append([_SHORT[row["grain"]], *counts, *(auroc_cell(row["auroc"].get(name)) for name in names)])
     widths = [max(len(cells[column]) for cells in table) for column in range(len(heads))]
     yield "AUROC out of fold [95 % interval] of what needs no network:"
     for first, *others in table:

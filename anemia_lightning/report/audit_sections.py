@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from anemia_lightning.report.estimates import estimate_text
 from anemia_lightning.report.sections import Section, Table
 
 GRAIN_WORDS = {
@@ -59,7 +60,7 @@ def grouping_table(audit: Mapping[str, Any]) -> Table | None:
         [
             GRAIN_WORDS[row["grain"]],
             *(str(row[name]) for name in counts),
-            *(interval_text(row["auroc"].get(n)) for n in names),
+            *(auroc_cell(row["auroc"].get(n)) for n in names),
         ]
         for row in rows
     ]
@@ -200,13 +201,9 @@ def _shortened(rows: list[list[str]]) -> list[list[str]]:
     return [*rows[:_MOST_ROWS], rest]
 
 
-def interval_text(auroc: Mapping[str, float | None] | None) -> str:
-    """Returns a score with its interval, and "-" where there is none."""
-    if not auroc or auroc["value"] is None:
-        return "-"
-    if auroc["low"] is None or auroc["high"] is None:
-        return f"{auroc['value']:.2f}"
-    return f"{auroc['value']:.2f} [{auroc['low']:.2f}, {auroc['high']:.2f}]"
+def auroc_cell(auroc: Mapping[str, float | None] | None) -> str:
+    """Returns the AUROC of a baseline with its interval, and "-" where the data do not allow the baseline."""
+    return estimate_text(auroc, 2) if auroc and auroc["value"] is not None else "-"
 
 
 def _percent(share: float | None) -> str:

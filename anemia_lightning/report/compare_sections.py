@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from string import ascii_lowercase
-from typing import Any
+from typing import Any, Literal
 
 from anemia_lightning.metrics.estimates import BOOTSTRAP
+from anemia_lightning.report.estimates import estimate_text, p_text, p_texts
 from anemia_lightning.report.sections import Section, Table
 
 SCORE_WORDS = {
@@ -64,32 +65,6 @@ def marks(comparison: Mapping[str, Any], run: Mapping[str, Any]) -> str:
     return ",".join(letter for letter, text, _ in warning_rows(comparison) if text in run["warnings"])
 
 
-def interval_text(found: Mapping[str, Any], *, sign: str = "") -> str:
-    """Returns a value with its interval, and "undefined" where there is none.
-
-    Example:
-        >>> interval_text({"value": 0.8125, "low": 0.7, "high": 0.9}), interval_text({"value": None, "low": None})
-        ('0.812 [0.700, 0.900]', 'undefined')
-    """
-    value, low = found["value"], found["low"]
-    if value is None:
-        return "undefined"
-    interval = "" if low is None else f" [{low:{sign}.3f}, {found['high']:{sign}.3f}]"
-    return f"{value:{sign}.3f}{interval}"
-
-
-def chance_text(p: float | None) -> str:
-    """Returns a p as a person reads it.
-
-    Example:
-        >>> chance_text(0.0123), chance_text(0.00001), chance_text(None)
-        ('0.012', '<0.001', '-')
-    """
-    if p is None:
-        return "-"
-    return "<0.001" if p < 0.001 else f"{p:.3f}"  # noqa: PLR2004 (three digits)
-
-
 def _scores(comparison: Mapping[str, Any]) -> Section:
     keys = _setting_names(comparison)
     shown = keys if len(keys) <= _MOST_SETTINGS else []
@@ -99,9 +74,9 @@ def _scores(comparison: Mapping[str, Any]) -> Section:
     rows = [
         [
             run["name"] + (" (reference)" if run["name"] == comparison["reference"] else ""),
-            interval_text(run["scores"][auroc]),
+            estimate_text(run["scores"][auroc]),
             marks(comparison, run),
-            *(interval_text(run["scores"][score]) for score in others),
+            *(estimate_text(run["scores"][score]) for score in others),
             *(str(run[key]) for key in ("n", "n_positive")),
             *(run["settings"][key] for key in shown),
             run["weights"],
@@ -187,8 +162,9 @@ def _multiplicity(comparisons: int) -> list[str]:
     counted = "1 comparison was" if comparisons == 1 else f"{comparisons} comparisons were"
     return [
         "Recomputed photo by photo from both tables of predictions; both models are judged on the same draws of "
-        "patients. p is two-sided, of the hypothesis that the AUROCs are equal. DeLong's test takes photos as "
-        "independent: where patients or copies repeat, its p is too small.",
+        "patients. p is two-sided, of the hypothesis that the AUROCs are equal. Beside ≤, no draw says otherwise, and "
+        "more of them might give a smaller p. DeLong's test takes photos as independent: where patients or copies "
+        "repeat, its p is too small.",
         f"{counted} made with the reference. p (Holm) allows for so many; the intervals and p alone do not, nor does "
         "anything allow for runs that were not named here.",
     ]
@@ -201,7 +177,7 @@ def _recipes(comparison: Mapping[str, Any]) -> Iterator[Section]:
             [
                 row["group"],
                 _over_runs(row, sign="+"),
-                *map(chance_text, (row["p"], row["p_holm"])),
+                *map(p_text, (row["p"], row["p_holm"])),
                 row["method"] or "-",
             ]
             for row in found
@@ -236,19 +212,20 @@ def _summary_cells(scores: Mapping[str, Any]) -> list[str]:
     return [_over_runs(scores[score]) for score in SCORE_WORDS]
 
 
-def _over_runs(found: Mapping[str, Any], *, sign: str = "") -> str:
+def _over_runs(found: Mapping[str, Any], *, sign: Literal["", "+"] = "") -> str:
     if found["mean"] is None:
         return "undefined"
     spread = "" if found["sd"] is None else f", SD {found['sd']:.3f}"
-    interval = interval_text({"value": found["mean"], "low": found["low"], "high": found["high"]}, sign=sign)
+    interval = estimate_text({**found, "value": found["mean"]}, sign=sign)
     return f"{interval}{spread}, n={found['n']}"
 
 
 def _difference_cells(row: Mapping[str, Any]) -> list[str]:
     area, delong = row["scores"]["auroc"], row["delong"]
-    tests = [chance_text(p) for p in (area["p"], area["p_holm"], delong["p"], delong["p_holm"])]
-    others = [interval_text(row["scores"][score], sign="+") for score in list(SCORE_WORDS)[1:]]
-    return [interval_text(area, sign="+"), *tests, *others]
+    resampled = p_texts(area["p"], area["p_holm"], resamples=area["resamples"])
+    tests = [*resampled, *map(p_text, (delong["p"], delong["p_holm"]))]
+    others = [estimate_text(row["scores"][score], sign="+") for score in list(SCORE_WORDS)[1:]]
+    return [estimate_text(area, sign="+"), *tests, *others]
 
 
 def _whose(warning: str, runs: Sequence[Mapping[str, Any]]) -> str:

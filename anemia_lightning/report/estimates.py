@@ -1,9 +1,11 @@
 """Numbers as a reader sees them: estimates with their intervals, shares, counts."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from anemia_lightning.metrics import shown
+from anemia_lightning.metrics.differences import least_p
 
 SCORE_WORDS = {
     "loss": "weighted log-loss (nats)",
@@ -39,23 +41,30 @@ def score_words(name: str) -> str:
     return SCORE_WORDS.get(name, name.replace("_", " "))
 
 
-def estimate_text(estimate: Mapping[str, Any], places: int = 3) -> str:
-    """Returns an estimate of assessment.json with its interval; "undefined" where it has no value.
+def estimate_text(estimate: Mapping[str, Any], places: int = 3, *, sign: Literal["", "+"] = "") -> str:
+    """Returns an estimate with its interval; "undefined" where it has no value.
+
+    Args:
+        estimate: value, low and high, of which each may be None.
+        places: Decimals.
+        sign: "+" of a difference, to show the sign also where it is above 0.
 
     Example:
         >>> estimate_text({"value": 0.8263, "low": 0.7394, "high": 0.8885})
         '0.826 [0.739, 0.888]'
         >>> estimate_text({"value": 12.3, "low": None, "high": None}, places=0)
         '12'
+        >>> estimate_text({"value": 0.01, "low": -0.02, "high": 0.04}, sign="+")
+        '+0.010 [-0.020, +0.040]'
     """
     value, low, high = (estimate[name] for name in ("value", "low", "high"))
-    if value is None:
-        return "undefined"
-    text = number_text(value, places)
-    return text if low is None or high is None else f"{text} [{number_text(low, places)}, {number_text(high, places)}]"
+    text = number_text(value, places, sign=sign)
+    if value is None or low is None or high is None:
+        return text
+    return f"{text} [{number_text(low, places, sign=sign)}, {number_text(high, places, sign=sign)}]"
 
 
-def number_text(value: float | None, places: int = 3) -> str:
+def number_text(value: float | None, places: int = 3, *, sign: Literal["", "+"] = "") -> str:
     """Returns a number with so many decimals; "undefined" for None.
 
     Example:
@@ -63,7 +72,38 @@ def number_text(value: float | None, places: int = 3) -> str:
         ('0.000', 'undefined')
     """
     # What rounds to nothing has no sign.
-    return "undefined" if value is None else f"{value:z,.{places}f}"
+    return "undefined" if value is None else f"{value:{sign}z,.{places}f}"
+
+
+def p_texts(p: float | None, p_holm: float | None, *, resamples: int) -> list[str]:
+    """Returns p and Holm's p of a resampling, with "≤" where so many resamples can give no smaller one.
+
+    Args:
+        p: Two-sided, in [0, 1]; None where it is undefined.
+        p_holm: The same, allowing for several comparisons.
+        resamples: Behind the p; 0 where none are known.
+
+    Example:
+        >>> p_texts(2 / 101, 4 / 101, resamples=100), p_texts(4 / 101, None, resamples=100)
+        (['≤ 0.020', '≤ 0.040'], ['0.040', '-'])
+    """
+    is_least = p is not None and resamples > 0 and p <= least_p(resamples)
+    return [p_text(each, is_least=is_least) for each in (p, p_holm)]
+
+
+def p_text(p: float | None, *, is_least: bool = False) -> str:
+    """Returns a p as a person reads it, "-" for None.
+
+    Example:
+        >>> p_text(0.0123), p_text(0.00001), p_text(None)
+        ('0.012', '< 0.001', '-')
+    """
+    if p is None:
+        return "-"
+    if p < 0.001:  # noqa: PLR2004  three decimals end there
+        return "< 0.001"
+    # Rounded up, so that it is not less than what was found.
+    return f"≤ {math.ceil(1000 * p) / 1000:.3f}" if is_least else f"{p:.3f}"
 
 
 def range_text(values: Sequence[float]) -> str:

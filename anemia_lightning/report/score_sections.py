@@ -1,16 +1,16 @@
 """The chapters on how good a model is, made of the plain values of assessment.json and metrics.json."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from anemia_lightning.metrics.differences import least_p
 from anemia_lightning.metrics.usefulness import TEST_NONE
 from anemia_lightning.report.estimates import (
     estimate_text,
     number_text,
+    p_text,
+    p_texts,
     percent,
     range_text,
     score_text,
@@ -81,8 +81,8 @@ def against_baselines(assessment: Mapping[str, Any]) -> Section | None:
             _KINDS.get(baseline["kind"], baseline["kind"]),
             estimate_text(baseline["auroc"]),
             estimate_text(baseline["difference"]),
-            *_p_cells(baseline),
-            _p_text(baseline["delong"]["p"]),
+            *p_texts(baseline["p"], baseline["p_holm"], resamples=baseline["difference"]["resamples"]),
+            p_text(baseline["delong"]["p"]),
         ]
         for baseline in assessment["baselines"]
     ]
@@ -299,19 +299,3 @@ def _calibration_cells(found: Mapping[str, Any]) -> tuple[str, ...]:
         brier.get("miscalibration"),
     )
     return (*map(estimate_text, estimates), *map(number_text, numbers))
-
-
-def _p_cells(baseline: Mapping[str, Any]) -> list[str]:
-    """Returns p and Holm's p of the resampling, with "≤" where so many resamples can give no smaller one."""
-    p, draws = baseline["p"], baseline["difference"]["resamples"]
-    is_least = p is not None and draws > 0 and p <= least_p(draws)
-    return [_p_text(p, is_least=is_least), _p_text(baseline["p_holm"], is_least=is_least)]
-
-
-def _p_text(p: float | None, *, is_least: bool = False) -> str:
-    if p is None:
-        return "-"
-    if p < 0.001:  # noqa: PLR2004  three decimals end there
-        return "< 0.001"
-    # Rounded up, so that it is not less than what was found.
-    return f"≤ {math.ceil(1000 * p) / 1000:.3f}" if is_least else f"{p:.3f}"

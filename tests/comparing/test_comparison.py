@@ -135,6 +135,7 @@ def test_differences_are_recomputed_from_the_predictions_with_holm(tmp_path: Pat
     assert found[0]["says"].startswith("Run b is better than run a: AUROC")
     text = (tmp_path / "compared" / "compare.md").read_text()
     assert "2 comparisons were made with the reference." in text
+    assert "| ≤ 0.010 | ≤ 0.020 |" in text, "200 draws allow no p below 2 / 201"
 
 
 def test_the_reference_can_be_named_by_name_and_by_folder(tmp_path: Path, write_run: WriteRun) -> None:
