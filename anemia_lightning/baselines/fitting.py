@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from fnmatch import filter as matching
 
+import joblib
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -13,6 +14,11 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from anemia_lightning.baselines.registry import BASELINES, COMPARED, Baseline
 from anemia_lightning.errors import OneClassError, UnknownNameError
+
+_known: dict[str, NDArray[np.float64]] = {}
+"""What has been answered, by what was asked: trials of a sweep ask the same of the same photos, and a cross-validation
+asks each fold's baselines once more when it puts the folds together."""
+_MOST_KNOWN = 128
 
 
 def predict_baselines(
@@ -42,9 +48,7 @@ def predict_baselines(
         raise OneClassError("to fit the baselines to", len(labels), int(present.sum()))
     chosen = available_baselines(train, names=names)
     seen, asked = _with_aspect(train), _with_aspect(test)
-    return pd.DataFrame(
-        {name: _fit_predict(BASELINES[name], seen, labels, asked, seed) for name in chosen}, index=test.index
-    )
+    return pd.DataFrame({name: _ask(name, seen, labels, asked, seed) for name in chosen}, index=test.index)
 
 
 def available_baselines(train: pd.DataFrame, *, names: Sequence[str] | None = None) -> list[str]:
@@ -127,18 +131,22 @@ def _can_learn(baseline: Baseline, train: pd.DataFrame) -> bool:
     return bool((numbers.nunique(dropna=False) > 1).any() or (texts.nunique() > 1).any())
 
 
-def _fit_predict(
-    baseline: Baseline, train: pd.DataFrame, labels: NDArray[np.int64], test: pd.DataFrame, seed: int
+def _ask(
+    name: str, train: pd.DataFrame, labels: NDArray[np.int64], test: pd.DataFrame, seed: int
 ) -> NDArray[np.float64]:
     if test.empty:
         return np.empty(0)
+    baseline = BASELINES[name]
     names = _number_columns(baseline, train)
     seen, asked = [
         pd.concat([_numbers(rows, names), _texts(rows, baseline.texts)], axis="columns") for rows in (train, test)
     ]
-    model = _pipeline(baseline, names, seed).fit(seen, labels)
-    probabilities: NDArray[np.float64] = model.predict_proba(asked)[:, 1]
-    return probabilities
+    question = joblib.hash((name, seen, labels, asked, seed))
+    if question not in _known:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[question] = _pipeline(baseline, names, seed).fit(seen, labels).predict_proba(asked)[:, 1]
+    return _known[question]
 
 
 def _pipeline(baseline: Baseline, numbers: list[str], seed: int) -> Pipeline:

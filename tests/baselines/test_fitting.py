@@ -1,6 +1,7 @@
 """Baselines see their own columns alone, learn from the training photos alone, and meet gaps without harm."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,10 @@ import pandas as pd
 import pytest
 from scipy.optimize import minimize
 from scipy.special import expit
+from sklearn.base import ClassifierMixin
+from sklearn.dummy import DummyClassifier
 
-from anemia_lightning.baselines import BASELINES, COMPARED, available_baselines, out_of_fold, predict_baselines
+from anemia_lightning.baselines import BASELINES, COMPARED, available_baselines, fitting, out_of_fold, predict_baselines
 from anemia_lightning.errors import OneClassError, UnknownNameError
 from anemia_lightning.metrics import auroc
 
@@ -155,11 +158,41 @@ def test_order_of_columns_and_columns_of_others_change_nothing() -> None:
     pd.testing.assert_frame_equal(predict_baselines(told, reordered, names=_SOME), expected)
 
 
-def test_equal_seeds_give_equal_forests() -> None:
+def test_equal_seeds_give_equal_forests(monkeypatch: pytest.MonkeyPatch) -> None:
     train, test = _photos(0, 60), _photos(1, 20)
-    first, again, other = [predict_baselines(train, test, names=["size"], seed=seed) for seed in (1, 1, 2)]
-    pd.testing.assert_frame_equal(first, again)
+    first, other = [predict_baselines(train, test, names=["size"], seed=seed) for seed in (1, 2)]
+    monkeypatch.setattr(fitting, "_known", {})
+    pd.testing.assert_frame_equal(first, predict_baselines(train, test, names=["size"], seed=1))
     assert not first.equals(other)
+
+
+@pytest.mark.parametrize("changed", ["nothing", "a label", "a number", "a photo to judge", "the seed"])
+def test_the_same_question_is_answered_without_another_fit(changed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "_known", {})
+    monkeypatch.setattr(fitting, "_MOST_KNOWN", 2)
+    fits: list[int] = []
+
+    def counted(seed: int) -> ClassifierMixin:
+        fits.append(seed)
+        return DummyClassifier()
+
+    model = replace(BASELINES["size"], model=counted)
+    monkeypatch.setattr(fitting, "BASELINES", {"size": model})
+    train, test = _photos(0, 60), _photos(1, 20)
+    predict_baselines(train, test, names=["size"])
+    if changed == "a label":
+        train["label"] = np.append(1 - train["label"].to_numpy()[:1], train["label"].to_numpy()[1:])
+    elif changed in ("a number", "a photo to judge"):
+        table = train if changed == "a number" else test
+        table["width"] = table["width"].to_numpy() + np.eye(1, len(table), dtype=int)[0]
+    seed = int(changed == "the seed")
+    predict_baselines(train, test, names=["size"], seed=seed)
+    assert fits == ([0] if changed == "nothing" else [0, seed])
+    fits.clear()
+    fitting._known.clear()
+    for each in (2, 3, 2, 3, 4, 2):
+        predict_baselines(train, test, names=["size"], seed=each)
+    assert fits == [2, 3, 4, 2], "two are known, and the third has them forgotten"
 
 
 @pytest.mark.parametrize("seed", range(4))
