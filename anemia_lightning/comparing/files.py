@@ -41,16 +41,8 @@ class RunFiles:
     @cached_property
     def trained(self) -> "RunFiles | None":
         """Of an evaluation, the training run that it is about; None where it cannot be told any more."""
-        if evaluated := self.card.get("evaluated"):
-            return open_run(Path(evaluated)) if is_run(Path(evaluated)) else None
-        named = str(self.cfg.run) if self.cfg.get("run") else str(Path(str(self.cfg.get("ckpt"))).parent.parent)
-        # What was the latest run then need not be it now.
-        if Path(named).name in ("last", "latest"):
-            return None
-        hydra = self.folder / ".hydra" / "hydra.yaml"
-        started_in = OmegaConf.select(OmegaConf.load(hydra), "hydra.runtime.cwd") if hydra.is_file() else None
-        trained = Path(str(started_in or ".")) / named
-        return open_run(trained) if is_run(trained) else None
+        evaluated = self.card.get("evaluated")
+        return open_run(Path(evaluated)) if evaluated and is_run(Path(evaluated)) else None
 
     @property
     def data(self) -> str | None:

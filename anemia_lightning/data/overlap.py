@@ -80,7 +80,7 @@ class MetPhotos:
         """
         if "photo_hashes" not in carried:
             return None
-        return cls(frozenset(carried.get("training_hashes", ())), frozenset(carried["photo_hashes"]))
+        return cls(frozenset(carried["training_hashes"]), frozenset(carried["photo_hashes"]))
 
     def to_dict(self) -> dict[str, list[str]]:
         """Returns plain values for a checkpoint."""

@@ -171,8 +171,7 @@ def images_per_second(card: RunCard) -> dict[str, float]:
     epochs = [epoch for session in card.content["sessions"] for epoch in session["epochs"]]
     rates: dict[str, list[float]] = defaultdict(list)
     for epoch in epochs:
-        # A session of an earlier version has not counted them.
-        if epoch.get("photos") and epoch["train_s"] > 0:
+        if epoch["train_s"] > 0:
             rates[epoch["train_from"]].append(epoch["photos"] / epoch["train_s"])
     return {f"training from {stage}": round(median(each), 1) for stage, each in rates.items()}
 

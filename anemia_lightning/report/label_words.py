@@ -19,28 +19,27 @@ def labels_say(labels: Mapping[str, Any]) -> list[str]:
     """Returns in sentences how the labels came about; none where that is not known.
 
     Args:
-        labels: What run.json holds of them: rule and source, and unless an earlier version wrote it photos, assumed,
-            near_cutoff and flips.
+        labels: What run.json holds of them (`data.labels.Labelled.record`); empty where nothing is known.
     """
     return list(_sentences(labels)) if labels else []
 
 
 def _sentences(labels: Mapping[str, Any]) -> Iterator[str]:
-    rule, photos = labels["rule"], labels.get("photos")
+    rule, photos = labels["rule"], labels["photos"]
     if rule == _OWN:
         yield "Labels are those of the data set (rule own), where 1 is anaemic. The program applied no cut-off to them."
         yield "By which cut-off they were made is for the data set to say."
     else:
         yield f"Labels follow from haemoglobin by the rule {rule} ({labels['source']}); 1 is anaemic."
-    if assumed := labels.get("assumed"):
+    if assumed := labels["assumed"]:
         known = [f"{_assumption(name, each['value'])} for {each['photos']}" for name, each in assumed.items()]
         yield f"Assumed where the data do not say it, of {photos} photos: {', '.join(known)}."
-    if near := labels.get("near_cutoff"):
+    if near := labels["near_cutoff"]:
         yield (
             f"The haemoglobin of {near['photos']} of {photos} photos is closer than {near['closer_than_g_dl']:g} g/dL "
             "to the cut-off, so that error of measurement may have made their label."
         )
-    if others := [_other(name, found) for name, found in labels.get("flips", {}).items() if found["of"]]:
+    if others := [_other(name, found) for name, found in labels["flips"].items() if found["of"]]:
         yield f"Labels would be others by other rules: {', '.join(others)}."
 
 

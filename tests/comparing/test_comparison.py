@@ -405,18 +405,21 @@ def test_an_unfinished_cross_validation_says_which_folds_can_be_compared(tmp_pat
         compared(tmp_path, cv)
 
 
+def record_evaluation(folder: Path, trained: Path, **more: object) -> Path:
+    """Writes the record that an evaluation of a training run leaves."""
+    (folder / "run.json").write_text(json.dumps({"evaluated": str(trained), "sessions": [], **more}))
+    return folder
+
+
 def test_evaluations_are_told_apart_by_the_training_behind_them(tmp_path: Path, write_run: WriteRun) -> None:
     evaluations = []
     for seed in (0, 1):
         trained = write_run(tmp_path / "train" / f"{seed}", seed=seed, warnings=("A word of caution.",))
         judged = write_run(tmp_path / "evaluate" / f"{seed}", seed=seed)
         (judged / "config_resolved.yaml").unlink()
-        (judged / "run.json").unlink()
+        record_evaluation(judged, trained)
         (judged / ".hydra").mkdir()
-        relative = f"train/{seed}/checkpoints/best.ckpt"
-        (judged / ".hydra" / "config.yaml").write_text(f"verb: evaluate\nckpt: {relative}\ndata:\n  name: other\n")
-        (judged / ".hydra" / "hydra.yaml").write_text(f"hydra:\n  runtime:\n    cwd: {tmp_path}\n")
-        assert trained.is_dir()
+        (judged / ".hydra" / "config.yaml").write_text("verb: evaluate\nckpt: best.ckpt\ndata:\n  name: other\n")
         evaluations.append(judged)
     found = compared(tmp_path, *evaluations)
     assert [run["kind"] for run in found["runs"]] == ["evaluation", "evaluation"]
@@ -432,7 +435,7 @@ def test_evaluations_are_told_apart_by_the_training_behind_them(tmp_path: Path, 
 def test_an_evaluation_is_another_recipe_than_its_training(tmp_path: Path, write_run: WriteRun) -> None:
     trained = write_run(tmp_path / "a", {"evaluation": {"threshold": "youden"}})
     evaluation = {"verb": "evaluate", "run": str(trained), "evaluation": {"threshold": None}}
-    judged = write_run(tmp_path / "b", evaluation, seed=1)
+    judged = record_evaluation(write_run(tmp_path / "b", evaluation, seed=1), trained)
     found = compared(tmp_path, trained, judged)
     assert found["groups"] == []
     assert [run["kind"] for run in found["runs"]] == ["training", "evaluation"]
@@ -446,9 +449,7 @@ def test_what_an_evaluation_left_open_is_read_from_its_record(tmp_path: Path, wr
     judged = []
     for name in ("mean", "max"):
         folder = write_run(tmp_path / name, evaluation)
-        card = {"evaluated": str(trained), "sessions": [], "evaluation": {"pooling": name, "threshold": None}}
-        (folder / "run.json").write_text(json.dumps(card))
-        judged.append(folder)
+        judged.append(record_evaluation(folder, trained, evaluation={"pooling": name, "threshold": None}))
     found = compared(tmp_path, *judged)
     assert [run["settings"] for run in found["runs"]] == [{"evaluation.pooling": name} for name in ("mean", "max")]
 
@@ -456,6 +457,7 @@ def test_what_an_evaluation_left_open_is_read_from_its_record(tmp_path: Path, wr
 def test_what_an_evaluation_of_drawn_photos_says(tmp_path: Path, write_run: WriteRun) -> None:
     trained = write_run(tmp_path / "a", {"data": {"name": "synthetic"}})
     judged = write_run(tmp_path / "b", {"verb": "evaluate", "run": str(trained), "data": None})
+    record_evaluation(judged, trained)
     (run,) = compared(tmp_path, judged)["runs"]
     assert run["warnings"] == ["The photographs are drawn: the scores say nothing about real ones."]
 

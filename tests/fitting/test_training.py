@@ -304,11 +304,10 @@ def test_a_run_goes_on_from_elsewhere_and_without_its_record(begun: Path, tmp_pa
 
 def test_the_throughput_is_that_of_the_photos_which_an_epoch_has_trained_on(tmp_path: Path) -> None:
     card = RunCard(tmp_path / "run.json", {})
-    before = {"train_from": "head", "train_s": 1.0}  # of an earlier version
     few = {"train_from": "head", "photos": 8, "train_s": 2.0}
     many = {"train_from": "head", "photos": 80, "train_s": 10.0}
     deeper = {"train_from": "layer4", "photos": 8, "train_s": 8.0}
-    card.content["sessions"] = [{"epochs": [before, few]}, {"epochs": [many, deeper, {**deeper, "train_s": 0.0}]}]
+    card.content["sessions"] = [{"epochs": [few]}, {"epochs": [many, deeper, {**deeper, "train_s": 0.0}]}]
     assert images_per_second(card) == {"training from head": 6.0, "training from layer4": 1.0}
 
 

@@ -41,7 +41,7 @@ def test_what_was_not_split_has_no_split(facts: Make, settings: Make) -> None:
 def test_labels_that_gave_way_to_those_of_copies_are_counted(facts: Make, settings: Make) -> None:
     name = "photos with the commoner label of their copies"
     assert name not in rows_of(facts(), settings())
-    outvoted = facts(labels={"rule": "own", "source": "the data set", "relabelled": ["a", "b"]})
+    outvoted = facts(labels={**facts()["labels"], "relabelled": ["a", "b"]})
     assert rows_of(outvoted, settings())[name] == "2"
 
 
