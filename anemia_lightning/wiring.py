@@ -98,7 +98,7 @@ def build_datamodule(cfg: DictConfig, prepared: "Prepared", *, split_file: Path 
     from anemia_lightning.data.datamodule import AnemiaDataModule
 
     return AnemiaDataModule(
-        prepare=lambda: prepared,
+        prepared=prepared,
         framing=build_framing(cfg),
         augmentation=build_augmentation(cfg),
         fractions=plain(cfg.split.fractions),

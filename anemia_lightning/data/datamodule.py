@@ -30,10 +30,10 @@ anew when a phase begins."""
 
 
 class AnemiaDataModule(L.LightningDataModule):
-    """Prepares photos once, splits them by patient and photo group, and serves batches of (augmented) images.
+    """Splits photos by patient and photo group, and serves batches of (augmented) images.
 
     Args:
-        prepare: Returns the photos that can be split.
+        prepared: The photos that can be split, and what is known of them beyond their split.
         framing: How a photograph becomes a square of pixels.
         augmentation: How training views differ.
         fractions: The share of photos that train, val and test get.
@@ -51,7 +51,7 @@ class AnemiaDataModule(L.LightningDataModule):
     def __init__(
         self,
         *,
-        prepare: Callable[[], Prepared],
+        prepared: Prepared,
         framing: Framing,
         augmentation: Augmentation,
         fractions: Mapping[str, float],
@@ -66,7 +66,7 @@ class AnemiaDataModule(L.LightningDataModule):
         phase_starts: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        self._prepare = prepare
+        self.prepared = prepared
         self.framing = framing
         self.augmentation = augmentation
         self._fractions = dict(fractions)
@@ -88,21 +88,18 @@ class AnemiaDataModule(L.LightningDataModule):
         """The photos that are not, with the reason."""
         self._met_before = MetPhotos()
         self._kinds_before: frozenset[str] = frozenset()
-        self.prepared: Prepared | None = None
-        """What is known of the photos beyond the manifest; filled by `setup`."""
 
     def setup(self, stage: str | None = None) -> None:
-        """Prepares and splits the photos, once.
+        """Splits the photos, once.
 
         Raises:
-            AnemiaError: What `prepare` raises.
             SplitFileError: If the split file does not fit the photos.
             SplitLeakError: If given splits share a patient or a photo group.
             SplitImpossibleError: If a split would lack one of the classes.
         """
-        if self.prepared is not None:
+        if len(self.manifest):
             return
-        prepared = self._prepare()
+        prepared = self.prepared
         splits = assign_splits(
             prepared.manifest, fractions=self._fractions, seed=self._split_seed, file=self._split_file
         )
@@ -112,7 +109,6 @@ class AnemiaDataModule(L.LightningDataModule):
         used = prepared.manifest if is_used.all() else prepared.manifest[is_used].reset_index(drop=True)
         self.manifest = used.assign(split=splits[is_used].to_numpy())
         self.excluded = pd.concat([prepared.excluded, unused], ignore_index=True)
-        self.prepared = prepared
 
     def start_from(self, file: Path, met: MetPhotos, kinds: frozenset[str]) -> None:
         """Takes down which photos the model has met before this fit: its checkpoints carry these too.
@@ -125,7 +121,6 @@ class AnemiaDataModule(L.LightningDataModule):
         Raises:
             StartOverlapError: If it has met photos of the test split, or was trained on some of the validation split.
         """
-        assert self.prepared is not None, "setup comes first"
         photos, used = self.prepared.manifest, self.manifest.set_index("photo")["split"]
         splits = photos["photo"].map(used).fillna(EXCLUDED)
         check_unmet(photos, self.prepared.facts, splits, file=file, met=met)
@@ -147,7 +142,6 @@ class AnemiaDataModule(L.LightningDataModule):
 
     def facts(self, *splits: str) -> pd.DataFrame:
         """Returns the manifest's rows of some splits (none named: of all) joined with what the survey measured."""
-        assert self.prepared is not None, "setup comes first"
         rows = self.manifest[self.manifest["split"].isin(splits or SPLITS)]
         return rows.merge(self.prepared.facts, on="photo", validate="one_to_one")
 
@@ -183,7 +177,6 @@ class AnemiaDataModule(L.LightningDataModule):
     def photo_dataset(self, stage: Stage) -> PhotoDataset:
         """Returns the photos that a fit reads, as images; augmented for training."""
         augmentation = self.augmentation if stage == "train" else None
-        assert self.prepared is not None, "setup comes first"
         rows = PhotoRows.of(self.fit_rows(stage), self.prepared.facts)
         return PhotoDataset(rows, self.framing, augmentation)
 

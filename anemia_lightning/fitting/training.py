@@ -169,7 +169,6 @@ def _leave_process_group() -> None:
 
 def _facts(cfg: DictConfig, datamodule: AnemiaDataModule, weights: WeightsRecord, notes: list[str]) -> dict[str, Any]:
     manifest = datamodule.manifest
-    assert datamodule.prepared is not None, "the datamodule has been set up"
     counts = manifest["split"].value_counts()
     return {
         "warnings": notes,
@@ -200,7 +199,6 @@ def _facts(cfg: DictConfig, datamodule: AnemiaDataModule, weights: WeightsRecord
 
 
 def _opening_lines(cfg: DictConfig, datamodule: AnemiaDataModule, notes: list[str]) -> list[str]:
-    assert datamodule.prepared is not None, "the datamodule has been set up"
     counts = datamodule.manifest["split"].value_counts()
     dealt = ", ".join(f"{counts[split]} {split}" for split in ("train", "val", "test"))
     return [*photo_lines(cfg, datamodule.prepared), f"Dealt: {dealt}.", *warning_lines(notes)]

@@ -202,7 +202,6 @@ class FitFeatures:
 
 def facts_of(datamodule: "AnemiaDataModule", rows: pd.DataFrame) -> pd.DataFrame:
     """Returns which contents the survey found some photos to have, in their order: photo and `CONTENTS`."""
-    assert datamodule.prepared is not None, "the datamodule has been set up"
     return datamodule.prepared.facts.set_index("photo").loc[rows["photo"], list(CONTENTS)].reset_index()
 
 

@@ -21,7 +21,7 @@ from anemia_lightning.data.datamodule import AnemiaDataModule, evaluation_loader
 from anemia_lightning.data.dataset import PhotoDataset, PhotoRows
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.manifest import build_manifest
-from anemia_lightning.data.preparation import Preparation, Prepared
+from anemia_lightning.data.preparation import Preparation
 from anemia_lightning.data.transforms import Augmentation
 from anemia_lightning.errors import ManifestError, SplitLeakError, UnreadablePhotosError
 
@@ -64,9 +64,9 @@ def own(tmp_path: Path) -> pd.DataFrame:
     return draw_photos(tmp_path)
 
 
-def datamodule(manifest: pd.DataFrame, *, on_unreadable: Any = "stop", **options: Any) -> AnemiaDataModule:
+def ready(manifest: pd.DataFrame, *, on_unreadable: Any = "stop", **options: Any) -> AnemiaDataModule:
     settings: dict[str, Any] = {
-        "prepare": Preparation(source=manifest.copy, grain="none", on_unreadable=on_unreadable),
+        "prepared": Preparation(source=manifest.copy, grain="none", on_unreadable=on_unreadable)(),
         "framing": FRAMING,
         "augmentation": AUGMENTATION,
         "fractions": {"train": 0.6, "val": 0.2, "test": 0.2},
@@ -74,11 +74,7 @@ def datamodule(manifest: pd.DataFrame, *, on_unreadable: Any = "stop", **options
         "batch_size": 8,
         "seed": 0,
     }
-    return AnemiaDataModule(**{**settings, **options})
-
-
-def ready(manifest: pd.DataFrame, **options: Any) -> AnemiaDataModule:
-    data = datamodule(manifest, **options)
+    data = AnemiaDataModule(**{**settings, **options})
     data.setup()
     return data
 
@@ -95,18 +91,12 @@ def as_plain(batch: Batch) -> tuple[Any, ...]:
 # --- reading and splitting ---
 
 
-def test_the_photos_are_prepared_once(kept: pd.DataFrame) -> None:
-    calls: list[int] = []
-
-    def prepare() -> Prepared:
-        calls.append(1)
-        return Preparation(source=kept.copy, grain="none")()
-
-    data = datamodule(kept, prepare=prepare)
-    assert not calls, "nothing is read before it is needed"
+def test_the_photos_are_split_once(kept: pd.DataFrame) -> None:
+    data = ready(kept)
+    manifest = data.manifest
     for stage in ("fit", "validate", "test", None):
         data.setup(stage)
-    assert len(calls) == 1
+    assert data.manifest is manifest
 
 
 def test_every_photo_is_in_one_split_and_in_the_table(kept: pd.DataFrame) -> None:
