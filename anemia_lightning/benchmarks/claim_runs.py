@@ -188,17 +188,15 @@ def _accuracy(table: pd.DataFrame | None) -> float:
 def _score_training_photos(fold: RunFolder, prepared: Prepared) -> None:
     """Asks the best model of a run about its training photos as they are, through the features that are kept."""
     from anemia_lightning.evaluating.evaluation import load_classifier
-    from anemia_lightning.frozen.run_features import facts_of
-    from anemia_lightning.judging.scoring import predict_photos
+    from anemia_lightning.judging.scoring import Scorer
     from anemia_lightning.photos import restore_datamodule
 
     cfg = OmegaConf.load(fold.settings)
     assert isinstance(cfg, DictConfig)
     datamodule = restore_datamodule(cfg, prepared, fold)
     rows = datamodule.rows("train")
-    logits = predict_photos(
-        cfg, load_classifier(fold.best), rows, facts_of(datamodule, rows), precision=_card(fold)["precision"]
-    )
+    scorer = Scorer(cfg, load_classifier(fold.best), precision=_card(fold)["precision"])
+    logits = scorer.predict(rows, prepared.facts)
     table = rows[["photo", "patient", "photo_group", "label"]].assign(logit=rows["photo"].map(logits))
     write_table(fold.predictions("train"), table)
 

@@ -8,6 +8,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from anemia_lightning import wiring
+from anemia_lightning.data.dataset import PhotoRows
 from anemia_lightning.data.folds import Fold
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.preparation import Prepared
@@ -40,13 +41,13 @@ def look_at_folds(
     """
     if not cfg.evaluation.probe_photos or look_note(cfg, folds):
         return None
-    known = prepared.manifest.merge(prepared.facts, on="photo", validate="one_to_one").set_index("photo", drop=False)
+    known = prepared.manifest.set_index("photo", drop=False)
     best = _best_models(cfg, folds)
     subjects = []
     for name, checkpoint in best.items():
         table = predictions[predictions["fold"] == name].reset_index(drop=True)
-        rows = known.loc[table["photo"]].reset_index(drop=True)
-        subjects.append(Subject(partial(_open, checkpoint), rows, rows, table, decisions[name]))
+        photos = PhotoRows.of(known.loc[table["photo"]], prepared.facts)
+        subjects.append(Subject(partial(_open, checkpoint), photos, table, decisions[name]))
     preprocessing = read_checkpoint(next(iter(best.values())))["hyper_parameters"]["preprocessing"]
     return look(
         subjects,

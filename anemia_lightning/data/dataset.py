@@ -17,9 +17,6 @@ from anemia_lightning.data.reading import Photograph, open_photo
 from anemia_lightning.data.transforms import Augmentation, augment, draw_views, normalise
 from anemia_lightning.errors import AnemiaError, PhotoChangedError, WorkerError
 
-CONTENTS = ("file_sha256", "pixels_sha256")
-"""What the survey found that says which file a photograph was, and what it showed."""
-
 
 @dataclass(frozen=True)
 class PhotoRows:
@@ -29,10 +26,9 @@ class PhotoRows:
     path: tuple[str, ...]
     mask: tuple[str, ...]
     label: tuple[int, ...]
-    file_sha256: tuple[str, ...] | None = None
-    """What the files must still be; None where nobody has looked at them before."""
-    pixels_sha256: tuple[str, ...] | None = None
-    """What they must still show, with their masks."""
+    contents: tuple[tuple[str, str], ...] | None = None
+    """SHA-256 of the file that each must still be, and of the pixels that it must still show with its mask; None where
+    nobody has looked at them before."""
 
     @classmethod
     def of(cls, manifest: pd.DataFrame, facts: pd.DataFrame | None = None) -> "PhotoRows":
@@ -42,14 +38,16 @@ class PhotoRows:
             manifest: The photos.
             facts: What the survey found out about them, in any order, with more photos if need be.
         """
-        known = None if facts is None else facts.set_index("photo").loc[manifest["photo"], list(CONTENTS)]
+        contents = None
+        if facts is not None:
+            found = facts.set_index("photo").loc[manifest["photo"], ["file_sha256", "pixels_sha256"]]
+            contents = tuple(zip(found["file_sha256"], found["pixels_sha256"], strict=True))
         return cls(
             photo=tuple(manifest["photo"]),
             path=tuple(manifest["path"]),
             mask=tuple(manifest["mask"]),
             label=tuple(int(label) for label in manifest["label"]),
-            file_sha256=None if known is None else tuple(known["file_sha256"]),
-            pixels_sha256=None if known is None else tuple(known["pixels_sha256"]),
+            contents=contents,
         )
 
 
@@ -88,6 +86,12 @@ class PhotoDataset(Dataset[Batch]):
         """Labels, in the order of the rows."""
         return self._rows.label
 
+    @property
+    def contents(self) -> tuple[tuple[str, str], ...]:
+        """SHA-256 of file and of pixels, in the order of the rows: of photos that the survey has seen."""
+        assert self._rows.contents is not None, "the survey has seen these photos"
+        return self._rows.contents
+
     def photograph(self, index: int) -> Photograph:
         """Reads the photo of one row, at no larger size than its framing needs.
 
@@ -99,10 +103,11 @@ class PhotoDataset(Dataset[Batch]):
         path, least_side = self._rows.path[index], self._framing.least_side
         photograph = open_photo(path, mask=mask or None, least_side=least_side)
         # What is computed from a photograph is kept under the hash that the survey found.
-        if self._rows.file_sha256 and photograph.sha256 != self._rows.file_sha256[index]:
+        file_sha256, pixels_sha256 = self._rows.contents[index] if self._rows.contents else ("", "")
+        if file_sha256 and photograph.sha256 != file_sha256:
             raise PhotoChangedError(path)
         # A photograph with a mask is read at its full size, as by the survey.
-        if mask and self._rows.pixels_sha256 and hash_pixels(photograph.rgba) != self._rows.pixels_sha256[index]:
+        if mask and pixels_sha256 and hash_pixels(photograph.rgba) != pixels_sha256:
             raise PhotoChangedError(path, mask=mask)
         return photograph
 

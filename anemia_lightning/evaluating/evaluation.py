@@ -23,14 +23,13 @@ from anemia_lightning.data.surroundings import Surroundings, kinds_carried_by
 from anemia_lightning.errors import ConfigError, OverlapError, RunNotFoundError, UnfinishedRunError
 from anemia_lightning.files.checkpoint_file import carried_photos, read_checkpoint
 from anemia_lightning.files.run_folder import RunFolder, find_run, is_finished, whole_run, write_json, write_table
-from anemia_lightning.frozen.run_features import facts_of
 from anemia_lightning.judging.deciding import at_threshold, choose_decision, decision_lines, write_decision
 from anemia_lightning.judging.judge import Judge
 from anemia_lightning.judging.run_documents import evaluation_report, places
 from anemia_lightning.judging.scoring import (
     NOTE,
+    Scorer,
     baseline_lines,
-    predict_photos,
     prediction_table,
     score_table,
     warning_lines,
@@ -95,10 +94,11 @@ def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
     datamodule = restore_datamodule(trained, prepare_photos(trained), run)
     precision = _precision(cfg, card["precision"])
     classifier = load_classifier(run.best)
+    scorer = Scorer(trained, classifier, precision=precision)
 
     def predict(split: Stage) -> "tuple[pd.DataFrame, pd.Series[float]]":
         rows = datamodule.rows(split)
-        return rows, predict_photos(trained, classifier, rows, facts_of(datamodule, rows), precision=precision)
+        return rows, scorer.predict(rows, datamodule.prepared.facts)
 
     decision, warnings = classifier.decision, card["warnings"]
     if cfg.evaluation.refit:
@@ -142,7 +142,7 @@ def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     say(*photo_lines(cfg, prepared))
     rows = prepared.manifest
     precision = wiring.resolve_precision(cfg)
-    logits = predict_photos(cfg, classifier, rows, prepared.facts, precision=precision)
+    logits = Scorer(cfg, classifier, precision=precision).predict(rows, prepared.facts)
     cautions = [cfg.data.caution] if cfg.data.caution else []
     decision = at_threshold(classifier.decision, cfg.evaluation.threshold)
     scored = _Scored(

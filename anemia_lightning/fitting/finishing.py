@@ -20,7 +20,6 @@ from anemia_lightning.contracts import Stage
 from anemia_lightning.data.datamodule import AnemiaDataModule
 from anemia_lightning.files.checkpoint_file import read_checkpoint
 from anemia_lightning.files.run_folder import RunFolder, write_json, write_table
-from anemia_lightning.frozen.run_features import facts_of
 from anemia_lightning.judging.deciding import carry_decision, choose_decision, decision_lines, write_decision
 from anemia_lightning.judging.judge import Judge, Judgement
 from anemia_lightning.judging.run_documents import places, training_report
@@ -117,8 +116,7 @@ def predict_and_decide(fit: Fit) -> tuple[Decision, dict[Stage, pd.DataFrame]]:
 
 def predict_split(fit: Fit, scorer: Scorer, split: Stage) -> "pd.Series[float]":
     """Returns the logit of each photo of a split, by photo id."""
-    rows = fit.datamodule.rows(split)
-    return scorer.predict(rows, facts_of(fit.datamodule, rows))
+    return scorer.predict(fit.datamodule.rows(split), fit.datamodule.prepared.facts)
 
 
 def decide(fit: Fit, logits: "pd.Series[float]") -> Decision:

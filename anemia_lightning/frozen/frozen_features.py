@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Any
 from weakref import WeakSet
 
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -64,21 +63,18 @@ class FrozenFeatures:
         self.off_because = settings.off_because
         """Why nothing is kept, or not any more; None while it is."""
 
-    def dataset(
-        self, photos: PhotoDataset, facts: pd.DataFrame, *, entry: Entry, augmented: bool, keep_maps: bool = True
-    ) -> FeatureDataset:
+    def dataset(self, photos: PhotoDataset, *, entry: Entry, augmented: bool, keep_maps: bool = True) -> FeatureDataset:
         """Returns photos as features, or as images of which the pixels are kept.
 
         Args:
-            photos: The photos as pixels and images.
-            facts: One row per photo in the same order: file_sha256 and pixels_sha256.
+            photos: The photos as pixels and images; the survey has seen them.
             entry: Where they are to enter the network.
             augmented: Whether the views of a photo differ.
             keep_maps: Whether to keep layer3's maps too, of which pooled vectors are made.
         """
-        keys = self._keys(photos, facts, augmented=augmented)
+        keys = self._keys(photos, augmented=augmented)
         # Pixels and what is not augmented depend on no photo id.
-        plain_keys = self._keys(photos, facts, augmented=False)
+        plain_keys = self._keys(photos, augmented=False)
         stored = self._stored(
             lambda indices, _: self._read(photos, indices), plain_keys, kind="pixels", augmented=False
         )
@@ -225,7 +221,6 @@ class FrozenFeatures:
     def missing_bytes(
         self,
         photos: PhotoDataset,
-        facts: pd.DataFrame,
         *,
         kind: str,
         augmented: bool = False,
@@ -235,15 +230,14 @@ class FrozenFeatures:
         """Returns how much the rows of a kind would take that are not kept yet; those that are will stay.
 
         Args:
-            photos: The photos.
-            facts: As for `dataset`.
+            photos: The photos; the survey has seen them.
             kind: pixels, layer3 or pooled.
             augmented: Whether the views of a photo differ.
             view: Which it is.
             exact: Whether those that the final scoring reads, however these features are kept and compiled.
         """
         augmented = augmented and kind != "pixels"
-        keys = self._keys(photos, facts, augmented=augmented)
+        keys = self._keys(photos, augmented=augmented)
         collection = self._open(kind, augmented=augmented, view=view, exact=exact)
         return len(collection.missing(keys)) * collection.row_bytes if collection is not None else 0
 
@@ -318,10 +312,9 @@ class FrozenFeatures:
         return written(self._map_shape, self._settings.dtype)
 
     @staticmethod
-    def _keys(photos: PhotoDataset, facts: pd.DataFrame, *, augmented: bool) -> list[str]:
-        contents = zip(facts["file_sha256"], facts["pixels_sha256"], strict=True)
-        ids = photos.photo if augmented else [""] * len(facts)
-        return [row_key(file, pixels, photo) for (file, pixels), photo in zip(contents, ids, strict=True)]
+    def _keys(photos: PhotoDataset, *, augmented: bool) -> list[str]:
+        ids = photos.photo if augmented else [""] * len(photos)
+        return [row_key(file, pixels, photo) for (file, pixels), photo in zip(photos.contents, ids, strict=True)]
 
     def _fail(self, error: DiskFullError | StoreUnwritableError) -> None:
         self._do_without(f"looked for {error.sought}, found {error.found}")

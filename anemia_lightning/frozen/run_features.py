@@ -4,13 +4,11 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from omegaconf import DictConfig
 
 from anemia_lightning import wiring
 from anemia_lightning.command_line.terminal import say
 from anemia_lightning.contracts import Entry, Stage
-from anemia_lightning.data.dataset import CONTENTS
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.features.dataset import FeatureDataset
 from anemia_lightning.features.store import FeatureStore
@@ -68,11 +66,8 @@ class FitFeatures:
         if entry == "image" and not features.keeps_pixels:
             return None
         photos = self._datamodule.photo_dataset(stage)
-        facts = self._facts(stage)
         keep_maps = self._keeps_maps(stage, range(epoch, self._cfg.trainer.max_epochs))
-        return features.near(
-            features.dataset(photos, facts, entry=entry, augmented=stage == "train", keep_maps=keep_maps)
-        )
+        return features.near(features.dataset(photos, entry=entry, augmented=stage == "train", keep_maps=keep_maps))
 
     def lines(self) -> list[str]:
         """Returns what a person should know before the fit begins."""
@@ -157,11 +152,9 @@ class FitFeatures:
         to_come: Counter[str] = Counter()
         maps: Counter[int] = Counter()
         for stage in STAGES:
-            photos, facts = self._datamodule.photo_dataset(stage), self._facts(stage)
+            photos = self._datamodule.photo_dataset(stage)
             for kind, view, exact in {("pixels", 0, True)} | self._reads(stage, epochs) | self._scores(stage, epochs):
-                missing = features.missing_bytes(
-                    photos, facts, kind=kind, augmented=stage == "train", view=view, exact=exact
-                )
+                missing = features.missing_bytes(photos, kind=kind, augmented=stage == "train", view=view, exact=exact)
                 to_come[kind] += missing
                 if stage == "train" and kind == "layer3":
                     maps[view] += missing
@@ -195,14 +188,6 @@ class FitFeatures:
         """
         is_known = all(self._entry(epoch) != "image" for epoch in epochs)
         return {("layer3", 0, True)} if stage != "train" and is_known else set()
-
-    def _facts(self, stage: Stage) -> pd.DataFrame:
-        return facts_of(self._datamodule, self._datamodule.fit_rows(stage))
-
-
-def facts_of(datamodule: "AnemiaDataModule", rows: pd.DataFrame) -> pd.DataFrame:
-    """Returns which contents the survey found some photos to have, in their order: photo and `CONTENTS`."""
-    return datamodule.prepared.facts.set_index("photo").loc[rows["photo"], list(CONTENTS)].reset_index()
 
 
 def feature_settings(cfg: DictConfig, *, precision: str, framing: Framing) -> FeatureSettings:

@@ -7,6 +7,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from anemia_lightning import wiring
+from anemia_lightning.data.dataset import PhotoRows
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.files.run_folder import RunFolder, write_json
 from anemia_lightning.judging.assessing import assess_predictions, baseline_predictions, write_assessment
@@ -95,7 +96,7 @@ class Judge:
         self, classifier: AnemiaClassifier, decision: Decision, predictions: pd.DataFrame, test: pd.DataFrame
     ) -> Looks | None:
         return look(
-            [Subject(lambda: classifier.network, test, test, predictions, decision)],
+            [Subject(lambda: classifier.network, PhotoRows.of(test, test), predictions, decision)],
             framing=Framing(**classifier.hparams["preprocessing"]),
             device=wiring.resolve_device(self.accelerator),
             dtype=dtype_of(self.precision),

@@ -52,26 +52,19 @@ class Scorer:
 
         Args:
             rows: Rows of a manifest.
-            facts: What the survey found out about them, in their order.
+            facts: What the survey found out about them, in any order, with more photos if need be.
         """
         from anemia_lightning.data.datamodule import evaluation_loader
 
         photos, features = PhotoDataset(PhotoRows.of(rows, facts), self._framing, None), self._features
         kinds = ("pixels", "layer3")
-        features.make_room({kind: features.missing_bytes(photos, facts, kind=kind) for kind in kinds})
-        dataset = features.dataset(photos, facts, entry="layer3", augmented=False)
+        features.make_room({kind: features.missing_bytes(photos, kind=kind) for kind in kinds})
+        dataset = features.dataset(photos, entry="layer3", augmented=False)
         loader = evaluation_loader(dataset, photos.label, batch_size=self._batch_size)
         try:
             return _predict_logits(self._classifier, loader, self._trainer)
         finally:
             features.close()
-
-
-def predict_photos(
-    cfg: DictConfig, classifier: "AnemiaClassifier", rows: pd.DataFrame, facts: pd.DataFrame, *, precision: str
-) -> "pd.Series[float]":
-    """Returns what a `Scorer` says of some photos alone."""
-    return Scorer(cfg, classifier, precision=precision).predict(rows, facts)
 
 
 def prediction_table(rows: pd.DataFrame, logits: "pd.Series[float]", decision: Decision) -> pd.DataFrame:

@@ -116,12 +116,9 @@ class Subject(NamedTuple):
 
     network: Callable[[], AnemiaNetwork]
     """Opens it; it is left as it is."""
-    rows: pd.DataFrame
-    """The manifest's rows of the photos."""
-    facts: pd.DataFrame | None
-    """What the survey found out about them; None where there was none."""
+    photos: PhotoRows
     table: pd.DataFrame
-    """Their prediction table, in the same order."""
+    """The prediction table of these photos, in the same order."""
     decision: Deciding
     """From logits to decisions."""
 
@@ -214,8 +211,8 @@ def _see(
 ) -> _Seen:
     """Looks at rows of a subject: those of the random sample, and the errors."""
     chosen = sorted({*drawn, *errors})
-    dataset = PhotoDataset(PhotoRows.of(subject.rows.iloc[chosen], subject.facts), framing, None)
-    cut_outs = list(pool.map(lambda index: cut_out(dataset.photograph(index).rgba, framing), range(len(chosen))))
+    dataset = PhotoDataset(subject.photos, framing, None)
+    cut_outs = list(pool.map(lambda row: cut_out(dataset.photograph(row).rgba, framing), chosen))
     looked = _look_at(eyes, subject.table.iloc[chosen], cut_outs, subject.decision)
     give_back_memory()  # of heat maps, which need gradients
     sampled, wrong = (looked.at([chosen.index(row) for row in rows]) for rows in (drawn, errors))

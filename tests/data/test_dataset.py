@@ -80,6 +80,12 @@ def test_a_request_is_answered_with_its_batch(rows: PhotoRows) -> None:
     assert torch.equal(batch.step_label_counts, torch.tensor([3, 4]))
 
 
+def test_what_the_survey_found_is_known_of_each_photo(manifest: pd.DataFrame) -> None:
+    facts = survey_photos(manifest).facts
+    photos = PhotoDataset(PhotoRows.of(manifest[2:4], facts[::-1]), FRAMING, None)
+    assert photos.contents == tuple(zip(facts["file_sha256"][2:4], facts["pixels_sha256"][2:4], strict=True))
+
+
 def test_a_mask_that_has_changed_since_the_survey_is_noticed(manifest: pd.DataFrame, tmp_path: Path) -> None:
     photos = PhotoDataset(PhotoRows.of(manifest, survey_photos(manifest).facts), FRAMING, None)
     before = photos.pixels(range(6))

@@ -24,7 +24,7 @@ from anemia_lightning.errors import ConfigError, UnknownNameError, UnreadablePho
 from anemia_lightning.evaluating import photo_logits as module
 from anemia_lightning.evaluating.photo_logits import CALIBRATION_PHOTOS, calibration_images, photo_logits
 from anemia_lightning.evaluating.prediction import photo_rows
-from anemia_lightning.judging.scoring import predict_photos
+from anemia_lightning.judging.scoring import Scorer
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.model.finished import FinishedModel
 from anemia_lightning.model.trunk_pass import TrunkPass
@@ -74,7 +74,7 @@ def test_they_are_bit_for_bit_what_evaluation_computes(
     ]  # fmt: skip
     kept_nowhere = ["ckpt=x", "data=synthetic", "data.batch_size=8", "trainer=cpu", "features.store=false"]
     evaluation, facts = compose("evaluate", kept_nowhere), survey_photos(rows, seek_recuts=False).facts
-    alone = [predict_photos(evaluation, each, rows, facts, precision=precision) for each in classifiers]
+    alone = [Scorer(evaluation, each, precision=precision).predict(rows, facts) for each in classifiers]
     shown: list[tuple[int, int]] = []
     passed: list[int] = []
     trunk = TrunkPass.trunk

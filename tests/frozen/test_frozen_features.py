@@ -31,7 +31,8 @@ class Photos(PhotoDataset):
     def __init__(self, others: Barrier | None = None) -> None:
         rows = pd.DataFrame({"photo": [f"{n}.png" for n in range(PHOTOS)], "path": "", "mask": "", "label": 0})
         framing = Framing(size=SIZE, region="full", resize="stretch", background=(0, 0, 0))
-        super().__init__(PhotoRows.of(rows), framing, None)
+        contents = rows[["photo"]].assign(file_sha256=rows["photo"], pixels_sha256=rows["photo"])
+        super().__init__(PhotoRows.of(rows, contents), framing, None)
         self.most, self._open, self._others, self._lock = 0, 0, others, Lock()
 
     def pixels(self, indices: Sequence[int]) -> Tensor:
@@ -63,8 +64,7 @@ def read_beside_a_gpu(photos: Photos, monkeypatch: pytest.MonkeyPatch, *, room: 
 
     monkeypatch.setattr(FrozenFeatures, "_on_gpu", bring)
     monkeypatch.setattr(FrozenFeatures, "_is_on_cpu", False)
-    facts = pd.DataFrame({"file_sha256": photos.photo, "pixels_sha256": photos.photo})
-    dataset = frozen_features().dataset(photos, facts, entry="layer3", augmented=False)
+    dataset = frozen_features().dataset(photos, entry="layer3", augmented=False)
     return dataset[BatchRequest(tuple(range(PHOTOS)), view=0, step_label_counts=(PHOTOS, 0))]
 
 

@@ -91,7 +91,7 @@ def predicted(rows: pd.DataFrame, logit: NDArray[np.float64]) -> pd.DataFrame:
 
 def look_with(network: AnemiaNetwork, table: pd.DataFrame, **changes: Any) -> Looks | None:
     settings: dict[str, Any] = {"framing": FRAMING, "device": CPU, "dtype": torch.float32, "photos": 3}
-    return look([Subject(lambda: network, table, None, table, Plain())], **(settings | changes))
+    return look([Subject(lambda: network, PhotoRows.of(table), table, Plain())], **(settings | changes))
 
 
 def seen(network: AnemiaNetwork, table: pd.DataFrame, **changes: Any) -> Looks:
@@ -160,7 +160,7 @@ def test_networks_with_photos_of_their_own_are_looked_at_together(
     other = predicted(rows, logits_of(sees_background, rows))
     half = len(table) // 2
     parts = [(sees_tissue, table.iloc[:half]), (sees_background, other.iloc[half:])]
-    subjects = [Subject(partial(copy.copy, network), part, None, part, Plain()) for network, part in parts]
+    subjects = [Subject(partial(copy.copy, network), PhotoRows.of(part), part, Plain()) for network, part in parts]
     settings: dict[str, Any] = {"framing": FRAMING, "device": CPU, "dtype": torch.float32}
     looks = look(subjects, photos=8, **settings)
     assert looks is not None
@@ -253,10 +253,10 @@ def test_where_masks_are_given_for_some_photos_these_are_swapped(
 def test_a_photo_that_has_changed_since_is_refused(sees_tissue: AnemiaNetwork, table: pd.DataFrame) -> None:
     facts = survey_photos(table).facts
     settings: dict[str, Any] = {"framing": FRAMING, "device": CPU, "dtype": torch.float32, "photos": 1}
-    subject = Subject(lambda: sees_tissue, table, facts, table, Plain())
+    subject = Subject(lambda: sees_tissue, PhotoRows.of(table, facts), table, Plain())
     assert look([subject], **settings) is not None
     with pytest.raises(PhotoChangedError):
-        look([subject._replace(facts=facts.assign(file_sha256="0"))], **settings)
+        look([subject._replace(photos=PhotoRows.of(table, facts.assign(file_sha256="0")))], **settings)
 
 
 @pytest.fixture(scope="module")
