@@ -187,8 +187,8 @@ def _accuracy(table: pd.DataFrame | None) -> float:
 
 def _score_training_photos(fold: RunFolder, prepared: Prepared) -> None:
     """Asks the best model of a run about its training photos as they are, through the features that are kept."""
-    from anemia_lightning.evaluating.evaluation import load_classifier
     from anemia_lightning.judging.scoring import Scorer
+    from anemia_lightning.model.classifier import load_classifier
     from anemia_lightning.photos import restore_datamodule
 
     cfg = OmegaConf.load(fold.settings)

@@ -10,13 +10,12 @@ from omegaconf import DictConfig
 from anemia_lightning import wiring
 from anemia_lightning.data.dataset import PhotoRows
 from anemia_lightning.data.folds import Fold
-from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.preparation import Prepared
-from anemia_lightning.files.checkpoint_file import read_checkpoint
 from anemia_lightning.files.run_folder import RunFolder
 from anemia_lightning.looking.look import Looks, Subject, look
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.backbone import AnemiaNetwork
+from anemia_lightning.model.finished import open_model
 from anemia_lightning.model.precision import dtype_of
 
 
@@ -42,16 +41,14 @@ def look_at_folds(
     if not cfg.evaluation.probe_photos or look_note(cfg, folds):
         return None
     known = prepared.manifest.set_index("photo", drop=False)
-    best = _best_models(cfg, folds)
     subjects = []
-    for name, checkpoint in best.items():
+    for name, checkpoint in _best_models(cfg, folds).items():
         table = predictions[predictions["fold"] == name].reset_index(drop=True)
         photos = PhotoRows.of(known.loc[table["photo"]], prepared.facts)
         subjects.append(Subject(partial(_open, checkpoint), photos, table, decisions[name]))
-    preprocessing = read_checkpoint(next(iter(best.values())))["hyper_parameters"]["preprocessing"]
     return look(
         subjects,
-        framing=Framing(**preprocessing),
+        framing=wiring.build_framing(cfg),
         device=wiring.resolve_device(cfg.trainer.accelerator),
         dtype=dtype_of(wiring.resolve_precision(cfg)),
         photos=cfg.evaluation.probe_photos,
@@ -81,6 +78,4 @@ def _best_models(cfg: DictConfig, folds: Sequence[Fold]) -> dict[str, Path]:
 
 
 def _open(checkpoint: Path) -> AnemiaNetwork:
-    from anemia_lightning.evaluating.evaluation import load_classifier
-
-    return load_classifier(checkpoint).network
+    return open_model(checkpoint).network

@@ -35,7 +35,7 @@ from anemia_lightning.judging.scoring import (
     warning_lines,
 )
 from anemia_lightning.metrics.decision import Decision
-from anemia_lightning.model.classifier import AnemiaClassifier
+from anemia_lightning.model.classifier import AnemiaClassifier, classifier_of, load_classifier
 from anemia_lightning.photos import photo_lines, prepare_photos, restore_datamodule
 from anemia_lightning.report.documents import write_documents
 
@@ -134,9 +134,8 @@ def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     quiet()
     wiring.check_devices(cfg)
     _settle(cfg.evaluation, _defaults("evaluation"))
-    classifier = load_classifier(Path(cfg.ckpt))
+    classifier, carried = _open(Path(cfg.ckpt))
     _settle_framing(cfg.data, Framing(**classifier.hparams["preprocessing"]))
-    carried = carried_photos(read_checkpoint(Path(cfg.ckpt)))
     prepared, notes = _unmet_photos(cfg, prepare_photos(cfg), MetPhotos.carried_by(carried))
     unlike = Surroundings.of(prepared.facts["tissue_share"]).unlike(kinds_carried_by(carried))
     say(*photo_lines(cfg, prepared))
@@ -162,6 +161,12 @@ def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
         run=Path(cfg.ckpt).resolve().parent.parent,
     )
     return _write(cfg, scored, _judge(cfg, precision, seed=0, show_photos=cfg.show_photos))
+
+
+def _open(path: Path) -> tuple[AnemiaClassifier, Mapping[str, Any]]:
+    """Returns the classifier of a checkpoint, and what that carries of the photos that its model has met."""
+    checkpoint = read_checkpoint(path)
+    return classifier_of(checkpoint, path), carried_photos(checkpoint)
 
 
 def _judge(cfg: DictConfig, precision: str, *, seed: int, show_photos: bool) -> Judge:
@@ -272,16 +277,6 @@ def _without(reasons: Mapping[str, str], prepared: Prepared) -> Prepared:
         excluded=pd.concat([prepared.excluded, left_out], ignore_index=True),
         facts=prepared.facts[~prepared.facts["photo"].isin(reasons)].reset_index(drop=True),
     )
-
-
-def load_classifier(path: Path) -> AnemiaClassifier:
-    """Opens a checkpoint: no other file, no network.
-
-    Raises:
-        CheckpointUnreadableError: If it is not one of ours.
-    """
-    read_checkpoint(path)  # says in words what Lightning would say in a traceback
-    return AnemiaClassifier.load_from_checkpoint(path, map_location="cpu", weights_only=True)
 
 
 def _finished_run(cfg: DictConfig) -> Path:

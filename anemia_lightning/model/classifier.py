@@ -1,6 +1,7 @@
 """The LightningModule: network, weighted loss, optimizer, schedule and the epoch's curves."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
 import lightning as L
@@ -13,6 +14,8 @@ from torch.optim import Optimizer
 from torchmetrics import MetricCollection
 
 from anemia_lightning.contracts import Batch
+from anemia_lightning.errors import CheckpointUnreadableError
+from anemia_lightning.files.checkpoint_file import read_checkpoint
 from anemia_lightning.metrics.collection import WeightedLoss, epoch_metrics
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.backbone import AnemiaNetwork
@@ -242,6 +245,33 @@ class AnemiaClassifier(L.LightningModule):
             self._logged.add(stage)
             self.log(f"{stage}/loss", loss, on_step=False, on_epoch=True, logger=False)
             self.log_dict(metrics, on_step=False, on_epoch=True, logger=False)
+
+
+def load_classifier(path: Path) -> AnemiaClassifier:
+    """Opens a checkpoint: no other file, no network.
+
+    Raises:
+        CheckpointUnreadableError: If it is not one of ours.
+    """
+    return classifier_of(read_checkpoint(path), path)
+
+
+def classifier_of(checkpoint: Mapping[str, Any], path: Path) -> AnemiaClassifier:
+    """Returns the classifier that a checkpoint holds.
+
+    Args:
+        checkpoint: What `read_checkpoint` returns.
+        path: Where it lies.
+
+    Raises:
+        CheckpointUnreadableError: If it is not one of ours.
+    """
+    try:
+        classifier = AnemiaClassifier(**checkpoint["hyper_parameters"])
+        classifier.load_state_dict(checkpoint["state_dict"])
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise CheckpointUnreadableError(path, error) from error
+    return classifier
 
 
 def _logit(logits: Tensor) -> Tensor:

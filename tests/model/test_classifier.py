@@ -22,7 +22,7 @@ from anemia_lightning.contracts import Batch, Entry
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.metrics.scaling import UNSCALED
 from anemia_lightning.metrics.thresholds import Threshold
-from anemia_lightning.model.classifier import AnemiaClassifier
+from anemia_lightning.model.classifier import AnemiaClassifier, load_classifier
 from anemia_lightning.model.schedule import Cosine, Plateau
 from anemia_lightning.randomness import dropout_keep
 
@@ -272,14 +272,28 @@ def test_a_checkpoint_alone_gives_the_same_logits(
 
     monkeypatch.setattr(socket, "socket", no_network)
     first = AnemiaClassifier.load_from_checkpoint(checkpoint).eval()
-    second = AnemiaClassifier.load_from_checkpoint(checkpoint, weights_only=True).eval()
+    plain = AnemiaClassifier.load_from_checkpoint(checkpoint, weights_only=True).eval()
     batch = draw_batch(entry="image", seed=5)
     with torch.no_grad():
-        torch.testing.assert_close(first(batch), second(batch), rtol=0, atol=0)
+        for other in (plain, load_classifier(checkpoint).eval()):
+            torch.testing.assert_close(first(batch), other(batch), rtol=0, atol=0)
     saved = torch.load(checkpoint, weights_only=True)
     assert first.state_dict().keys() == saved["state_dict"].keys()
     assert all(torch.equal(saved["state_dict"][name], value) for name, value in first.state_dict().items())
     assert first.class_weights.tolist() == [0.75, 1.5]
+
+
+def test_a_checkpoint_is_read_once(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[object] = []
+    load = torch.load
+
+    def count(file: Path, **options: Any) -> Any:
+        reads.append(file)
+        return load(file, **options)
+
+    monkeypatch.setattr(torch, "load", count)
+    load_classifier(checkpoint)
+    assert reads == [checkpoint]
 
 
 def test_class_weights_are_no_part_of_the_weights(checkpoint: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from anemia_lightning.contracts import Batch
 from anemia_lightning.errors import CheckpointUnreadableError
-from anemia_lightning.model.classifier import AnemiaClassifier
+from anemia_lightning.model.classifier import AnemiaClassifier, load_classifier
 from anemia_lightning.model.finished import open_model
 
 
@@ -41,7 +41,8 @@ def test_it_is_the_model_that_was_trained(checkpoint: Path, draw_batch: Callable
 
 
 @pytest.mark.parametrize("lost", ["hyper_parameters", "a setting", "a weight"])
-def test_a_file_that_lacks_something_is_refused(checkpoint: Path, lost: str) -> None:
+@pytest.mark.parametrize("open_it", [open_model, load_classifier])
+def test_a_file_that_lacks_something_is_refused(checkpoint: Path, open_it: Callable[[Path], object], lost: str) -> None:
     content = torch.load(checkpoint, weights_only=True)
     if lost == "hyper_parameters":
         del content[lost]
@@ -50,8 +51,8 @@ def test_a_file_that_lacks_something_is_refused(checkpoint: Path, lost: str) -> 
     else:
         del content["state_dict"]["network.head.output.bias"]
     torch.save(content, checkpoint)
-    with pytest.raises(CheckpointUnreadableError, match=r"a file that cannot be read as one \((Key|Runtime)Error"):
-        open_model(checkpoint)
+    with pytest.raises(CheckpointUnreadableError, match=r"a file that cannot be read as one \((Key|Type|Runtime)Error"):
+        open_it(checkpoint)
 
 
 def test_a_missing_file_is_said(tmp_path: Path) -> None:
