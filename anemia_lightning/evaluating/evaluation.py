@@ -4,16 +4,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning import wiring
-from anemia_lightning.assessment.words import end_lines
 from anemia_lightning.command_line.settings import CONF
 from anemia_lightning.command_line.terminal import quiet, say
 from anemia_lightning.contracts import Stage
+from anemia_lightning.data.datamodule import AnemiaDataModule
 from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.manifest import require_both_classes
 from anemia_lightning.data.overlap import MetPhotos, find_overlap, find_related
@@ -23,17 +23,10 @@ from anemia_lightning.data.surroundings import Surroundings, kinds_carried_by
 from anemia_lightning.errors import ConfigError, OverlapError, RunNotFoundError, UnfinishedRunError
 from anemia_lightning.files.checkpoint_file import carried_photos, read_checkpoint
 from anemia_lightning.files.run_folder import RunFolder, find_run, is_finished, whole_run, write_json, write_table
-from anemia_lightning.judging.deciding import at_threshold, choose_decision, decision_lines, write_decision
-from anemia_lightning.judging.judge import Judge
-from anemia_lightning.judging.run_documents import evaluation_report, places
-from anemia_lightning.judging.scoring import (
-    NOTE,
-    Scorer,
-    baseline_lines,
-    prediction_table,
-    score_table,
-    warning_lines,
-)
+from anemia_lightning.judging.deciding import at_threshold, choose_decision, write_decision
+from anemia_lightning.judging.judge import judge
+from anemia_lightning.judging.run_documents import closing_lines, evaluation_report
+from anemia_lightning.judging.scoring import NOTE, Scorer, prediction_table, score_table
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.classifier import AnemiaClassifier, classifier_of, load_classifier
 from anemia_lightning.photos import photo_lines, prepare_photos, restore_datamodule
@@ -42,11 +35,8 @@ from anemia_lightning.report.documents import write_documents
 _OF_THE_RUN = ("subgroups", "pooling")
 """What `evaluation` leaves to the run unless it says otherwise."""
 
-_MET = "met before: it trained or chose the model"
-_RELATED = "patient or copy met before: a photo of the same patient, or a copy, trained or chose the model"
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Scored:
     """A finished model and what it says of some photos."""
 
@@ -65,6 +55,10 @@ class _Scored:
     warnings: Sequence[str]
     run: Path
     """The folder of the run that trained it."""
+    seed: int
+    """Of all draws."""
+    show_photos: bool
+    """Whether the report may show photographs."""
 
 
 def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
@@ -81,46 +75,28 @@ def evaluate_run(cfg: DictConfig) -> dict[str, Any]:
     quiet()
     wiring.check_devices(cfg)
     run = RunFolder(_finished_run(cfg))
-    trained = OmegaConf.load(run.settings)
-    assert isinstance(trained, DictConfig)
     card = json.loads(run.run_json.read_text(encoding="utf-8"))
-    trained.trainer, trained.paths.cache = cfg.trainer, cfg.paths.cache
-    # Where features are kept is for now to say; what they are, for the run.
-    where = {key: cfg.features[key] for key in ("store", "dir", "max_bytes")}
-    trained.features = {**trained.features, **where}
-    _settle(cfg.evaluation, trained.evaluation)
-    # The report shows the run's settings, and is to show what was asked now.
-    trained.evaluation = {**trained.evaluation, **{key: cfg.evaluation[key] for key in _OF_THE_RUN}}
+    trained = _settings_of(run, cfg)
     datamodule = restore_datamodule(trained, prepare_photos(trained), run)
-    precision = _precision(cfg, card["precision"])
+    _tell_precision(cfg, card["precision"])
     classifier = load_classifier(run.best)
-    scorer = Scorer(trained, classifier, precision=precision)
-
-    def predict(split: Stage) -> "tuple[pd.DataFrame, pd.Series[float]]":
-        rows = datamodule.rows(split)
-        return rows, scorer.predict(rows, datamodule.prepared.facts)
-
-    decision, warnings = classifier.decision, card["warnings"]
-    if cfg.evaluation.refit:
-        weights = classifier.hparams["class_weights"]
-        decision = choose_decision(_rules(cfg, trained), *predict("val"), class_weights=weights)
-        warnings = [*warnings, _refitted(decision, classifier.decision)]
-    else:
-        decision = at_threshold(decision, cfg.evaluation.threshold)
-    judge = _judge(cfg, precision, seed=trained.seed, show_photos=cfg.show_photos and trained.logger.photos)
+    decision, predictions = _decide_and_predict(cfg, trained, classifier, datamodule)
+    refitted = [_refitted(decision, classifier.decision)] if cfg.evaluation.refit else []
     scored = _Scored(
-        classifier,
-        decision,
-        prediction_table(*predict("test"), decision),
+        classifier=classifier,
+        decision=decision,
+        predictions=predictions,
         test=datamodule.facts("test"),
         train=datamodule.facts("train"),
         splits=datamodule.split_table(),
         facts=card,
         settings=wiring.plain(trained),
-        warnings=warnings,
+        warnings=[*card["warnings"], *refitted],
         run=run.path,
+        seed=trained.seed,
+        show_photos=cfg.show_photos and trained.logger.photos,
     )
-    return _write(cfg, scored, judge)
+    return _write(cfg, scored)
 
 
 def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
@@ -136,7 +112,8 @@ def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     _settle(cfg.evaluation, _defaults("evaluation"))
     classifier, carried = _open(Path(cfg.ckpt))
     _settle_framing(cfg.data, Framing(**classifier.hparams["preprocessing"]))
-    prepared, notes = _unmet_photos(cfg, prepare_photos(cfg), MetPhotos.carried_by(carried))
+    met = MetPhotos.carried_by(carried)
+    prepared, notes = _unmet_photos(prepare_photos(cfg), met, on_overlap=cfg.evaluation.on_overlap)
     unlike = Surroundings.of(prepared.facts["tissue_share"]).unlike(kinds_carried_by(carried))
     say(*photo_lines(cfg, prepared))
     rows = prepared.manifest
@@ -145,9 +122,9 @@ def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     cautions = [cfg.data.caution] if cfg.data.caution else []
     decision = at_threshold(classifier.decision, cfg.evaluation.threshold)
     scored = _Scored(
-        classifier,
-        decision,
-        prediction_table(rows, logits, decision),
+        classifier=classifier,
+        decision=decision,
+        predictions=prediction_table(rows, logits, decision),
         test=rows.merge(prepared.facts, on="photo", validate="one_to_one"),
         train=None,
         splits=split_table(rows.assign(split="test"), prepared.excluded),
@@ -159,24 +136,34 @@ def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
         settings=wiring.plain(cfg),
         warnings=[*cautions, *notes, *filter(None, [unlike])],
         run=Path(cfg.ckpt).resolve().parent.parent,
+        seed=0,
+        show_photos=cfg.show_photos,
     )
-    return _write(cfg, scored, _judge(cfg, precision, seed=0, show_photos=cfg.show_photos))
+    return _write(cfg, scored)
 
 
-def _open(path: Path) -> tuple[AnemiaClassifier, Mapping[str, Any]]:
-    """Returns the classifier of a checkpoint, and what that carries of the photos that its model has met."""
-    checkpoint = read_checkpoint(path)
-    return classifier_of(checkpoint, path), carried_photos(checkpoint)
+def _finished_run(cfg: DictConfig) -> Path:
+    run = find_run(str(cfg.run), cfg.paths.root)
+    for needed in ("config_resolved.yaml", "run.json", "checkpoints/best.ckpt"):
+        if not (run / needed).is_file():
+            raise RunNotFoundError(str(cfg.run), str(run / needed))
+    if not is_finished(run):
+        raise UnfinishedRunError(whole_run(run), [run])
+    return run
 
 
-def _judge(cfg: DictConfig, precision: str, *, seed: int, show_photos: bool) -> Judge:
-    return Judge(
-        evaluation=cfg.evaluation,
-        accelerator=cfg.trainer.accelerator,
-        precision=precision,
-        seed=seed,
-        show_photos=show_photos,
-    )
+def _settings_of(run: RunFolder, cfg: DictConfig) -> DictConfig:
+    """Returns the settings of a run, but for what an evaluation says; and fills in what that leaves to the run."""
+    trained = OmegaConf.load(run.settings)
+    assert isinstance(trained, DictConfig)
+    trained.trainer, trained.paths.cache = cfg.trainer, cfg.paths.cache
+    # Where features are kept is for now to say; what they are, for the run.
+    where = {key: cfg.features[key] for key in ("store", "dir", "max_bytes")}
+    trained.features = {**trained.features, **where}
+    _settle(cfg.evaluation, trained.evaluation)
+    # The report shows the run's settings, and is to show what was asked now.
+    trained.evaluation = {**trained.evaluation, **{key: cfg.evaluation[key] for key in _OF_THE_RUN}}
+    return trained
 
 
 def _settle(evaluation: DictConfig, trained: DictConfig) -> None:
@@ -196,6 +183,54 @@ def _defaults(group: str) -> DictConfig:
     defaults = OmegaConf.load(CONF / group / "_shared.yaml")
     assert isinstance(defaults, DictConfig)
     return defaults
+
+
+def _tell_precision(cfg: DictConfig, trained: str) -> None:
+    here = wiring.resolve_precision(cfg)
+    if here != trained:
+        say(
+            f"Note: training scored in precision {trained}, this is {here}: the last digits will differ. "
+            f"For the same, where the device can: trainer.precision={trained}"
+        )
+
+
+def _decide_and_predict(
+    cfg: DictConfig, trained: DictConfig, classifier: AnemiaClassifier, datamodule: AnemiaDataModule
+) -> tuple[Decision, pd.DataFrame]:
+    """Returns how a run's model is to decide, as it carries it or chosen anew, and what it says of the test photos."""
+    scorer = Scorer(trained, classifier, precision=wiring.resolve_precision(cfg))
+
+    def predict(split: Stage) -> "tuple[pd.DataFrame, pd.Series[float]]":
+        rows = datamodule.rows(split)
+        return rows, scorer.predict(rows, datamodule.prepared.facts)
+
+    if cfg.evaluation.refit:
+        weights = classifier.hparams["class_weights"]
+        decision = choose_decision(_rules(cfg, trained), *predict("val"), class_weights=weights)
+    else:
+        decision = at_threshold(classifier.decision, cfg.evaluation.threshold)
+    return decision, prediction_table(*predict("test"), decision)
+
+
+def _rules(cfg: DictConfig, trained: DictConfig) -> DictConfig:
+    """Returns by which rules to choose anew: those of the run, with the threshold's from the command line if given."""
+    rules: DictConfig = trained.evaluation.copy()
+    if cfg.evaluation.threshold is not None:
+        rules.threshold = cfg.evaluation.threshold
+    return rules
+
+
+def _refitted(decision: Decision, carried: Decision) -> str:
+    return (
+        f"evaluation.refit=true: threshold, calibration and conformal sets were chosen anew on the run's "
+        f"{decision.photos} validation photos. The model still carries others: {carried.summary}."
+    )
+
+
+def _open(path: Path) -> tuple[AnemiaClassifier, Mapping[str, Any]]:
+    """Returns the classifier of a checkpoint, and what that carries of the photos that its model has met."""
+    checkpoint = read_checkpoint(path)
+    return classifier_of(checkpoint, path), carried_photos(checkpoint)
 
 
 def _settle_framing(data: DictConfig, framing: Framing) -> None:
@@ -222,28 +257,65 @@ def _settle_framing(data: DictConfig, framing: Framing) -> None:
     data.update(carried)
 
 
-def _rules(cfg: DictConfig, trained: DictConfig) -> DictConfig:
-    """Returns by which rules to choose anew: those of the run, with the threshold's from the command line if given."""
-    rules: DictConfig = trained.evaluation.copy()
-    if cfg.evaluation.threshold is not None:
-        rules.threshold = cfg.evaluation.threshold
-    return rules
-
-
-def _refitted(decision: Decision, carried: Decision) -> str:
-    return (
-        f"evaluation.refit=true: threshold, calibration and conformal sets were chosen anew on the run's "
-        f"{decision.photos} validation photos. The model still carries others: {carried.summary}."
+def _write(cfg: DictConfig, scored: _Scored) -> dict[str, Any]:
+    decision, table = scored.decision, scored.predictions
+    scores = {"test": score_table(table, class_weights=scored.classifier.hparams["class_weights"])}
+    folder = RunFolder(cfg.paths.run_dir)
+    write_table(folder.splits, scored.splits)
+    write_table(folder.predictions("test"), table)
+    write_decision(folder.decision, decision)
+    write_json(folder.metrics_json, scores)
+    # `run=` may have said latest, which names another run by and by.
+    card: dict[str, Any] = {
+        "status": "running",
+        "evaluated": str(scored.run),
+        "warnings": list(scored.warnings),
+        "sessions": [],
+        "evaluation": wiring.plain(cfg.evaluation),
+    }
+    write_json(folder.run_json, card)
+    judgement = judge(
+        cfg,
+        folder,
+        scored.classifier,
+        decision,
+        table,
+        test=scored.test,
+        train=scored.train,
+        seed=scored.seed,
+        show_photos=scored.show_photos,
     )
+    report = evaluation_report(
+        settings=scored.settings,
+        folder=folder,
+        facts=scored.facts,
+        photos=scored.test,
+        splits=scored.splits,
+        warnings=scored.warnings,
+        decision=decision,
+        judgement=judgement,
+    )
+    write_documents(folder.path, report)
+    write_json(folder.run_json, {**card, "status": "finished"})
+    folder.point_latest()
+    table_line = f"{'photos:':<12}{folder.predictions('test')}"
+    say(*closing_lines(folder, judgement, decision, scored.warnings), table_line, NOTE)
+    return scores
 
 
-def _unmet_photos(cfg: DictConfig, prepared: Prepared, carried: MetPhotos | None) -> tuple[Prepared, list[str]]:
+_MET = "met before: it trained or chose the model"
+_RELATED = "patient or copy met before: a photo of the same patient, or a copy, trained or chose the model"
+
+
+def _unmet_photos(
+    prepared: Prepared, carried: MetPhotos | None, *, on_overlap: Literal["stop", "drop", "report"]
+) -> tuple[Prepared, list[str]]:
     """Returns the photos to score, the others being excluded, and what to say of those that the model has met before.
 
     Args:
-        cfg: The settings.
         prepared: All photos.
         carried: Those that the model has met, as far as it says.
+        on_overlap: What becomes of an evaluation where it has met any.
 
     Raises:
         OverlapError: If there are any, and that is to stop the evaluation.
@@ -256,10 +328,10 @@ def _unmet_photos(cfg: DictConfig, prepared: Prepared, carried: MetPhotos | None
         return prepared, []
     related = find_related(prepared.manifest, met)
     found = len(prepared.manifest)
-    if cfg.evaluation.on_overlap == "stop":
+    if on_overlap == "stop":
         raise OverlapError(met, found, related=len(related))
     beside = f", beside {len(related)} with a patient or a copy in common" if related else ""
-    if cfg.evaluation.on_overlap == "report":
+    if on_overlap == "report":
         said = f"{len(met)} of these {found} photos trained or chose the model{beside}: the scores are too good."
         return prepared, [said]
     unmet = _without(dict.fromkeys(met, _MET) | dict.fromkeys(related, _RELATED), prepared)
@@ -277,66 +349,3 @@ def _without(reasons: Mapping[str, str], prepared: Prepared) -> Prepared:
         excluded=pd.concat([prepared.excluded, left_out], ignore_index=True),
         facts=prepared.facts[~prepared.facts["photo"].isin(reasons)].reset_index(drop=True),
     )
-
-
-def _finished_run(cfg: DictConfig) -> Path:
-    run = find_run(str(cfg.run), cfg.paths.root)
-    for needed in ("config_resolved.yaml", "run.json", "checkpoints/best.ckpt"):
-        if not (run / needed).is_file():
-            raise RunNotFoundError(str(cfg.run), str(run / needed))
-    if not is_finished(run):
-        raise UnfinishedRunError(whole_run(run), [run])
-    return run
-
-
-def _precision(cfg: DictConfig, trained: str) -> str:
-    here = wiring.resolve_precision(cfg)
-    if here != trained:
-        say(
-            f"Note: training scored in precision {trained}, this is {here}: the last digits will differ. "
-            f"For the same, where the device can: trainer.precision={trained}"
-        )
-    return here
-
-
-def _write(cfg: DictConfig, scored: _Scored, judge: Judge) -> dict[str, Any]:
-    decision, table = scored.decision, scored.predictions
-    scores = {"test": score_table(table, class_weights=scored.classifier.hparams["class_weights"])}
-    folder = RunFolder(cfg.paths.run_dir)
-    write_table(folder.splits, scored.splits)
-    write_table(folder.predictions("test"), table)
-    write_decision(folder.decision, decision)
-    write_json(folder.metrics_json, scores)
-    # `run=` may have said latest, which names another run by and by.
-    card: dict[str, Any] = {
-        "status": "running",
-        "evaluated": str(scored.run),
-        "warnings": list(scored.warnings),
-        "sessions": [],
-        "evaluation": wiring.plain(cfg.evaluation),
-    }
-    write_json(folder.run_json, card)
-    judgement = judge.judge(folder, scored.classifier, decision, table, test=scored.test, train=scored.train)
-    report = evaluation_report(
-        settings=scored.settings,
-        folder=folder,
-        facts=scored.facts,
-        photos=scored.test,
-        splits=scored.splits,
-        warnings=scored.warnings,
-        decision=decision,
-        judgement=judgement,
-    )
-    write_documents(folder.path, report)
-    write_json(folder.run_json, {**card, "status": "finished"})
-    folder.point_latest()
-    say(
-        *end_lines(judgement.assessment),
-        *baseline_lines(judgement.assessment["baselines"]),
-        *decision_lines(decision),
-        *warning_lines(scored.warnings),
-        *places(folder),
-        f"{'photos:':<12}{folder.predictions('test')}",
-        NOTE,
-    )
-    return scores

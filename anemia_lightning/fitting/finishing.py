@@ -12,7 +12,6 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig
 
 from anemia_lightning import wiring
-from anemia_lightning.assessment.words import end_lines
 from anemia_lightning.callbacks.epoch_table import EpochTable
 from anemia_lightning.callbacks.run_card import RunCard
 from anemia_lightning.command_line.terminal import say
@@ -20,10 +19,10 @@ from anemia_lightning.contracts import Stage
 from anemia_lightning.data.datamodule import AnemiaDataModule
 from anemia_lightning.files.checkpoint_file import read_checkpoint
 from anemia_lightning.files.run_folder import RunFolder, write_json, write_table
-from anemia_lightning.judging.deciding import carry_decision, choose_decision, decision_lines, write_decision
-from anemia_lightning.judging.judge import Judge, Judgement
-from anemia_lightning.judging.run_documents import places, training_report
-from anemia_lightning.judging.scoring import NOTE, Scorer, baseline_lines, prediction_table, score_table, warning_lines
+from anemia_lightning.judging.deciding import carry_decision, choose_decision, write_decision
+from anemia_lightning.judging.judge import Judgement, judge
+from anemia_lightning.judging.run_documents import closing_lines, training_report
+from anemia_lightning.judging.scoring import NOTE, Scorer, prediction_table, score_table
 from anemia_lightning.machine.freed_memory import give_back_memory
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.model.classifier import AnemiaClassifier
@@ -80,14 +79,7 @@ def finish_run(fit: Fit) -> Scores:
     write_documents(folder.path, report)
     card.finish()
     folder.point_latest()
-    say(
-        *end_lines(judgement.assessment),
-        *baseline_lines(judgement.assessment["baselines"]),
-        *decision_lines(decision),
-        *warning_lines(card.content["warnings"]),
-        *places(folder),
-        NOTE,
-    )
+    say(*closing_lines(folder, judgement, decision, card.content["warnings"]), NOTE)
     return scores
 
 
@@ -150,15 +142,17 @@ def write_scores(fit: Fit, predictions: Mapping[Stage, pd.DataFrame]) -> Scores:
 def judge_test(fit: Fit, predictions: pd.DataFrame, decision: Decision) -> Judgement:
     """Judges the model by its test photos, and writes what came of it, the AUROC of each baseline too."""
     cfg, datamodule = fit.cfg, fit.datamodule
-    judge = Judge(
-        evaluation=cfg.evaluation,
-        accelerator=cfg.trainer.accelerator,
-        precision=wiring.resolve_precision(cfg),
+    judgement = judge(
+        cfg,
+        fit.folder,
+        fit.classifier,
+        decision,
+        predictions,
+        test=datamodule.facts("test"),
+        train=datamodule.facts("train"),
         seed=cfg.seed,
         show_photos=cfg.logger.photos,
     )
-    test, train = datamodule.facts("test"), datamodule.facts("train")
-    judgement = judge.judge(fit.folder, fit.classifier, decision, predictions, test=test, train=train)
     baselines = {each["name"]: {"auroc": each["auroc"]["value"]} for each in judgement.assessment["baselines"]}
     write_json(fit.folder.path / "baselines.json", {"test": baselines})
     return judgement

@@ -34,76 +34,57 @@ class Judgement:
     """PNG by the name of the file in plots/."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Judge:
-    """Judges a finished model as `evaluation` says.
+def judge(
+    cfg: DictConfig,
+    folder: RunFolder,
+    classifier: AnemiaClassifier,
+    decision: Decision,
+    predictions: pd.DataFrame,
+    *,
+    test: pd.DataFrame,
+    train: pd.DataFrame | None,
+    seed: int,
+    show_photos: bool,
+) -> Judgement:
+    """Judges predictions as `evaluation` says, and writes assessment.json, looks.json and their figures.
 
     Args:
-        evaluation: Those settings of a command.
-        accelerator: Where to compute, as in `trainer.accelerator`.
-        precision: In which precision the model scored.
+        cfg: The settings of a command, with `evaluation` and `trainer`.
+        folder: Of the run, into which it is written.
+        classifier: The model that predicted, in the precision that `trainer` names.
+        decision: How it decides.
+        predictions: With `contracts.PREDICTION_COLUMNS`.
+        test: Manifest and survey joined, of the same photos in the same order.
+        train: The same of the photos that trained it, for the baselines; None where they are not at hand.
         seed: Of all draws.
         show_photos: Whether reports may show photographs.
     """
-
-    evaluation: DictConfig
-    accelerator: str
-    precision: str
-    seed: int
-    show_photos: bool
-
-    def judge(
-        self,
-        folder: RunFolder,
-        classifier: AnemiaClassifier,
-        decision: Decision,
-        predictions: pd.DataFrame,
-        *,
-        test: pd.DataFrame,
-        train: pd.DataFrame | None,
-    ) -> Judgement:
-        """Judges predictions, and writes assessment.json, looks.json and their figures into a run's folder.
-
-        Args:
-            folder: Of the run.
-            classifier: The model that predicted.
-            decision: How it decides.
-            predictions: With `contracts.PREDICTION_COLUMNS`.
-            test: Manifest and survey joined, of the same photos in the same order.
-            train: The same of the photos that trained it, for the baselines; None where they are not at hand.
-        """
-        baselines = None if train is None else baseline_predictions(train, test, seed=self.seed)
-        assessment = assess_predictions(
-            predictions,
-            decision,
-            facts=test,
-            baselines=baselines,
-            subgroups=list(self.evaluation.subgroups),
-            pooling=self.evaluation.pooling,
-            resamples=self.evaluation.resamples,
-            seed=self.seed,
-        )
-        forget_judgement(folder)
-        drawings = write_assessment(folder, assessment)
-        give_back_memory()
-        looks = self._look(classifier, decision, predictions, test)
-        if looks:
-            write_json(folder.path / "looks.json", looks.values)
-            drawings["robustness"] = folder.write_plot("robustness", looks.robustness)
-        return Judgement(assessment, looks, drawings)
-
-    def _look(
-        self, classifier: AnemiaClassifier, decision: Decision, predictions: pd.DataFrame, test: pd.DataFrame
-    ) -> Looks | None:
-        return look(
-            [Subject(lambda: classifier.network, PhotoRows.of(test, test), predictions, decision)],
-            framing=Framing(**classifier.hparams["preprocessing"]),
-            device=wiring.resolve_device(self.accelerator),
-            dtype=dtype_of(self.precision),
-            photos=self.evaluation.probe_photos,
-            show_photos=self.show_photos,
-            threads=min(8, wiring.usable_cores()),
-        )
+    assessment = assess_predictions(
+        predictions,
+        decision,
+        facts=test,
+        baselines=None if train is None else baseline_predictions(train, test, seed=seed),
+        subgroups=list(cfg.evaluation.subgroups),
+        pooling=cfg.evaluation.pooling,
+        resamples=cfg.evaluation.resamples,
+        seed=seed,
+    )
+    forget_judgement(folder)
+    drawings = write_assessment(folder, assessment)
+    give_back_memory()
+    looks = look(
+        [Subject(lambda: classifier.network, PhotoRows.of(test, test), predictions, decision)],
+        framing=Framing(**classifier.hparams["preprocessing"]),
+        device=wiring.resolve_device(cfg.trainer.accelerator),
+        dtype=dtype_of(wiring.resolve_precision(cfg)),
+        photos=cfg.evaluation.probe_photos,
+        show_photos=show_photos,
+        threads=min(8, wiring.usable_cores()),
+    )
+    if looks:
+        write_json(folder.path / "looks.json", looks.values)
+        drawings["robustness"] = folder.write_plot("robustness", looks.robustness)
+    return Judgement(assessment, looks, drawings)
 
 
 def forget_judgement(folder: RunFolder) -> None:

@@ -9,12 +9,15 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from anemia_lightning import wiring
+from anemia_lightning.assessment.words import end_lines
 from anemia_lightning.data.datamodule import AnemiaDataModule
 from anemia_lightning.data.folds import Fold
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.files.run_card_file import read_run_card
 from anemia_lightning.files.run_folder import RunFolder
+from anemia_lightning.judging.deciding import decision_lines
 from anemia_lightning.judging.judge import Judgement
+from anemia_lightning.judging.scoring import baseline_lines, warning_lines
 from anemia_lightning.looking.look import LookPicture, Looks
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.report.flow import participant_flow
@@ -204,6 +207,17 @@ def places(folder: RunFolder) -> list[str]:
         "best model": folder.best,
     }
     return [f"{name + ':':<12}{path}" for name, path in found.items() if path.exists()]
+
+
+def closing_lines(folder: RunFolder, judgement: Judgement, decision: Decision, warnings: Sequence[str]) -> list[str]:
+    """Returns what a person reads at the end of a training or an evaluation: what the test photos say, and where."""
+    return [
+        *end_lines(judgement.assessment),
+        *baseline_lines(judgement.assessment["baselines"]),
+        *decision_lines(decision),
+        *warning_lines(warnings),
+        *places(folder),
+    ]
 
 
 def _pictures(pictures: Sequence[LookPicture]) -> list[Picture]:
