@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
@@ -15,12 +15,11 @@ from anemia_lightning.command_line.terminal import quiet, say
 from anemia_lightning.contracts import Stage
 from anemia_lightning.data.datamodule import AnemiaDataModule
 from anemia_lightning.data.framing import Framing
-from anemia_lightning.data.manifest import require_both_classes
-from anemia_lightning.data.overlap import MetPhotos, find_overlap, find_related
-from anemia_lightning.data.preparation import Prepared
+from anemia_lightning.data.overlap import MetPhotos
 from anemia_lightning.data.split_file import split_table
 from anemia_lightning.data.surroundings import Surroundings, kinds_carried_by
-from anemia_lightning.errors import ConfigError, OverlapError, RunNotFoundError, UnfinishedRunError
+from anemia_lightning.errors import ConfigError, RunNotFoundError, UnfinishedRunError
+from anemia_lightning.evaluating.met_before import unmet_photos
 from anemia_lightning.files.checkpoint_file import carried_photos, read_checkpoint
 from anemia_lightning.files.run_folder import RunFolder, find_run, is_finished, whole_run, write_json, write_table
 from anemia_lightning.judging.deciding import at_threshold, choose_decision, write_decision
@@ -113,7 +112,7 @@ def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
     classifier, carried = _open(Path(cfg.ckpt))
     _settle_framing(cfg.data, Framing(**classifier.hparams["preprocessing"]))
     met = MetPhotos.carried_by(carried)
-    prepared, notes = _unmet_photos(prepare_photos(cfg), met, on_overlap=cfg.evaluation.on_overlap)
+    prepared, notes = unmet_photos(prepare_photos(cfg), met, on_overlap=cfg.evaluation.on_overlap)
     unlike = Surroundings.of(prepared.facts["tissue_share"]).unlike(kinds_carried_by(carried))
     say(*photo_lines(cfg, prepared))
     rows = prepared.manifest
@@ -301,51 +300,3 @@ def _write(cfg: DictConfig, scored: _Scored) -> dict[str, Any]:
     table_line = f"{'photos:':<12}{folder.predictions('test')}"
     say(*closing_lines(folder, judgement, decision, scored.warnings), table_line, NOTE)
     return scores
-
-
-_MET = "met before: it trained or chose the model"
-_RELATED = "patient or copy met before: a photo of the same patient, or a copy, trained or chose the model"
-
-
-def _unmet_photos(
-    prepared: Prepared, carried: MetPhotos | None, *, on_overlap: Literal["stop", "drop", "report"]
-) -> tuple[Prepared, list[str]]:
-    """Returns the photos to score, the others being excluded, and what to say of those that the model has met before.
-
-    Args:
-        prepared: All photos.
-        carried: Those that the model has met, as far as it says.
-        on_overlap: What becomes of an evaluation where it has met any.
-
-    Raises:
-        OverlapError: If there are any, and that is to stop the evaluation.
-        ManifestError: If those that it has not met are of one class.
-    """
-    if carried is None:
-        return prepared, ["The checkpoint does not say which photographs trained it: some of these may have."]
-    met = find_overlap(prepared.facts, carried.met)
-    if not met:
-        return prepared, []
-    related = find_related(prepared.manifest, met)
-    found = len(prepared.manifest)
-    if on_overlap == "stop":
-        raise OverlapError(met, found, related=len(related))
-    beside = f", beside {len(related)} with a patient or a copy in common" if related else ""
-    if on_overlap == "report":
-        said = f"{len(met)} of these {found} photos trained or chose the model{beside}: the scores are too good."
-        return prepared, [said]
-    unmet = _without(dict.fromkeys(met, _MET) | dict.fromkeys(related, _RELATED), prepared)
-    require_both_classes(unmet.manifest)
-    return unmet, [f"{len(met)} photos that trained or chose the model were left out{beside}."]
-
-
-def _without(reasons: Mapping[str, str], prepared: Prepared) -> Prepared:
-    """Returns the photos with those among the excluded for which there is a reason."""
-    is_left_out = prepared.manifest["photo"].isin(reasons)
-    left_out = prepared.manifest[is_left_out].assign(reason=lambda rows: rows["photo"].map(reasons))
-    return replace(
-        prepared,
-        manifest=prepared.manifest[~is_left_out].reset_index(drop=True),
-        excluded=pd.concat([prepared.excluded, left_out], ignore_index=True),
-        facts=prepared.facts[~prepared.facts["photo"].isin(reasons)].reset_index(drop=True),
-    )
