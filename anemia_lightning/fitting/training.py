@@ -24,9 +24,10 @@ from anemia_lightning.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from anemia_lightning.errors import MemoryExhaustedError, WeightsUnavailableError
 from anemia_lightning.files.run_card_file import read_run_card
 from anemia_lightning.files.run_folder import RunFolder, write_table, write_text
-from anemia_lightning.fitting.starting import check_epochs, remember_start
+from anemia_lightning.fitting.starting import Start, check_epochs, read_start, remember_start
 from anemia_lightning.frozen.run_features import FitFeatures
 from anemia_lightning.judging.scoring import warning_lines
+from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.model.compiling import compile_network
 from anemia_lightning.model.weights import WeightsRecord, load_checkpoint, load_weights
@@ -59,15 +60,7 @@ def train_run(cfg: DictConfig, *, prepared: Prepared | None = None) -> TrainResu
     checkpoint = resume_checkpoint(cfg)
     if checkpoint:
         check_state_kept(cfg, checkpoint)
-        check_epochs(cfg, checkpoint)
-    prepared = prepared or prepare_photos(cfg)
-    if checkpoint and folder.splits.is_file():
-        datamodule = restore_datamodule(cfg, prepared, folder)
-    else:
-        datamodule = wiring.build_datamodule(cfg, prepared)
-        datamodule.setup()
-    classifier, weights, notes = _start(cfg, datamodule, checkpoint)
-    notes += remember_start(cfg, datamodule, checkpoint)
+    datamodule, classifier, weights, notes = _begin(cfg, folder, checkpoint, prepared)
     if cfg.model.compile:
         compile_network(classifier.network, cfg.model.compile)
     if is_first_process():
@@ -106,39 +99,53 @@ def train_run(cfg: DictConfig, *, prepared: Prepared | None = None) -> TrainResu
     return TrainResult(folder.path, scores, min(losses, default=None))
 
 
+def _begin(
+    cfg: DictConfig, folder: RunFolder, checkpoint: Path | None, prepared: Prepared | None
+) -> tuple[AnemiaDataModule, AnemiaClassifier, WeightsRecord, list[str]]:
+    """Returns the photos in their splits, the classifier with its first weights, their record, and what to warn of."""
+    start = read_start(cfg, checkpoint)
+    if checkpoint:
+        check_epochs(cfg, start)
+    prepared = prepared or prepare_photos(cfg)
+    if checkpoint and folder.splits.is_file():
+        datamodule = restore_datamodule(cfg, prepared, folder)
+    else:
+        datamodule = wiring.build_datamodule(cfg, prepared)
+        datamodule.setup()
+    balanced = cfg.model.class_weights == "balanced"
+    classifier = wiring.build_classifier(cfg, class_weights=datamodule.class_weights() if balanced else [1.0, 1.0])
+    weights, notes = _first_weights(cfg, classifier.network, start)
+    cautions = [cfg.data.caution] if cfg.data.caution and not checkpoint else []
+    return datamodule, classifier, weights, [*cautions, *notes, *remember_start(cfg, datamodule, start)]
+
+
 def _origin(checkpoint: Path) -> dict[str, Any]:
     """Returns what a resumed run keeps of its record: what it once started from does not change any more."""
     earlier = read_run_card(checkpoint.parent.parent / "run.json")
     return {key: earlier[key] for key in ("weights", "warnings") if key in earlier}
 
 
-def _start(
-    cfg: DictConfig, datamodule: AnemiaDataModule, checkpoint: Path | None
-) -> tuple[AnemiaClassifier, WeightsRecord, list[str]]:
-    """Returns the classifier with its first weights, where these came from, and what to warn of.
+def _first_weights(cfg: DictConfig, network: AnemiaNetwork, start: Start) -> tuple[WeightsRecord, list[str]]:
+    """Loads the weights that a fit starts from, and returns where they came from and what to warn of.
 
     A checkpoint, be it continued or begun from, brings the weights of the whole network: no others are needed.
     """
-    balanced = cfg.model.class_weights == "balanced"
-    classifier = wiring.build_classifier(cfg, class_weights=datamodule.class_weights() if balanced else [1.0, 1.0])
-    if checkpoint:
-        return classifier, load_checkpoint(classifier.network, checkpoint), []
-    notes = [cfg.data.caution] if cfg.data.caution else []
-    if cfg.init_from:
-        return classifier, load_checkpoint(classifier.network, Path(cfg.init_from)), notes
+    if start.file and start.weights is not None:
+        return load_checkpoint(network, start.weights, start.file), []
+    notes = []
     if cfg.model.weights is None:
         notes.append("The network starts from random weights, by choice: its scores say nothing about trained ones.")
     try:
-        weights = load_weights(classifier.network, cfg.model.weights)
+        weights = load_weights(network, cfg.model.weights)
     except WeightsUnavailableError as error:
         if cfg.data.name != "synthetic":
             raise
-        weights = load_weights(classifier.network, None)
+        weights = load_weights(network, None)
         notes.append(
             f"The weights {cfg.model.weights} could not be had, so this run on drawn photographs starts from "
             f"random weights. Its scores say nothing about real photographs. ({error.found})"
         )
-    return classifier, weights, notes
+    return weights, notes
 
 
 def _fit(

@@ -25,7 +25,6 @@ from anemia_lightning.errors import (
     WeightsMismatchError,
     WeightsUnavailableError,
 )
-from anemia_lightning.files.checkpoint_file import read_checkpoint
 from anemia_lightning.model.backbone import AnemiaNetwork
 
 _log = logging.getLogger(__name__)
@@ -83,14 +82,17 @@ def load_weights(network: AnemiaNetwork, weights: str | None, *, timeout_s: floa
     return WeightsRecord(name, source, _sha256(network.backbone), file.name)
 
 
-def load_checkpoint(network: AnemiaNetwork, file: Path) -> WeightsRecord:
+def load_checkpoint(network: AnemiaNetwork, weights: Mapping[str, Tensor], file: Path) -> WeightsRecord:
     """Loads the weights of a checkpoint that training wrote: those of the backbone and those of the head.
 
+    Args:
+        network: Receives the weights.
+        weights: The checkpoint's state dict.
+        file: Where it lies.
+
     Raises:
-        CheckpointUnreadableError: If it is not one of ours.
         WeightsMismatchError: If it holds another architecture.
     """
-    weights = read_checkpoint(file)["state_dict"]
     given = {key.removeprefix(_NETWORK): weights[key] for key in weights if key.startswith(_NETWORK)}
     expected = network.state_dict()
     if faults := _mismatches(expected, given):

@@ -9,14 +9,16 @@ import torch
 from omegaconf import DictConfig
 
 from anemia_lightning import wiring
+from anemia_lightning.command_line.resuming import resume_checkpoint
 from anemia_lightning.command_line.settings import compose
 from anemia_lightning.contracts import Stage
 from anemia_lightning.crossvalidating.cross_validation import deal_folds
 from anemia_lightning.data.datamodule import AnemiaDataModule
 from anemia_lightning.data.overlap import find_overlap, photo_hashes
 from anemia_lightning.data.preparation import Prepared
-from anemia_lightning.errors import ConfigError, StartOverlapError
-from anemia_lightning.fitting.starting import check_epochs, check_folds, remember_start
+from anemia_lightning.errors import CheckpointUnreadableError, ConfigError, StartOverlapError
+from anemia_lightning.fitting.starting import check_epochs, check_folds, read_start, remember_start
+from anemia_lightning.fitting.training import train_run
 from anemia_lightning.photos import prepare_photos
 
 Compose = Callable[..., DictConfig]
@@ -54,9 +56,9 @@ def first(cfg_of: Compose, prepared: Prepared, tmp_path: Path) -> Path:
 
 
 def start(cfg_of: Compose, prepared: Prepared, file: Path, way: str, *overrides: str) -> AnemiaDataModule:
-    cfg = cfg_of(*overrides, *([] if way == "resume" else [f"{way}={file}"]))
+    cfg = cfg_of(*overrides, f"{way}={file}")
     datamodule = split(cfg, prepared)
-    assert remember_start(cfg, datamodule, file if way == "resume" else None) == []
+    assert remember_start(cfg, datamodule, read_start(cfg, resume_checkpoint(cfg))) == []
     return datamodule
 
 
@@ -157,10 +159,10 @@ def test_what_does_not_say_whom_it_has_met_is_warned_of(cfg_of: Compose, prepare
     file = save(tmp_path / "old.ckpt", None)
     cfg = cfg_of(f"init_from={file}")
     sentence = "old.ckpt, from which this run starts, does not say which photographs trained it: test photos may have."
-    assert remember_start(cfg, split(cfg, prepared), None) == [sentence]
+    assert remember_start(cfg, split(cfg, prepared), read_start(cfg, None)) == [sentence]
     torch.save({"weight": torch.zeros(1)}, tmp_path / "theirs.pth")
     cfg = cfg_of(f"model.weights={tmp_path}/theirs.pth")
-    assert remember_start(cfg, split(cfg, prepared), None) == []
+    assert remember_start(cfg, split(cfg, prepared), read_start(cfg, None)) == []
 
 
 def test_no_fold_is_trained_where_one_of_them_would_be_judged_by_photos_met(
@@ -176,9 +178,20 @@ def test_no_fold_is_trained_where_one_of_them_would_be_judged_by_photos_met(
 
 def test_a_run_is_not_resumed_to_train_for_less_than_it_has(cfg_of: Compose, tmp_path: Path) -> None:
     torch.save({"epoch": 11, "state_dict": {}}, tmp_path / "last.ckpt")
+    start = read_start(cfg_of(), tmp_path / "last.ckpt")
     for epochs in (12, 40):
-        check_epochs(cfg_of(f"trainer.max_epochs={epochs}"), tmp_path / "last.ckpt")
+        check_epochs(cfg_of(f"trainer.max_epochs={epochs}"), start)
     with pytest.raises(
         ConfigError, match=r"last\.ckpt has trained for 12 epochs, which are more than trainer\.max_epochs=11\."
     ):
-        check_epochs(cfg_of("trainer.max_epochs=11"), tmp_path / "last.ckpt")
+        check_epochs(cfg_of("trainer.max_epochs=11"), start)
+
+
+@pytest.mark.parametrize("way", ["resume", "init_from"])
+def test_a_damaged_checkpoint_is_refused_before_photos_are_read(
+    way: str, cfg_of: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torn.ckpt").write_bytes(b"torn")
+    monkeypatch.setattr("anemia_lightning.fitting.training.prepare_photos", pytest.fail)
+    with pytest.raises(CheckpointUnreadableError, match=r"a checkpoint at .*torn\.ckpt"):
+        train_run(cfg_of(f"{way}={tmp_path}/torn.ckpt"))

@@ -292,14 +292,26 @@ def test_another_start_is_not_recorded_of_a_run_that_goes_on(change: str, begun:
     assert (begun / "run" / "config_resolved.yaml").read_bytes() == before
 
 
-def test_a_run_goes_on_from_elsewhere_and_without_its_record(begun: Path, tmp_path: Path) -> None:
+def test_a_run_goes_on_from_elsewhere_and_without_its_record(
+    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = shutil.copytree(begun, tmp_path / "copy")
+    reads: list[str] = []
+    load = torch.load
+
+    def count(file: Path, **options: Any) -> Any:
+        reads.append(Path(file).name)
+        return load(file, **options)
+
+    monkeypatch.setattr(torch, "load", count)
     for lost in (False, True):
         if lost:
             (folder / "run" / "run.json").unlink()
         epochs = f"trainer.max_epochs={3 + lost}"
         train_run(table_settings(folder / "drawn", folder / "run", f"resume={folder}/run", epochs))
         assert len(pd.read_csv(folder / "run" / "metrics.csv")) == 3 + lost
+    # Each time by us, before photos are read, and by Lightning.
+    assert reads.count("last.ckpt") == 4
 
 
 def test_the_throughput_is_that_of_the_photos_which_an_epoch_has_trained_on(tmp_path: Path) -> None:

@@ -205,31 +205,29 @@ class TestFiles:
 
 
 class TestCheckpoints:
-    def save(self, folder: Path, network: AnemiaNetwork) -> Path:
-        weights = {f"network.{key}": value for key, value in network.state_dict().items()}
-        torch.save({"state_dict": weights, "hyper_parameters": {"hidden": 4}}, folder / "best.ckpt")
-        return folder / "best.ckpt"
+    FILE = Path("run/checkpoints/best.ckpt")
 
-    def test_the_whole_network_is_loaded(self, network: AnemiaNetwork, tmp_path: Path) -> None:
+    def weights(self, network: AnemiaNetwork) -> dict[str, Tensor]:
+        return {f"network.{key}": value for key, value in network.state_dict().items()}
+
+    def test_the_whole_network_is_loaded(self, network: AnemiaNetwork) -> None:
         other = AnemiaNetwork(backbone="resnet18", hidden=4, init_seed=5, head_seed=5)
-        record = load_checkpoint(network, self.save(tmp_path, other))
+        record = load_checkpoint(network, self.weights(other), self.FILE)
         assert all(torch.equal(value, other.state_dict()[key]) for key, value in network.state_dict().items())
         assert (record.name, record.source, record.file_name) == (None, "checkpoint", "best.ckpt")
 
-    def test_another_head_has_another_sha256(self, network: AnemiaNetwork, tmp_path: Path) -> None:
-        records = [
-            load_checkpoint(network, self.save(tmp_path, AnemiaNetwork(backbone="resnet18", hidden=4, head_seed=seed)))
-            for seed in (1, 1, 2)
-        ]
+    def test_another_head_has_another_sha256(self, network: AnemiaNetwork) -> None:
+        others = [AnemiaNetwork(backbone="resnet18", hidden=4, head_seed=seed) for seed in (1, 1, 2)]
+        records = [load_checkpoint(network, self.weights(other), self.FILE) for other in others]
         assert records[0] == records[1] != records[2]
 
-    def test_another_width_of_the_head(self, network: AnemiaNetwork, tmp_path: Path) -> None:
+    def test_another_width_of_the_head(self, network: AnemiaNetwork) -> None:
         before = {key: value.clone() for key, value in network.state_dict().items()}
-        file = self.save(tmp_path, AnemiaNetwork(backbone="resnet18", hidden=8))
+        other = AnemiaNetwork(backbone="resnet18", hidden=8)
         with pytest.raises(WeightsMismatchError) as caught:
-            load_checkpoint(network, file)
+            load_checkpoint(network, self.weights(other), self.FILE)
         assert str(caught.value) == (
-            f"Looked for the weights of resnet18 in {file}; found those of another architecture: "
+            f"Looked for the weights of resnet18 in {self.FILE}; found those of another architecture: "
             "head.hidden.weight is (8, 512), not (4, 512), head.hidden.bias is (8,), not (4,), "
             "head.output.weight is (2, 8), not (2, 4). "
             "Set model.backbone and model.hidden to what the checkpoint was trained with, or give another one."
