@@ -9,7 +9,7 @@ from anemia_lightning.command_line.cli import run_command
 
 def main() -> None:
     """Entry point of `anemia-benchmark` and `python -m anemia_lightning.benchmark`."""
-    run_command("benchmark", benchmark, prepare=_prepare, fixed=_fixed)
+    run_command("benchmark", benchmark, can_resume=True, fixed=_fixed)
 
 
 def benchmark(cfg: DictConfig) -> "object":
@@ -17,12 +17,6 @@ def benchmark(cfg: DictConfig) -> "object":
     from anemia_lightning.benchmarks.benchmarking import compare_arms
 
     return compare_arms(cfg)
-
-
-def _prepare(overrides: list[str]) -> list[str]:
-    from anemia_lightning.command_line.resuming import continue_overrides
-
-    return continue_overrides(overrides, verb="benchmark")
 
 
 def _fixed(cfg: DictConfig) -> Mapping[str, object]:

@@ -9,7 +9,7 @@ from anemia_lightning.command_line.cli import run_command
 
 def main() -> None:
     """Entry point of `anemia-crossval` and `python -m anemia_lightning.crossval`."""
-    run_command("crossval", crossval, prepare=_prepare, fixed=_fixed)
+    run_command("crossval", crossval, can_resume=True, fixed=_fixed)
 
 
 def crossval(cfg: DictConfig) -> "object":
@@ -17,12 +17,6 @@ def crossval(cfg: DictConfig) -> "object":
     from anemia_lightning.crossvalidating.cross_validation import cross_validate
 
     return cross_validate(cfg)
-
-
-def _prepare(overrides: list[str]) -> list[str]:
-    from anemia_lightning.command_line.resuming import continue_overrides
-
-    return continue_overrides(overrides, verb="crossval")
 
 
 def _fixed(cfg: DictConfig) -> Mapping[str, object]:

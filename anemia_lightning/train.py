@@ -7,7 +7,7 @@ from anemia_lightning.command_line.cli import run_command
 
 def main() -> None:
     """Entry point of `anemia-train` and `python -m anemia_lightning.train`."""
-    run_command("train", train, prepare=_prepare)
+    run_command("train", train, can_resume=True)
 
 
 def train(cfg: DictConfig) -> "object":
@@ -15,12 +15,6 @@ def train(cfg: DictConfig) -> "object":
     from anemia_lightning.fitting.training import train_run
 
     return train_run(cfg)
-
-
-def _prepare(overrides: list[str]) -> list[str]:
-    from anemia_lightning.command_line.resuming import continue_overrides
-
-    return continue_overrides(overrides)
 
 
 if __name__ == "__main__":

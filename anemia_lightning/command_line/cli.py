@@ -25,6 +25,7 @@ from anemia_lightning.command_line.resuming import (
     Fixed,
     can_be_continued,
     check_kept,
+    continue_overrides,
     how_to_continue,
     overrides_of_what_was_done,
     resumed_folder,
@@ -45,15 +46,13 @@ class Terminated(BaseException):
     """SIGTERM arrived; not an Exception, so that nothing on the way swallows it."""
 
 
-def run_command(
-    verb: str, run: Run, *, prepare: Callable[[list[str]], list[str]] | None = None, fixed: Fixed | None = None
-) -> None:
+def run_command(verb: str, run: Run, *, can_resume: bool = False, fixed: Fixed | None = None) -> None:
     """Runs one command line and ends the process with the right exit code.
 
     Args:
         verb: The command; its settings are conf/<verb>.yaml.
         run: Does the work; raises `AnemiaError` for what the user can mend.
-        prepare: Rewrites the overrides before anything else, to resume.
+        can_resume: Whether it takes `resume=`.
         fixed: Names the settings with which a run must be resumed that it was begun with; None where any may change.
     """
     arguments = sys.argv[1:]
@@ -66,7 +65,7 @@ def run_command(
     created = resumed = None
     if not only_shows:
         try:
-            overrides = prepare(parsed.overrides) if prepare else parsed.overrides
+            overrides = continue_overrides(parsed.overrides, verb) if can_resume else parsed.overrides
             created = _check(verb, overrides, multirun=parsed.multirun, fixed=fixed)
         except AnemiaError as error:
             sys.exit(_explain(error))
@@ -76,7 +75,7 @@ def run_command(
     signal.signal(signal.SIGTERM, _terminate)
     # At the end of a process Python looks through all objects for cycles, a second for those of the libraries.
     atexit.register(gc.freeze)
-    resumed_by = verb if prepare else None
+    resumed_by = verb if can_resume else None
     failures: list[AnemiaError] = []
     job = _sweep_job(run, resumed_by, failures) if parsed.multirun else _single_job(run, created, resumed_by)
     with overrides_of_what_was_done(resumed):
