@@ -6,6 +6,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
+_CLASSES = ("non-anaemic", "anaemic")
+"""By label."""
+_MOST_NAMED = 5
+
 
 class AnemiaError(Exception):
     """A fault that the user can mend: shown as one plain message, exit code 2, no traceback.
@@ -40,10 +44,16 @@ def _rebuild(kind: type[AnemiaError], arguments: tuple[Any, ...], state: dict[st
     return error
 
 
-def _first(names: Sequence[str], *, most: int = 5) -> str:
+def _first(names: Sequence[str], *, most: int = _MOST_NAMED) -> str:
     """Returns some names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def _some(phrases: Sequence[str]) -> str:
+    """Returns some phrases, in which there may be commas, and how many more there are."""
+    more = [f"and {len(phrases) - _MOST_NAMED} more"] if len(phrases) > _MOST_NAMED else []
+    return "; ".join([*phrases[:_MOST_NAMED], *more])
 
 
 class ConfigError(AnemiaError):
@@ -74,7 +84,7 @@ class SplitImpossibleError(AnemiaError):
     """Too few patients for every split to hold both classes."""
 
     def __init__(self, split: str, lacking: list[int], patients: Mapping[int, int], *, is_given: bool = False) -> None:
-        names = " and ".join({0: "non-anaemic", 1: "anaemic"}[label] for label in lacking)
+        names = " and ".join(_CLASSES[label] for label in lacking)
         counts = f"{patients.get(1, 0)} anaemic and {patients.get(0, 0)} non-anaemic patients in all"
         super().__init__(
             "both classes in each of train, val and test",
@@ -101,9 +111,8 @@ class FoldsImpossibleError(AnemiaError):
     """Too few patients for every fold to hold both classes in train, val and test."""
 
     def __init__(self, folds: int, *, label: int, groups: int, needed: int, most: int) -> None:
-        name = {0: "non-anaemic", 1: "anaemic"}[label]
         super().__init__(
-            f"at least {needed} patients with {name} photos who share no photograph, for {folds} folds",
+            f"at least {needed} patients with {_CLASSES[label]} photos who share no photograph, for {folds} folds",
             str(groups),
             f"Take folds={most}, or add patients." if most else "Add patients: no number of folds would do.",
         )
@@ -135,11 +144,9 @@ class LabelConflictError(AnemiaError):
     """Copies of one photograph that carry opposite labels."""
 
     def __init__(self, groups: Sequence[str]) -> None:
-        self.groups = list(groups)
-        more = f"; and {len(groups) - 5} more" if groups[5:] else ""
         super().__init__(
             "one label for all copies of a photograph",
-            f"both in {len(groups)} photo groups: {'; '.join(groups[:5])}{more}",
+            f"both in {len(groups)} photo groups: {_some(groups)}",
             "Correct the labels, or set data.on_label_conflict=drop or majority.",
         )
 
@@ -148,11 +155,9 @@ class PatientLabelsError(AnemiaError):
     """Patients with anaemic and non-anaemic photos, where one answer per patient is to be scored."""
 
     def __init__(self, patients: Sequence[str]) -> None:
-        self.patients = list(patients)
-        more = f"; and {len(patients) - 5} more" if patients[5:] else ""
         super().__init__(
             "one label for all photos of a patient, to score patients",
-            f"both in {len(patients)} patients: {'; '.join(map(str, patients[:5]))}{more}",
+            f"both in {len(patients)} patients: {_some(list(map(str, patients)))}",
             "Score photos instead, correct the labels, or name each visit of a patient as a patient of its own.",
         )
 
@@ -219,10 +224,9 @@ class OneClassError(AnemiaError):
     """Photos of one class where both are needed to learn from."""
 
     def __init__(self, purpose: str, count: int, label: int) -> None:
-        name = {0: "non-anaemic", 1: "anaemic"}[label]
         super().__init__(
             f"anaemic and non-anaemic photos {purpose}",
-            f"{count} {name} photos and no other",
+            f"{count} {_CLASSES[label]} photos and no other",
             "Add photos of the other class, or draw another split.",
         )
 
@@ -638,12 +642,10 @@ class NothingToCompareError(AnemiaError):
     """Runs none of which has come to its scores."""
 
     def __init__(self, reasons: Mapping[str, str]) -> None:
-        self.reasons = dict(reasons)
-        shown = [f"{name}: {reason.rstrip('.')}" for name, reason in list(reasons.items())[:5]]
-        more = f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""  # noqa: PLR2004
+        said = [f"{name}: {reason.rstrip('.')}" for name, reason in reasons.items()]
         super().__init__(
             "a run with predictions and scores",
-            f"{len(reasons)} without: {'; '.join(shown)}{more}",
+            f"{len(said)} without: {_some(said)}",
             "Name finished runs, or finish these with resume=FOLDER.",
         )
 

@@ -13,7 +13,9 @@ from anemia_lightning.errors import (
     Fault,
     ManifestError,
     MixedWeightsError,
+    NothingToCompareError,
     OutputUnwritableError,
+    PatientLabelsError,
     PhotoUnreadable,
     SettingsChangedError,
     SplitImpossibleError,
@@ -67,3 +69,12 @@ def test_a_worker_error_is_rebuilt_from_the_text_of_a_traceback() -> None:
     told = WorkerError("Looked for a; found b. C: d.")
     text = f"Caught WorkerError in DataLoader worker process 0.\nOriginal Traceback …\nx.errors.WorkerError: {told}\n"
     assert str(WorkerError(text)) == "Looked for a; found b. C: d."
+
+
+def test_of_many_the_first_are_told_and_the_others_counted() -> None:
+    runs = NothingToCompareError({f"run {number}": "it runs still." for number in range(7)})
+    assert (
+        runs.found == "7 without: " + "; ".join(f"run {number}: it runs still" for number in range(5)) + "; and 2 more"
+    )
+    assert PatientLabelsError(list("abcde")).found == "both in 5 patients: a; b; c; d; e"
+    assert PatientLabelsError(list("abcdef")).found == "both in 6 patients: a; b; c; d; e; and 1 more"
