@@ -39,8 +39,7 @@ from anemia_lightning.callbacks.run_card import versions
 from anemia_lightning.command_line.resuming import keep_settings
 from anemia_lightning.command_line.settings import make_paths_absolute
 from anemia_lightning.command_line.terminal import quiet, say
-from anemia_lightning.files.run_folder import RunFolder, write_json, write_text
-from anemia_lightning.files.whole_file import whole_file
+from anemia_lightning.files.run_folder import RunFolder, write_bytes, write_json, write_text
 from anemia_lightning.plots.benchmark import draw_benchmark
 from anemia_lightning.plots.style import to_png
 
@@ -74,8 +73,7 @@ def compare_arms(cfg: DictConfig) -> BenchmarkResult:
     markdown = to_markdown(report)
     write_json(folder.path / "benchmark.json", report)
     write_text(folder.path / "benchmark.md", markdown)
-    with whole_file(folder.path / "benchmark.png") as file:
-        file.write(to_png(_drawn(report["arms"])))
+    write_bytes(folder.path / "benchmark.png", to_png(_drawn(report["arms"])))
     say("", markdown, f"table:      {folder.path / 'benchmark.md'}", f"plot:       {folder.path / 'benchmark.png'}")
     return BenchmarkResult(folder.path, report)
 

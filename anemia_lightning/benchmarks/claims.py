@@ -17,6 +17,7 @@ from anemia_lightning.benchmarks.claim_runs import ARMS, ClaimRuns, count_parame
 from anemia_lightning.benchmarks.claim_words import claim_lines, claim_markdown, weights_words
 from anemia_lightning.benchmarks.seed_claims import FULL
 from anemia_lightning.benchmarks.verdicts import judge_reuse
+from anemia_lightning.command_line.terminal import say
 from anemia_lightning.errors import AnemiaError
 from anemia_lightning.files.run_folder import write_json, write_text
 from anemia_lightning.plots.style import to_png
@@ -31,10 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for seed in [] if options.tell else range(options.seeds):
             for arm in options.arms:
                 if not runs.is_finished(arm, seed):
-                    _say("", f"{ARMS[arm].words}, seed {seed}")
+                    say("", f"{ARMS[arm].words}, seed {seed}")
                     runs.finish(arm, seed)
                     _tell(runs, options)
-        _say(*claim_lines(_tell(runs, options)), f"Written: {runs.folder}/claims.md, claims.json and claims.png.")
+        say(*claim_lines(_tell(runs, options)), f"Written: {runs.folder}/claims.md, claims.json and claims.png.")
     except AnemiaError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
@@ -72,11 +73,6 @@ def _read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=Path("logs/benchmarks/claims"))
     parser.add_argument("--tell", action="store_true", help="train nothing more; tell what there is")
     return parser.parse_args(arguments)
-
-
-def _say(*lines: str) -> None:
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Any
 
 from anemia_lightning.benchmarks.measuring import folder_bytes, run_child
 from anemia_lightning.benchmarks.recuts import fit_exponent
+from anemia_lightning.command_line.terminal import say
 from anemia_lightning.errors import ArmFailedError
 from anemia_lightning.files.run_card_file import read_run_card
 from anemia_lightning.files.run_folder import write_json
@@ -33,11 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = summarise(rows)
     write_json(options.folder / "growth.json", report)
     for key, exponent in report["exponents"].items():
-        _say(f"{key} grows as photos to the power of {exponent:.2f}.")
+        say(f"{key} grows as photos to the power of {exponent:.2f}.")
     growth = report["memory_growth"]
     if growth is None:
         return 0
-    _say(f"Peak of anonymous memory: {growth:+.1%} from the first of {MEMORY_FROM} photos or more to the last.")
+    say(f"Peak of anonymous memory: {growth:+.1%} from the first of {MEMORY_FROM} photos or more to the last.")
     return int(growth > MEMORY_BAR)
 
 
@@ -94,7 +95,7 @@ def measure(folder: Path, photos: int, settings: Sequence[str] = ()) -> dict[str
         "cache_bytes": folder_bytes(cache),
     }
     shutil.rmtree(cache)
-    _say(json.dumps(row))
+    say(json.dumps(row))
     return row
 
 
@@ -114,11 +115,6 @@ def _read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=Path("logs/benchmarks/growth"), help="20,000 photos take 10 GB")
     parser.add_argument("--settings", nargs="*", default=[], help="further settings of train")
     return parser.parse_args(arguments)
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

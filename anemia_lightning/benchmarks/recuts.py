@@ -1,7 +1,6 @@
 """How well, and how fast, cut-outs of one photograph are found: ``python -m anemia_lightning.benchmarks.recuts``."""
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -18,10 +17,11 @@ from numpy.typing import NDArray
 
 from anemia_lightning.benchmarks.cutting import LEAST_DETAIL, Cut, make_cut, shared_tissue
 from anemia_lightning.benchmarks.photographs import HALVES, Half, collect_photographs, draw_photograph
+from anemia_lightning.command_line.terminal import say
 from anemia_lightning.data.copies import find_copies, join_groups
 from anemia_lightning.data.fingerprints import Fingerprint, take_fingerprint
 from anemia_lightning.data.recuts import SAME_PHOTO_SCORE, compare_cuts
-from anemia_lightning.files.whole_file import whole_file
+from anemia_lightning.files.run_folder import write_bytes, write_json
 from anemia_lightning.plots.style import house_style, new_axes, to_png
 from anemia_lightning.randomness import stream
 
@@ -119,7 +119,7 @@ def measure_growth(sizes: Sequence[int], *, threads: int) -> list[dict[str, floa
                 "fingerprint_kb": size_kb,
             }
         )
-        _say("  ".join(f"{key} {value:.1f}" for key, value in rows[-1].items()))
+        say("  ".join(f"{key} {value:.1f}" for key, value in rows[-1].items()))
     return rows
 
 
@@ -179,13 +179,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         thresholds = sorted({*_THRESHOLDS, SAME_PHOTO_SCORE})
         curves[half] = pd.DataFrame([rate_threshold(measured, each) for each in thresholds])
         report["halves"][half] = _describe(measured, curves[half])
-        _say(
+        say(
             f"{half}: {report['halves'][half]['summary']}", curves[half].to_string(index=False, float_format="%.4g"), ""
         )
     shipped = curves["test"].set_index("threshold").loc[SAME_PHOTO_SCORE]
     report["chosen_on_tune"] = choose_threshold(curves["tune"])
     report["is_met"] = bool(shipped["recall"] >= RECALL_BAR and shipped["precision"] >= PRECISION_BAR)
-    _say(
+    say(
         f"The tuning half asks for {report['chosen_on_tune']:g}, shipped is {SAME_PHOTO_SCORE:g}. On the other half: "
         f"recall {shipped['recall']:.3f}, precision {shipped['precision']:.3f}."
     )
@@ -193,7 +193,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report["growth"] = measure_growth(options.growth, threads=options.threads)
         if len(options.growth) > 1:
             report["exponent"] = fit_exponent(report["growth"], "total_s")
-            _say(f"Time grows as photos to the power of {report['exponent']:.2f}.")
+            say(f"Time grows as photos to the power of {report['exponent']:.2f}.")
     _write(options.out, report, draw_curves(curves, SAME_PHOTO_SCORE))
     return 0 if report["is_met"] else 1
 
@@ -222,17 +222,9 @@ def _read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _write(folder: Path, report: dict[str, Any], curves: Axes) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(folder / "recuts.json") as file:
-        file.write((json.dumps(report, indent=2) + "\n").encode())
-    with whole_file(folder / "recuts.png") as file:
-        file.write(to_png(curves))
-    _say(f"Written: {folder / 'recuts.json'} and recuts.png.")
-
-
-def _say(*lines: str) -> None:
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    write_json(folder / "recuts.json", report)
+    write_bytes(folder / "recuts.png", to_png(curves))
+    say(f"Written: {folder / 'recuts.json'} and recuts.png.")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from anemia_lightning.benchmarks.measuring import Use, machine_load, run_child
+from anemia_lightning.command_line.terminal import say
 from anemia_lightning.errors import ArmFailedError
 from anemia_lightning.files.run_folder import write_json, write_text
 
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.imports:
         lines += ["", *import_table(commands)]
     write_text(place / "startup.md", "\n".join(lines) + "\n")
-    _say(*lines)
+    say(*lines)
     return 0
 
 
@@ -207,11 +208,6 @@ def _read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--imports", action="store_true", help="also list what the imports of each command take")
     parser.add_argument("--folder", type=Path, default=Path("logs/benchmarks/startup"))
     return parser.parse_args(arguments)
-
-
-def _say(*lines: str) -> None:
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from scipy.stats import t as student
 from anemia_lightning.command_line.resuming import keep_settings
 from anemia_lightning.command_line.settings import compose, make_paths_absolute
 from anemia_lightning.command_line.settings_check import check_settings
+from anemia_lightning.command_line.terminal import say
 from anemia_lightning.crossvalidating.cross_validation import cross_validate, fixed_settings
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.errors import AnemiaError
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = compare_views(runs, weights=_weights(options.folder))
     write_json(options.folder / "views.json", report)
     (options.folder / "views.png").write_bytes(to_png(draw_views_curve(report)))
-    _say(*words(report), f"Written: {options.folder / 'views.json'} and views.png.")
+    say(*words(report), f"Written: {options.folder / 'views.json'} and views.png.")
     return 0
 
 
@@ -239,7 +240,7 @@ def _predictions(folder: Path, views: str, seed: int, overrides: Sequence[str]) 
     table = place / "predictions.csv"
     if not (place / "metrics.json").is_file():
         cfg = _settings(place, views, seed, overrides)
-        _say("", f"{views} views, seed {seed}")
+        say("", f"{views} views, seed {seed}")
         cross_validate(cfg)
     return read_table(table)
 
@@ -262,11 +263,6 @@ def _read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     if FRESH not in options.views:
         parser.error("fresh views are what the others are compared with: name them among --views")
     return options
-
-
-def _say(*lines: str) -> None:
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from anemia_lightning.files.whole_file import whole_file
+from anemia_lightning.files.run_folder import write_text
 
 _CHARTS = ("loss", "acc", "auroc", "sensitivity", "specificity")
 
@@ -66,8 +66,7 @@ def write_rows(path: Path, rows: list[dict[str, float]]) -> None:
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(_rounded(row) for row in rows)
-    with whole_file(path) as file:
-        file.write(text.getvalue().encode())
+    write_text(path, text.getvalue())
 
 
 def _rounded(row: Mapping[str, float]) -> dict[str, str]:

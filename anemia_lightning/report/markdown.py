@@ -4,14 +4,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from anemia_lightning.files.whole_file import whole_file
+from anemia_lightning.files.run_folder import write_bytes
 from anemia_lightning.report.sections import Section, Table
 
 
 def write_markdown(path: Path, lines: Iterable[str]) -> None:
     """Writes lines of Markdown, wholly or not at all; letters that UTF-8 cannot write are spelt out."""
-    with whole_file(path) as file:
-        file.write(("\n".join(lines).rstrip("\n") + "\n").encode("utf-8", errors="backslashreplace"))
+    text = "\n".join(lines).rstrip("\n") + "\n"
+    write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
 
 def section_lines(section: Section) -> Iterator[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from anemia_lightning.files.whole_file import whole_file
+from anemia_lightning.files.run_folder import write_bytes
 
 NOTICE = "Screening aid for research, not a medical device and not a diagnosis"
 
@@ -28,8 +28,7 @@ def write_page(path: Path, template: str, **content: object) -> None:
     environment.globals.update(notice=NOTICE, data_uri=data_uri)
     page = environment.get_template(template).render(**content)
     # A file name that is not UTF-8 reaches us with letters that UTF-8 cannot write.
-    with whole_file(path) as file:
-        file.write(page.encode("utf-8", errors="backslashreplace"))
+    write_bytes(path, page.encode("utf-8", errors="backslashreplace"))
 
 
 def data_uri(image: bytes, kind: str) -> str:
