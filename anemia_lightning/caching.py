@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from anemia_lightning.command_line.terminal import progress_bar, quiet, say
+from anemia_lightning.command_line.terminal import aligned, progress_bar, quiet, say
 from anemia_lightning.errors import ConfigError
 from anemia_lightning.features.store import FeatureStore, StoredCollection
 from anemia_lightning.files.run_folder import RunFolder, write_json, write_text
@@ -97,7 +97,7 @@ def _list(store: FeatureStore, cache: Path) -> tuple[dict[str, Any], list[str]]:
         **{kind: {"number": len(each), "bytes": _sum(each)} for kind, each in files.items()},
     }
     refused = {str(collection.folder): collection.refused for collection in stored if collection.refused}
-    lines = _table([_HEADINGS, *map(_row, stored)]) if stored else []
+    lines = aligned([_HEADINGS, *map(_row, stored)]) if stored else []
     lines += _refusal_lines(refused)
     lines.append(f"Features: {_size(store.held_bytes)} of at most {_size(store.max_bytes)} in {store.folder}")
     for kind, words in (("surveys", "Surveys of photographs"), ("engines", "Models made for engines")):
@@ -194,11 +194,6 @@ def _sum(files: Sequence[_File]) -> int:
 
 def _word(value: object) -> str:
     return "-" if value is None else str(value)
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _size(number: int) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from anemia_lightning.benchmarks.verdicts import RULES
+from anemia_lightning.command_line.terminal import aligned
 
 _COLUMNS = {
     "train_acc": "training accuracy, %",
@@ -45,12 +46,12 @@ def claim_lines(report: Mapping[str, Any]) -> list[str]:
         [arm["words"], f"{arm['runs']} of {arm['wanted']}", *(_mean(arm["values"][name], name) for name in _SHORT)]
         for arm in report["arms"].values()
     ]
-    lines += ["", *_aligned([heads, *rows]), ""]
+    lines += ["", *aligned([heads, *rows]), ""]
     verdicts = [
         [claim["verdict"], claim["name"], claim["words"], _found(claim), f"{claim.get('runs', '-')} runs"]
         for claim in _claims(report)
     ]
-    return [*lines, *_aligned([["verdict", "claim", "claimed", "found [95 % interval]", "from"], *verdicts])]
+    return [*lines, *aligned([["verdict", "claim", "claimed", "found [95 % interval]", "from"], *verdicts])]
 
 
 def weights_words(record: Mapping[str, Any] | None) -> str:
@@ -158,8 +159,3 @@ def _head(columns: Sequence[str]) -> Iterator[str]:
 
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

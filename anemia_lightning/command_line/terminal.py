@@ -3,7 +3,7 @@
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from tqdm import tqdm
@@ -45,6 +45,17 @@ def say(*lines: str) -> None:
         return
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns the rows of a table as lines, with columns that are as wide as their widest cell.
+
+    Example:
+        >>> aligned([["run", "photos"], ["first", "7"]])
+        ['run    photos', 'first  7']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def quiet() -> None:

@@ -2,10 +2,11 @@
 
 import shutil
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from anemia_lightning.command_line.terminal import aligned
 from anemia_lightning.report.compare_sections import comparison_summary, marks, warning_rows
 from anemia_lightning.report.estimates import estimate_text, p_texts
 
@@ -24,7 +25,7 @@ def comparison_lines(comparison: Mapping[str, Any], folder: Path) -> list[str]:
         folder: Where the files are.
     """
     width = min(_WIDEST, shutil.get_terminal_size().columns)
-    lines = [*_aligned(_score_table(comparison)), "", *_group_lines(comparison, width)]
+    lines = [*aligned(_score_table(comparison)), "", *_group_lines(comparison, width)]
     lines += [line for sentence in comparison_summary(comparison, verdicts=False) for line in _wrapped(sentence, width)]
     refused = [f"{row['run']}: {row['refused']}" for row in comparison["differences"] if row["refused"]]
     for sentence in refused[:_MOST_REFUSED]:
@@ -80,16 +81,11 @@ def _group_lines(comparison: Mapping[str, Any], width: int) -> Iterator[str]:
         spread = "-" if found["sd"] is None else f"{found['sd']:.3f}"
         differ = ", ".join(group["differ_in"]) or "nothing"
         rows.append([_shortened(group["name"]), _shortened(differ), str(found["n"]), mean, spread])
-    yield from _aligned(rows)
+    yield from aligned(rows)
     for group in comparison["groups"]:
         if group["note"]:
             yield from _wrapped(f"{group['name']}: {group['note']}.", width)
     yield ""
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _shortened(text: str) -> str:
