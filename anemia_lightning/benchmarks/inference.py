@@ -32,7 +32,7 @@ from anemia_lightning.data.framing import Framing
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.engines import ENGINES
 from anemia_lightning.errors import AnemiaError, ArmFailedError
-from anemia_lightning.evaluating.photo_logits import CALIBRATION_PHOTOS, calibration_images, read_images
+from anemia_lightning.evaluating.photo_logits import RANGE_PHOTOS, images_for_ranges, read_images
 from anemia_lightning.files.run_card_file import read_run_card
 from anemia_lightning.files.run_folder import write_json, write_text
 from anemia_lightning.model.finished import open_model
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     framing = Framing(**model.hparams["preprocessing"])
     keep_photos(scored, place / "scored", lambda photos: read_images(photos, framing))
     # What predict takes of a folder, so that it finds the model that the arm has made.
-    keep_photos(photos[is_aside], place / "aside", lambda photos: calibration_images(photos, framing))
+    keep_photos(photos[is_aside], place / "aside", lambda photos: images_for_ranges(photos, framing))
     # What torch compiles goes into a folder of its own, or it finds what it once compiled for any program.
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(place / "models" / "inductor")
     shutil.rmtree(place / "models", ignore_errors=True)
@@ -93,7 +93,7 @@ def set_aside(photos: pd.DataFrame) -> NDArray[np.bool_]:
     """Returns which photographs int8 may see: whole groups, until there are enough, or a quarter of all."""
     groups = independent_groups(photos)
     order = stream("photographs that give int8 its ranges").permutation(len(np.unique(groups)))
-    wanted = min(CALIBRATION_PHOTOS, len(photos) // 4)
+    wanted = min(RANGE_PHOTOS, len(photos) // 4)
     enough = int(np.searchsorted(np.cumsum(np.bincount(groups)[order]), wanted)) + 1
     return np.isin(groups, order[:enough])
 
@@ -175,7 +175,7 @@ def _task(arm: str, options: argparse.Namespace, checkpoint: Path) -> Task:
         precision=precision,
         checkpoint=checkpoint.absolute(),
         images=place / "scored.npy",
-        calibration=place / "aside.npy",
+        range_images=place / "aside.npy",
         models=place / "models" / arm / "engines",  # predict looks for them there
         batch_size=options.batch_size,
         threads=options.threads,

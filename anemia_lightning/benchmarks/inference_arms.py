@@ -31,7 +31,7 @@ class Task:
     checkpoint: Path
     images: Path
     """float32 [N, 3, S, S], as NumPy keeps them: those to compute."""
-    calibration: Path
+    range_images: Path
     """Likewise, those that int8 takes its ranges from."""
     models: Path
     """Where the engine keeps what takes long to make; it finds nothing there."""
@@ -151,7 +151,7 @@ def _begin(task: Task, images: Tensor) -> tuple[Begun, Engine]:
         device=torch.device("cpu"),
         trainer_precision="32-true",
         folder=task.models,
-        calibration=lambda: torch.from_numpy(np.load(task.calibration)),
+        range_images=lambda: torch.from_numpy(np.load(task.range_images)),
         say=partial(print, file=sys.stderr),
     )
     engine = build_engine(task.engine, task.precision, build)

@@ -41,7 +41,7 @@ class Build:
     """What torch computes in where no precision is asked for: that of the Trainer, such as bf16-mixed."""
     folder: Path
     """Where files are kept that take long to make."""
-    calibration: Callable[[], Tensor] | None
+    range_images: Callable[[], Tensor] | None
     """Returns images of photographs, float32 [N, 3, S, S], whose ranges int8 takes; None if there are none."""
     say: Callable[[str], None]
     """Told what a person should know."""
@@ -111,9 +111,9 @@ def _onnx_file(precision: str, build: Build) -> Path:
     models = OnnxModels(build.networks, size=build.size, folder=build.folder)
     if precision != "int8":
         return models.float32()
-    if build.calibration is None:
+    if build.range_images is None:
         raise ConfigError(
             ["precision=int8 takes its ranges from photographs: name a folder of some with calibration=FOLDER, not "
              "those whose scores you will report."]
         )  # fmt: skip
-    return models.int8(build.calibration())
+    return models.int8(build.range_images())

@@ -41,18 +41,18 @@ class OnnxModels:
         """Returns the file of the networks as they are, in passes of `PASS_IMAGES` images."""
         return self._made_once(self._export, "float32", "torch", "onnx", "onnxscript")
 
-    def int8(self, calibration: Tensor) -> Path:
+    def int8(self, images: Tensor) -> Path:
         """Returns the file in 8-bit integers: weights by channel, activations by the ranges that photographs give them.
 
         Args:
-            calibration: Images of photographs, float32 [N, 3, S, S]: not those whose scores are of interest.
+            images: Of photographs, float32 [N, 3, S, S]: not those whose scores are of interest.
         """
-        images = tensors_sha256({INPUT: calibration})
+        content = tensors_sha256({INPUT: images})
 
         def make(file: Path) -> None:
-            _quantise(self.float32(), file, calibration)
+            _quantise(self.float32(), file, images)
 
-        kind = f"int8 {images} {' '.join(_OPERATORS)}"
+        kind = f"int8 {content} {' '.join(_OPERATORS)}"
         return self._made_once(make, kind, "torch", "onnx", "onnxscript", "onnxruntime")
 
     def _made_once(self, make: Callable[[Path], None], kind: str, *packages: str) -> Path:
@@ -80,14 +80,14 @@ class OnnxModels:
         program.save(str(file), external_data=False)
 
 
-def _quantise(float32: Path, int8: Path, calibration: Tensor) -> None:
+def _quantise(float32: Path, int8: Path, images: Tensor) -> None:
     """Writes a model in 8-bit integers, as ONNX Runtime's tools make it."""
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Photographs(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self._batches = _whole_passes(calibration)
+            self._batches = _whole_passes(images)
 
         def get_next(self) -> dict[str, object] | None:
             batch = next(self._batches, None)

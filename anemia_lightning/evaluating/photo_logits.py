@@ -25,7 +25,7 @@ from anemia_lightning.errors import UnreadablePhotosError
 from anemia_lightning.model.finished import FinishedModel
 from anemia_lightning.model.trunk_pass import frozen_sha256
 
-CALIBRATION_PHOTOS = 64
+RANGE_PHOTOS = 64
 """How many photographs int8 takes its ranges from."""
 
 _BATCHES_PER_BLOCK = 4
@@ -59,7 +59,7 @@ def photo_logits(
     models: Sequence[FinishedModel],
     rows: pd.DataFrame,
     *,
-    calibration: pd.DataFrame | None = None,
+    range_photos: pd.DataFrame | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> PhotoLogits:
     """Reads photographs, each once, and computes their logits by the engine that the settings name.
@@ -68,7 +68,7 @@ def photo_logits(
         cfg: The settings of `predict`.
         models: Those of a cross-validation share one pass through their trunk.
         rows: The photos: photo, path and mask.
-        calibration: Photographs for int8, likewise.
+        range_photos: Those that int8 takes its ranges from, likewise.
         progress: Called with (photos done, photos in all).
 
     Raises:
@@ -76,7 +76,7 @@ def photo_logits(
         AnemiaError: If there is no such engine; see `build_engine`.
     """
     check_engine(cfg.engine, str(cfg.precision))
-    families = _build_families(cfg, models, calibration)
+    families = _build_families(cfg, models, range_photos)
     framings = list(dict.fromkeys(family.framing for family in families))
     # On the cores that the network computes on, readers beside it gain nothing, and cost where others work there too.
     is_beside = any(family.engine.device.type != "cpu" for family in families)
@@ -129,7 +129,7 @@ def _levels(squares: Sequence[NDArray[np.uint8]]) -> Tensor:
 
 
 def _build_families(
-    cfg: DictConfig, models: Sequence[FinishedModel], calibration: pd.DataFrame | None
+    cfg: DictConfig, models: Sequence[FinishedModel], range_photos: pd.DataFrame | None
 ) -> list[_Family]:
     places: dict[tuple[str, Framing], list[int]] = {}
     for place, model in enumerate(models):
@@ -138,7 +138,7 @@ def _build_families(
         places.setdefault((trunk, Framing(**model.hparams["preprocessing"])), []).append(place)
     with _models_folder(cfg) as folder:
         return [
-            _Family(framing, members, _build(cfg, [models[place] for place in members], framing, folder, calibration))
+            _Family(framing, members, _build(cfg, [models[place] for place in members], framing, folder, range_photos))
             for (_, framing), members in places.items()
         ]
 
@@ -148,7 +148,7 @@ def _build(
     models: Sequence[FinishedModel],
     framing: Framing,
     folder: Path,
-    calibration: pd.DataFrame | None,
+    range_photos: pd.DataFrame | None,
 ) -> Engine:
     build = Build(
         networks=[model.network for model in models],
@@ -156,19 +156,19 @@ def _build(
         device=wiring.resolve_device(cfg.trainer.accelerator),
         trainer_precision=wiring.resolve_precision(cfg),
         folder=folder,
-        calibration=None if calibration is None else lambda: calibration_images(calibration, framing),
+        range_images=None if range_photos is None else lambda: images_for_ranges(range_photos, framing),
         say=say,
     )
     return build_engine(cfg.engine, str(cfg.precision), build)
 
 
-def calibration_images(photos: pd.DataFrame, framing: Framing) -> Tensor:
+def images_for_ranges(photos: pd.DataFrame, framing: Framing) -> Tensor:
     """Returns images of photographs that lie evenly among those given, float32 [N, 3, S, S].
 
     Raises:
         UnreadablePhotosError: If some of them cannot be read.
     """
-    few = np.linspace(0, len(photos) - 1, min(CALIBRATION_PHOTOS, len(photos))).round().astype(int)
+    few = np.linspace(0, len(photos) - 1, min(RANGE_PHOTOS, len(photos))).round().astype(int)
     return read_images(photos.iloc[few], framing)
 
 

@@ -56,9 +56,9 @@ def predict_source(cfg: DictConfig) -> pd.DataFrame:
     if cfg.abstain and not decision.has_sets:
         raise NoConformalSetsError(Path(cfg.ckpt))
     rows = photo_rows(Path(cfg.source))
-    calibration = photo_rows(Path(cfg.calibration)) if cfg.calibration else None
+    range_photos = photo_rows(Path(cfg.calibration)) if cfg.calibration else None
     with progress_bar("predicting") as progress:
-        found = photo_logits(cfg, models, rows, calibration=calibration, progress=progress)
+        found = photo_logits(cfg, models, rows, range_photos=range_photos, progress=progress)
     rows = rows[rows["photo"].isin(found.table.index)].reset_index(drop=True)
     table = joint_table(rows, found.table, decision, abstain=cfg.abstain)
     folder = RunFolder(cfg.paths.run_dir)

@@ -14,7 +14,7 @@ from anemia_lightning.benchmarks.inference import keep_photos, set_aside
 from anemia_lightning.benchmarks.inference_table import compare, table
 from anemia_lightning.command_line.settings import compose
 from anemia_lightning.data.framing import Framing
-from anemia_lightning.evaluating.photo_logits import calibration_images
+from anemia_lightning.evaluating.photo_logits import images_for_ranges
 from anemia_lightning.evaluating.prediction import photo_rows
 from anemia_lightning.fitting.training import train_run
 
@@ -71,8 +71,8 @@ def test_an_engine_that_is_not_installed_is_listed() -> None:
 def test_int8_takes_its_ranges_from_what_predict_takes_of_the_folder(drawn_photos: Path, tmp_path: Path) -> None:
     photos = pd.concat([photo_rows(drawn_photos)] * 4).iloc[:70]
     framing = Framing(size=32, region="full", resize="stretch", background=(124, 116, 104))
-    keep_photos(photos, tmp_path / "aside", lambda rows: calibration_images(rows, framing))
-    taken = calibration_images(photo_rows(tmp_path / "aside"), framing)
+    keep_photos(photos, tmp_path / "aside", lambda rows: images_for_ranges(rows, framing))
+    taken = images_for_ranges(photo_rows(tmp_path / "aside"), framing)
     np.testing.assert_array_equal(np.load(tmp_path / "aside.npy"), taken.numpy())
     assert len(taken) == 64
 

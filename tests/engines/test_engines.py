@@ -79,7 +79,7 @@ def new(tmp_path_factory: pytest.TempPathFactory) -> NewEngine:
             "device": CPU,
             "trainer_precision": "32-true",
             "folder": folder,
-            "calibration": images,
+            "range_images": images,
             "say": pytest.fail,
         }
         return build_engine(name, precision, Build(**{**settings, **changes}))  # type: ignore[arg-type]
@@ -225,7 +225,7 @@ class TestOnnxFiles:
 @pytest.mark.slow
 def test_ranges_come_from_the_photographs(new: NewEngine) -> None:
     wanted = logits(model())
-    dim = new("onnxruntime", "int8", calibration=lambda: images() / 20)
+    dim = new("onnxruntime", "int8", range_images=lambda: images() / 20)
     errors = [(engine(images())[:, 0] - wanted).abs().max() for engine in (new("onnxruntime", "int8"), dim)]
     assert errors[1] > 3 * errors[0]
 
@@ -249,4 +249,4 @@ class TestWhatCannotBe:
 
     def test_int8_without_photographs(self, new: NewEngine) -> None:
         with pytest.raises(ConfigError, match="calibration=FOLDER, not those whose scores you will report"):
-            new("onnxruntime", "int8", calibration=None)
+            new("onnxruntime", "int8", range_images=None)

@@ -22,7 +22,7 @@ from anemia_lightning.data.transforms import normalise
 from anemia_lightning.engines import Build, Engine, build_engine
 from anemia_lightning.errors import ConfigError, UnknownNameError, UnreadablePhotosError
 from anemia_lightning.evaluating import photo_logits as module
-from anemia_lightning.evaluating.photo_logits import CALIBRATION_PHOTOS, calibration_images, photo_logits
+from anemia_lightning.evaluating.photo_logits import RANGE_PHOTOS, images_for_ranges, photo_logits
 from anemia_lightning.evaluating.prediction import photo_rows
 from anemia_lightning.judging.scoring import Scorer
 from anemia_lightning.model.classifier import AnemiaClassifier
@@ -166,7 +166,7 @@ class TestPhotographsThatCannotBeRead:
 
     def test_those_that_give_int8_its_ranges_cannot_be_left_out(self, damaged: pd.DataFrame) -> None:
         with pytest.raises(UnreadablePhotosError) as caught:
-            calibration_images(damaged, Framing(**FRAMING))  # type: ignore[arg-type]
+            images_for_ranges(damaged, Framing(**FRAMING))  # type: ignore[arg-type]
         assert "found 2 that cannot. Replace or remove them:\n" in str(caught.value)
 
 
@@ -185,13 +185,13 @@ def test_int8_takes_its_ranges_from_the_photographs_named_for_it(
             32,
             tmp_path / "cache" / "engines",
         )
-        assert build.calibration is not None
-        seen.append(build.calibration())
+        assert build.range_images is not None
+        seen.append(build.range_images())
         return build_engine("torch", "32", build)
 
     monkeypatch.setattr(module, "build_engine", build)
     cfg = settings(tmp_path, "engine=onnxruntime", "precision=int8")
-    photo_logits(cfg, [finished(new_classifier(0))], rows, calibration=rows.iloc[5:9])
+    photo_logits(cfg, [finished(new_classifier(0))], rows, range_photos=rows.iloc[5:9])
     framing = Framing(**FRAMING)  # type: ignore[arg-type]
     squares = [framing.apply(open_photo(path).rgba).transpose(2, 0, 1) for path in rows["path"][5:9]]
     assert torch.equal(seen[0], normalise(torch.from_numpy(np.stack(squares))))
@@ -200,8 +200,8 @@ def test_int8_takes_its_ranges_from_the_photographs_named_for_it(
 def test_of_many_photographs_some_that_lie_evenly_among_them_are_taken(rows: pd.DataFrame) -> None:
     many = pd.concat([rows] * 10, ignore_index=True)
     framing = Framing(**FRAMING)  # type: ignore[arg-type]
-    images = calibration_images(many, framing)
-    assert images.shape == (CALIBRATION_PHOTOS, 3, 32, 32)
+    images = images_for_ranges(many, framing)
+    assert images.shape == (RANGE_PHOTOS, 3, 32, 32)
     assert len({image.sum().item() for image in images}) > 15
 
 
