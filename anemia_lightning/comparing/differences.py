@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from anemia_lightning.comparing.groups import SCORES
+from anemia_lightning.comparing.recipes import SCORES
 from anemia_lightning.comparing.records import RunRecord
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.errors import PhotosDifferError

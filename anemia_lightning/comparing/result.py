@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from anemia_lightning.comparing.differences import differences_from, scores_with_intervals
-from anemia_lightning.comparing.groups import SCORES, RunGroup, compare_recipes, group_runs, summarise
+from anemia_lightning.comparing.recipes import SCORES, Recipe, compare_recipes, recipes_of, summarise
 from anemia_lightning.comparing.records import RunRecord
 from anemia_lightning.comparing.settings import UNSET, differing_by_kind
 
@@ -38,20 +38,20 @@ def comparison_record(
         scores = scores_with_intervals(record.predictions, resamples=resamples, level=level)
         runs.append({**_run_row(name, record), "settings": columns[name], "scores": scores})
         progress(next(steps), in_all)
-    groups = group_runs(records)
-    reference_group = next(group for group in groups if reference in group.runs)
+    recipes = recipes_of(records)
+    reference_recipe = next(recipe for recipe in recipes if reference in recipe.runs)
     return {
         "reference": reference,
         "resamples": resamples,
         "level": level,
         "runs": runs,
         "leftovers": [{"name": name, "folder": at, "reason": why} for name, (at, why) in leftovers.items()],
-        "groups": [_group_row(group, level=level) for group in groups if len(group.runs) > 1],
+        "groups": [_recipe_row(recipe, level=level) for recipe in recipes if len(recipe.runs) > 1],
         "folds": _fold_rows(records, level=level),
         "differences": differences_from(
             reference, records, resamples=resamples, level=level, done=lambda: progress(next(steps), in_all)
         ),
-        "group_differences": compare_recipes(groups, reference_group, level=level),
+        "group_differences": compare_recipes(recipes, reference_recipe, level=level),
     }
 
 
@@ -84,13 +84,13 @@ def _run_row(name: str, record: RunRecord) -> dict[str, Any]:
     }
 
 
-def _group_row(group: RunGroup, *, level: float) -> dict[str, Any]:
+def _recipe_row(recipe: Recipe, *, level: float) -> dict[str, Any]:
     return {
-        "name": group.name,
-        "runs": list(group.runs),
-        "differ_in": group.differ_in,
-        "settings": group.settings,
-        **summarise(list(group.runs.values()), level=level),
+        "name": recipe.name,
+        "runs": list(recipe.runs),
+        "differ_in": recipe.differ_in,
+        "settings": recipe.settings,
+        **summarise(list(recipe.runs.values()), level=level),
     }
 
 

@@ -25,7 +25,7 @@ SCORES = {
 
 
 @dataclass(frozen=True)
-class RunGroup:
+class Recipe:
     """Runs of one recipe."""
 
     name: str
@@ -33,29 +33,29 @@ class RunGroup:
     differ_in: list[str]
     """Seeds, fold and test photos by which its runs can be told apart; none of a single run."""
     settings: dict[str, str]
-    """Those in which the groups of its kind differ."""
+    """Those in which the recipes of its kind differ."""
 
 
-def group_runs(records: Mapping[str, RunRecord]) -> list[RunGroup]:
+def recipes_of(records: Mapping[str, RunRecord]) -> list[Recipe]:
     """Returns the runs by recipe: one kind of run, and all settings alike but seeds and fold.
 
     Args:
         records: The runs by name.
     """
-    groups = []
+    found = []
     kinds = list(dict.fromkeys(record.kind for record in records.values()))
     for kind in kinds:
         alike = {name: record for name, record in records.items() if record.kind == kind}
         names = differing([record.settings for record in alike.values()])
-        recipes: dict[tuple[str, ...], dict[str, RunRecord]] = {}
+        by_values: dict[tuple[str, ...], dict[str, RunRecord]] = {}
         for name, record in alike.items():
-            recipe = tuple(record.settings.get(key, UNSET) for key in names)
-            recipes.setdefault(recipe, {})[name] = record
-        for values, runs in recipes.items():
+            values = tuple(record.settings.get(key, UNSET) for key in names)
+            by_values.setdefault(values, {})[name] = record
+        for values, runs in by_values.items():
             settings = dict(zip(names, values, strict=True))
             words = [kind] * (len(kinds) > 1) + [f"{key}={value}" for key, value in settings.items()]
-            groups.append(RunGroup(", ".join(words) or "all runs", runs, _told_apart_by(list(runs.values())), settings))
-    return groups
+            found.append(Recipe(", ".join(words) or "all runs", runs, _told_apart_by(list(runs.values())), settings))
+    return found
 
 
 def summarise(runs: Sequence[RunRecord | FoldRecord], *, level: float) -> dict[str, Any]:
@@ -93,29 +93,29 @@ def point_scores(table: pd.DataFrame) -> dict[str, float | None]:
     }
 
 
-def compare_recipes(groups: Sequence[RunGroup], reference: RunGroup, *, level: float) -> list[dict[str, Any]]:
-    """Compares the AUROC of each group with that of the reference group, run by run of the same seeds and fold.
+def compare_recipes(recipes: Sequence[Recipe], reference: Recipe, *, level: float) -> list[dict[str, Any]]:
+    """Compares the AUROC of each recipe with that of the reference, run by run of the same seeds and fold.
 
     Of several folds or splits each counts once, with the mean of its seeds, and the t-test is corrected for the photos
     that they share; see `over_divisions`.
 
     Returns:
-        Plain values for each other group: over how many pairs or divisions of the photos, mean difference, interval and
-        p of the paired t-test, p after Holm, and a note where something is missing.
+        Plain values for each other recipe: over how many pairs or divisions of the photos, mean difference, interval
+        and p of the paired t-test, p after Holm, and a note where something is missing.
     """
     rows = [
-        {"group": group.name, "reference": reference.name, **_difference(group, reference, level)}
-        for group in groups
-        if group is not reference and len(group.runs) > 1 and len(reference.runs) > 1
+        {"group": recipe.name, "reference": reference.name, **_difference(recipe, reference, level)}
+        for recipe in recipes
+        if recipe is not reference and len(recipe.runs) > 1 and len(reference.runs) > 1
     ]
     adjusted = holm([row["p"] for row in rows])
     return [{**row, "p_holm": p} for row, p in zip(rows, adjusted, strict=True)]
 
 
-def _difference(group: RunGroup, reference: RunGroup, level: float) -> dict[str, Any]:
+def _difference(recipe: Recipe, reference: Recipe, level: float) -> dict[str, Any]:
     """Returns by how much the AUROC of runs exceeds that of runs with the same seeds and fold on the same photos."""
     partners = {_key(record): record for record in reference.runs.values()}
-    pairs = [(record, partners[_key(record)]) for record in group.runs.values() if _key(record) in partners]
+    pairs = [(record, partners[_key(record)]) for record in recipe.runs.values() if _key(record) in partners]
     alike = [(one, other) for one, other in pairs if _labels(one).equals(_labels(other))]
     gaps = [_gap(one, other) for one, other in alike]
     divisions = [one.division for one, _ in alike]
