@@ -11,7 +11,7 @@ from anemia_lightning.errors import PhotosDifferError
 from anemia_lightning.metrics.delong import AurocDifference, delong_test
 from anemia_lightning.metrics.intervals import Interval, numbered, percentile_interval, resample
 from anemia_lightning.metrics.resampled_scores import NAMES, ResampledScores, Values
-from anemia_lightning.metrics.scores import checked, decisions_of
+from anemia_lightning.metrics.scores import checked
 from anemia_lightning.metrics.undefined import defects
 
 SIGNIFICANT = 0.05
@@ -54,7 +54,6 @@ def compare_predictions(
     clusters: pd.Series,
     *,
     names: tuple[str, str] = ("the first model", "the second model"),
-    thresholds: tuple[float, float] = (0.5, 0.5),
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
@@ -62,11 +61,10 @@ def compare_predictions(
     """Compares what two models said of the same photos, in whatever order the tables have them.
 
     Args:
-        first: Columns photo, label and logit, one row per photo.
+        first: Columns photo, label and logit, one row per photo; a logit of 0 and more calls a photo anaemic.
         second: The same of the other model.
         clusters: What joins patients and photo groups, indexed by photo id.
         names: What to call the models in messages.
-        thresholds: Each model's own smallest probability that counts as anaemic.
         resamples: How many times to draw clusters.
         level: Share of the resamples within an interval, in (0, 1).
         seed: Names the draws.
@@ -88,7 +86,6 @@ def compare_predictions(
             labels,
             *logits,
             clusters=clusters.loc[first["photo"]].to_numpy(),
-            thresholds=thresholds,
             resamples=resamples,
             level=level,
             seed=seed,
@@ -102,7 +99,6 @@ def score_differences(
     second: ArrayLike,
     *,
     clusters: ArrayLike,
-    thresholds: tuple[float, float] = (0.5, 0.5),
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
@@ -115,10 +111,9 @@ def score_differences(
 
     Args:
         labels: int [N], 1 anaemic and 0 not.
-        first: float [N], logits of the one model.
+        first: float [N], logits of the one model; one of 0 and more calls a photo anaemic.
         second: float [N], logits of the other.
         clusters: [N], what joins patients and photo groups.
-        thresholds: Each model's own smallest probability that counts as anaemic.
         resamples: How many times to draw.
         level: Share of the resamples within an interval, in (0, 1).
         seed: Names the draws.
@@ -130,7 +125,7 @@ def score_differences(
     (known, one), (_, other) = checked(labels, first), checked(labels, second)
     cluster = numbered(clusters, len(known))
     both = (one, other)
-    called = [decisions_of(logits, cut) == 1 for logits, cut in zip(both, thresholds, strict=True)]
+    called = [logits >= 0 for logits in both]
     models = [ResampledScores(known, logits, cluster, called=each) for logits, each in zip(both, called, strict=True)]
     (value, drawn), (its_value, its_drawn) = resample(models, cluster, resamples=resamples, seed=seed)
     found = {}
