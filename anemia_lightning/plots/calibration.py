@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from anemia_lightning.metrics import shown
 from anemia_lightning.metrics.calibration import Bin
 from anemia_lightning.metrics.reliability import Reliability
+from anemia_lightning.metrics.scores import shown
 from anemia_lightning.plots.style import BLUE, GREY, ORANGE, VERMILION, house_style, new_figure
 
 _EDGES = np.linspace(0.0, 1.0, 26)

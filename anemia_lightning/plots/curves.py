@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
-from anemia_lightning.metrics import auroc, average_precision, confusion_counts, shown
 from anemia_lightning.metrics.curves import precision_recall, roc
+from anemia_lightning.metrics.scores import auroc, average_precision, confusion_counts, shown
 from anemia_lightning.plots.scores import (
     draw_confusion_counts,
     draw_precision_recall_curve,

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
-from anemia_lightning.metrics import shown
 from anemia_lightning.metrics.curves import PrecisionRecallCurve, RocCurve
+from anemia_lightning.metrics.scores import shown
 from anemia_lightning.plots.style import BLUE, GREY, VERMILION, house_style, new_axes
 
 Counts = Mapping[str, int]

@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from anemia_lightning.metrics import shown
 from anemia_lightning.metrics.differences import least_p
+from anemia_lightning.metrics.scores import shown
 
 SCORE_WORDS = {
     "loss": "weighted log-loss (nats)",

@@ -14,7 +14,7 @@ from sklearn.dummy import DummyClassifier
 
 from anemia_lightning.baselines import BASELINES, COMPARED, available_baselines, fitting, out_of_fold, predict_baselines
 from anemia_lightning.errors import OneClassError, UnknownNameError
-from anemia_lightning.metrics import auroc
+from anemia_lightning.metrics.scores import auroc
 
 _LINEAR = ["prevalence", "age and sex", "site", "colour statistics, linear"]
 _SOME = ["prevalence", "age and sex", "site", "size", "colour statistics, linear"]

@@ -24,7 +24,7 @@ from anemia_lightning.data.transforms import normalise
 from anemia_lightning.errors import PhotoChangedError
 from anemia_lightning.looking.look import Eyes, Looks, Subject, look
 from anemia_lightning.looking.sample import choose_photos
-from anemia_lightning.metrics import probability_of
+from anemia_lightning.metrics.scores import probability_of
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.saliency import grad_cam
 

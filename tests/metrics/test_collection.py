@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torchmetrics.classification import BinaryAUROC
 
-from anemia_lightning.metrics import decisions_of, score_decisions
 from anemia_lightning.metrics.collection import WeightedLoss, epoch_metrics
+from anemia_lightning.metrics.scores import decisions_of, score_decisions
 
 NAMES = ("acc", "auroc", "sensitivity", "specificity")
 CLASS_WEIGHTS = (0.7, 1.6)

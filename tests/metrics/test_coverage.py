@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from anemia_lightning.metrics import confusion_counts
 from anemia_lightning.metrics.delong import delong_interval, delong_test
 from anemia_lightning.metrics.intervals import Interval
 from anemia_lightning.metrics.proportions import likelihood_ratios, proportions
+from anemia_lightning.metrics.scores import confusion_counts
 
 Floats = NDArray[np.float64]
 Bootstrap = Callable[..., dict[str, Interval]]

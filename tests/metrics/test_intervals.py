@@ -9,8 +9,8 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from anemia_lightning.errors import NonFiniteLogitsError
-from anemia_lightning.metrics import auroc
 from anemia_lightning.metrics.intervals import Interval, auroc_difference_interval, auroc_interval
+from anemia_lightning.metrics.scores import auroc
 
 Draw = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
 

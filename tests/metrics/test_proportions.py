@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import binom, norm
 from sklearn import metrics as reference
 
-from anemia_lightning.metrics import confusion_counts
 from anemia_lightning.metrics.intervals import Interval
 from anemia_lightning.metrics.proportions import Proportion, likelihood_ratios, proportions, wilson
+from anemia_lightning.metrics.scores import confusion_counts
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95, 0.99])

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from sklearn import metrics as reference
 
 from anemia_lightning.errors import NonFiniteLogitsError
-from anemia_lightning.metrics import decisions_of, probability_of, score_decisions
 from anemia_lightning.metrics.intervals import Interval, auroc_interval
 from anemia_lightning.metrics.resampled_scores import NAMES
-from anemia_lightning.metrics.scores import logit_of
+from anemia_lightning.metrics.scores import decisions_of, logit_of, probability_of, score_decisions
 
 Draw = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 Bootstrap = Callable[..., dict[str, Interval]]

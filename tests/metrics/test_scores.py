@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as reference
 
 from anemia_lightning.errors import NonFiniteLogitsError
-from anemia_lightning.metrics import Score, decisions_of, probability_of, score_decisions, shown
+from anemia_lightning.metrics.scores import Score, decisions_of, probability_of, score_decisions, shown
 
 Draw = tuple[NDArray[np.int64], NDArray[np.float64]]
 
