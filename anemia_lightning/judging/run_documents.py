@@ -18,13 +18,13 @@ from anemia_lightning.files.run_folder import RunFolder
 from anemia_lightning.judging.deciding import decision_lines
 from anemia_lightning.judging.judge import Judgement
 from anemia_lightning.judging.scoring import baseline_lines, warning_lines
-from anemia_lightning.looking.look import LookPicture, Looks
+from anemia_lightning.looking.look import Looks
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.report.flow import participant_flow
 from anemia_lightning.report.model_card import scope_says
 from anemia_lightning.report.run_facts import shared_facts
 from anemia_lightning.report.run_page import RunReport
-from anemia_lightning.report.sections import Album, Picture, PictureGroup
+from anemia_lightning.report.sections import Album, PictureGroup
 from anemia_lightning.report.table1 import describe_people
 
 _HEAT = "Each photo beside itself under its heat map (Grad-CAM): bright is what speaks for the decision."
@@ -180,8 +180,8 @@ def albums(looks: Looks | None) -> list[Album]:
     """Returns the photographs that may be shown, beside their heat maps."""
     if looks is None or not (looks.errors or looks.others):
         return []
-    wrong = PictureGroup("Called wrongly, the most confident first.", "", _pictures(looks.errors))
-    drawn = PictureGroup("A random sample.", "", _pictures(looks.others))
+    wrong = PictureGroup("Called wrongly, the most confident first.", "", looks.errors)
+    drawn = PictureGroup("A random sample.", "", looks.others)
     return [Album("Photos", [_HEAT], [group for group in (wrong, drawn) if group.pictures])]
 
 
@@ -218,10 +218,6 @@ def closing_lines(folder: RunFolder, judgement: Judgement, decision: Decision, w
         *warning_lines(warnings),
         *places(folder),
     ]
-
-
-def _pictures(pictures: Sequence[LookPicture]) -> list[Picture]:
-    return [Picture(*picture) for picture in pictures]
 
 
 def _values(looks: Looks | None) -> dict[str, Any]:

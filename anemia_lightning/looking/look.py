@@ -41,20 +41,12 @@ from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.saliency import grad_cam
 from anemia_lightning.model.trunk_pass import TrunkPass
 from anemia_lightning.plots.looks import draw_robustness, heat_beside
+from anemia_lightning.report.sections import Picture
 
 _QUALITY = 80
 _MAPS_AT_ONCE = 8
 _PHOTOS_AT_ONCE = 8
 _LABELS = ("not anaemic", "anaemic")
-
-
-class LookPicture(NamedTuple):
-    """A photo beside itself under its heat map, and what stands below; as `report.sections.Picture`."""
-
-    photo: str
-    jpeg: bytes
-    lines: list[str]
-    is_anaemic: bool
 
 
 @dataclass(frozen=True)
@@ -64,9 +56,9 @@ class Looks:
     values: dict[str, Any]
     """Plain values, for looks.json."""
     robustness: Figure
-    errors: list[LookPicture]
-    """Photos called wrongly, the most confident first."""
-    others: list[LookPicture]
+    errors: list[Picture]
+    """Photos beside themselves under their heat maps: those called wrongly, the most confident first."""
+    others: list[Picture]
     """Photos of the random sample that are not among those errors."""
 
 
@@ -281,7 +273,7 @@ def _change_logits(
     return logits
 
 
-def _pictures(looked: Looked, table: Mapping[str, Mapping[Hashable, Any]]) -> list[LookPicture]:
+def _pictures(looked: Looked, table: Mapping[str, Mapping[Hashable, Any]]) -> list[Picture]:
     inside, chance = heat_shares(looked)
     pictures = []
     for index, photo in enumerate(looked.photo):
@@ -293,7 +285,7 @@ def _pictures(looked: Looked, table: Mapping[str, Mapping[Hashable, Any]]) -> li
         if not np.isnan(inside[index]):
             lines.append(f"{inside[index]:.0%} of the heat on the tissue, {chance[index]:.0%} by chance")
         both = heat_beside(looked.cut_outs[index].image, looked.heat[index])
-        pictures.append(LookPicture(photo, _jpeg(both), lines, is_anaemic=bool(row["label"] == 1)))
+        pictures.append(Picture(photo, _jpeg(both), lines, is_anaemic=bool(row["label"] == 1)))
     return pictures
 
 
