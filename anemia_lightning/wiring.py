@@ -61,7 +61,7 @@ def build_preparation(cfg: DictConfig) -> "Preparation":
         on_unreadable=cfg.data.on_unreadable,
         on_label_conflict=cfg.data.on_label_conflict,
         store=Path(cfg.paths.cache) / "surveys" if cfg.paths.cache else None,
-        threads=min(8, usable_cores()),
+        threads=reading_threads(),
     )
 
 
@@ -272,6 +272,11 @@ def resolve_workers(workers: int | str, accelerator: str) -> int:
 def usable_cores() -> int:
     """Returns how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def reading_threads() -> int:
+    """Returns how many threads read photographs side by side: more than eight bring no more."""
+    return min(8, usable_cores())
 
 
 def _cpu_has_bf16() -> bool:

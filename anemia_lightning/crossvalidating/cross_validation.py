@@ -142,7 +142,7 @@ def _assess(
     return assess_predictions(
         predictions,
         decisions,
-        facts=prepared.manifest.merge(prepared.facts, on="photo", validate="one_to_one"),
+        facts=prepared.joined,
         baselines=baselines,
         subgroups=list(cfg.evaluation.subgroups),
         left_out=cfg.leave_out or "",

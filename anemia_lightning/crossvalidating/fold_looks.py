@@ -53,7 +53,7 @@ def look_at_folds(
         dtype=dtype_of(wiring.resolve_precision(cfg)),
         photos=cfg.evaluation.probe_photos,
         show_photos=cfg.logger.photos,
-        threads=min(8, wiring.usable_cores()),
+        threads=wiring.reading_threads(),
     )
 
 

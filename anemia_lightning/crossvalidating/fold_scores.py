@@ -36,7 +36,7 @@ def pool_baselines(folds: Sequence[Fold], prepared: Prepared, *, seed: int) -> p
 
     Photos of a fold in which a baseline could not be fitted have NaN.
     """
-    rows = prepared.manifest.merge(prepared.facts, on="photo", validate="one_to_one")
+    rows = prepared.joined
     tables = []
     for fold in folds:
         split = fold.splits.to_numpy()

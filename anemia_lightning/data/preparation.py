@@ -37,6 +37,11 @@ class Prepared:
     """How the labels came about, as plain values: what `Labelled.record` says of all photos before copies were made to
     agree, and relabelled: the ids of those that got the commoner label of their copies."""
 
+    @property
+    def joined(self) -> pd.DataFrame:
+        """`manifest` and `facts` side by side."""
+        return self.manifest.merge(self.facts, on="photo", validate="one_to_one")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:

@@ -124,7 +124,7 @@ def evaluate_checkpoint(cfg: DictConfig) -> dict[str, Any]:
         classifier=classifier,
         decision=decision,
         predictions=prediction_table(rows, logits, decision),
-        test=rows.merge(prepared.facts, on="photo", validate="one_to_one"),
+        test=prepared.joined,
         train=None,
         splits=split_table(rows.assign(split="test"), prepared.excluded),
         facts={

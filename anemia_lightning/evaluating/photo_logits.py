@@ -85,7 +85,7 @@ def photo_logits(
     shares: dict[str, float] = {}
     batch: list[Framed] = []
     logits: list[Logits] = []
-    stream = read_ahead(rows, framings, threads=_readers(), block=block, is_beside=is_beside)
+    stream = read_ahead(rows, framings, threads=wiring.reading_threads(), block=block, is_beside=is_beside)
     for done, (photo, read) in enumerate(zip(rows["photo"], stream, strict=True), start=1):
         if isinstance(read, Unreadable):
             unreadable.append(read)
@@ -117,10 +117,6 @@ def _compute(families: Sequence[_Family], batch: Sequence[Framed]) -> Logits:
         levels = _levels([framed.squares[family.framing] for framed in batch]).to(family.engine.device)
         found[:, family.places] = family.engine(normalise(levels)).numpy()
     return found
-
-
-def _readers() -> int:
-    return min(8, wiring.usable_cores())
 
 
 def _levels(squares: Sequence[NDArray[np.uint8]]) -> Tensor:
@@ -178,7 +174,7 @@ def read_images(photos: pd.DataFrame, framing: Framing) -> Tensor:
     Raises:
         UnreadablePhotosError: If some of them cannot be read.
     """
-    found = list(read_ahead(photos, [framing], threads=_readers(), block=len(photos), is_beside=False))
+    found = list(read_ahead(photos, [framing], threads=wiring.reading_threads(), block=len(photos), is_beside=False))
     if unreadable := [read for read in found if isinstance(read, Unreadable)]:
         raise UnreadablePhotosError(unreadable, change="Replace or remove them")
     return normalise(_levels([read.squares[framing] for read in found if not isinstance(read, Unreadable)]))

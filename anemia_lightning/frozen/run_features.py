@@ -213,5 +213,5 @@ def feature_settings(cfg: DictConfig, *, precision: str, framing: Framing) -> Fe
         framing=framing.to_dict(),
         augmentation=wiring.build_augmentation(cfg).to_dict(),
         size=framing.size,
-        threads=min(8, wiring.usable_cores()),
+        threads=wiring.reading_threads(),
     )

@@ -79,7 +79,7 @@ def judge(
         dtype=dtype_of(wiring.resolve_precision(cfg)),
         photos=cfg.evaluation.probe_photos,
         show_photos=show_photos,
-        threads=min(8, wiring.usable_cores()),
+        threads=wiring.reading_threads(),
     )
     if looks:
         write_json(folder.path / "looks.json", looks.values)

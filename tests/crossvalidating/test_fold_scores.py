@@ -1,8 +1,6 @@
 """What the baselines say of the photos of all folds, and how the folds decide."""
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -27,7 +25,7 @@ def test_where_sites_are_left_out_the_site_tells_no_photo_from_another() -> None
     label = rng.random(90) < np.repeat([0.2, 0.5, 0.8], 30)
     manifest = pd.DataFrame({"photo": photos, "patient": photos, "photo_group": photos, "site": site})
     facts = pd.DataFrame({"photo": photos, "colour_a": rng.normal(size=90)})
-    prepared = cast("Prepared", SimpleNamespace(manifest=manifest.assign(label=label.astype(int)), facts=facts))
+    prepared = Prepared(manifest.assign(label=label.astype(int)), pd.DataFrame(), facts, pd.DataFrame(), {})
     folds = leave_one_value_out(prepared.manifest, "site", seed=0, val_share=0.2).folds
     pooled = pool_baselines(folds, prepared, seed=0)
     assert {"site", "colour statistics, linear"} <= set(pooled)
@@ -44,7 +42,7 @@ def test_what_some_folds_alone_could_fit_is_left_out_in_so_many_words() -> None:
     manifest = pd.DataFrame({"photo": photos, "patient": photos, "photo_group": photos, "age_months": 7.0})
     manifest = manifest.assign(label=label, sex=np.where(known, np.where(label, "female", "male"), ""))
     facts = pd.DataFrame({"photo": photos, "colour_a": np.random.default_rng(0).normal(size=60)})
-    prepared = cast("Prepared", SimpleNamespace(manifest=manifest, facts=facts))
+    prepared = Prepared(manifest, pd.DataFrame(), facts, pd.DataFrame(), {})
     folds = [
         Fold(0, number, f"fold-{number}", pd.Series(["test" if each else "train" for each in is_tested]))
         for number, is_tested in enumerate((known, ~known))
