@@ -9,8 +9,7 @@ from anemia_lightning import wiring
 from anemia_lightning.command_line.terminal import step_bars
 from anemia_lightning.contracts import GRAINS
 from anemia_lightning.errors import DataChangedError, SplitFileError, SplitImpossibleError, SplitLeakError
-from anemia_lightning.files.run_card_file import read_run_card
-from anemia_lightning.files.run_folder import RunFolder
+from anemia_lightning.files.run_folder import RunFolder, read_run_card
 
 if TYPE_CHECKING:
     from anemia_lightning.data.datamodule import AnemiaDataModule

@@ -14,7 +14,7 @@ from anemia_lightning.command_line.resuming import keep_settings
 from anemia_lightning.command_line.settings import compose, make_paths_absolute
 from anemia_lightning.command_line.settings_check import check_settings
 from anemia_lightning.data.preparation import Prepared
-from anemia_lightning.files.run_folder import RunFolder, read_table, write_table
+from anemia_lightning.files.run_folder import RunFolder, read_run_card, read_table, write_table
 from anemia_lightning.metrics.scores import auroc, decisions_of
 
 _NO_LOOKS = "evaluation.probe_photos=0"
@@ -125,7 +125,7 @@ class ClaimRuns:
 
     def cards(self, arm: str, seeds: Sequence[int]) -> list[dict[str, Any]]:
         """Returns run.json of the finished runs of an arm."""
-        return [_card(fold) for seed in seeds for fold in _folds(self.place(arm, seed))]
+        return [read_run_card(fold.run_json) for seed in seeds for fold in _folds(self.place(arm, seed))]
 
     @cached_property
     def _prepared(self) -> Prepared:
@@ -144,7 +144,7 @@ class ClaimRuns:
 def quantities_of(fold: RunFolder) -> dict[str, float]:
     """Returns `QUANTITIES` of a finished run, read from its files."""
     epochs = pd.read_csv(fold.metrics_csv)
-    best = int(_card(fold)["best_epoch"])
+    best = int(read_run_card(fold.run_json)["best_epoch"])
     running = _PERCENT * float(epochs.set_index("epoch")["train/acc"].loc[best])
     train, val, test = (_answers(fold, split) for split in ("train", "val", "test"))
     train_acc, val_acc = _accuracy(train), _accuracy(val)
@@ -165,13 +165,7 @@ def quantities_of(fold: RunFolder) -> dict[str, float]:
 def _folds(place: Path) -> list[RunFolder]:
     """Returns the finished runs of a cross-validation."""
     folders = sorted(place.glob("folds/*"))
-    return [RunFolder(path) for path in folders if _card(RunFolder(path)).get("status") == "finished"]
-
-
-def _card(fold: RunFolder) -> dict[str, Any]:
-    from anemia_lightning.files.run_card_file import read_run_card
-
-    return read_run_card(fold.run_json)
+    return [RunFolder(path) for path in folders if read_run_card(RunFolder(path).run_json).get("status") == "finished"]
 
 
 def _answers(fold: RunFolder, split: str) -> pd.DataFrame | None:
@@ -195,7 +189,7 @@ def _score_training_photos(fold: RunFolder, prepared: Prepared) -> None:
     assert isinstance(cfg, DictConfig)
     datamodule = restore_datamodule(cfg, prepared, fold)
     rows = datamodule.rows("train")
-    scorer = Scorer(cfg, load_classifier(fold.best), precision=_card(fold)["precision"])
+    scorer = Scorer(cfg, load_classifier(fold.best), precision=read_run_card(fold.run_json)["precision"])
     logits = scorer.predict(rows, prepared.facts)
     table = rows[["photo", "patient", "photo_group", "label"]].assign(logit=rows["photo"].map(logits))
     write_table(fold.predictions("train"), table)

@@ -17,8 +17,7 @@ from anemia_lightning.benchmarks.measuring import folder_bytes, run_child
 from anemia_lightning.benchmarks.recuts import fit_exponent
 from anemia_lightning.command_line.terminal import say
 from anemia_lightning.errors import ArmFailedError
-from anemia_lightning.files.run_card_file import read_run_card
-from anemia_lightning.files.run_folder import write_json
+from anemia_lightning.files.run_folder import read_run_card, write_json
 
 PHOTOS = (500, 1000, 5000, 20000)
 MEMORY_FROM, MEMORY_BAR = 1000, 0.10

@@ -33,8 +33,7 @@ from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.engines import ENGINES
 from anemia_lightning.errors import AnemiaError, ArmFailedError
 from anemia_lightning.evaluating.photo_logits import RANGE_PHOTOS, images_for_ranges, read_images
-from anemia_lightning.files.run_card_file import read_run_card
-from anemia_lightning.files.run_folder import write_json, write_text
+from anemia_lightning.files.run_folder import read_run_card, write_json, write_text
 from anemia_lightning.model.finished import open_model
 from anemia_lightning.photos import prepare_photos
 from anemia_lightning.randomness import stream

@@ -11,8 +11,7 @@ from typing import Any
 from anemia_lightning.benchmarks.arms import Kind, Order
 from anemia_lightning.benchmarks.measuring import folder_bytes, run_child
 from anemia_lightning.errors import ArmFailedError
-from anemia_lightning.files.run_card_file import read_run_card
-from anemia_lightning.files.run_folder import write_json
+from anemia_lightning.files.run_folder import read_run_card, write_json
 
 Piece = dict[str, Any]
 """What a piece is: its `Use`, its result, and for our own runs what their records tell."""

@@ -26,8 +26,7 @@ from anemia_lightning.command_line.terminal import say
 from anemia_lightning.crossvalidating.cross_validation import cross_validate, fixed_settings
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.errors import AnemiaError
-from anemia_lightning.files.run_card_file import read_run_card
-from anemia_lightning.files.run_folder import RunFolder, read_table, write_json
+from anemia_lightning.files.run_folder import RunFolder, read_run_card, read_table, write_json
 from anemia_lightning.metrics.intervals import numbered, percentile_interval, resample
 from anemia_lightning.metrics.over_runs import over_runs
 from anemia_lightning.metrics.resampled_scores import ResampledScores

@@ -19,7 +19,7 @@ from anemia_lightning import __version__
 from anemia_lightning.callbacks.early_stopping import EarlyStopping
 from anemia_lightning.callbacks.unfreeze import StagedClassifier
 from anemia_lightning.contracts import Batch
-from anemia_lightning.files.run_card_file import read_run_card
+from anemia_lightning.files.run_folder import read_run_card
 from anemia_lightning.files.whole_file import whole_file
 
 _PACKAGES = (

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning.comparing.search import is_run
-from anemia_lightning.files.run_card_file import read_run_card
+from anemia_lightning.files.run_folder import read_run_card
 
 _HASH_SHOWN = 12
 

@@ -14,8 +14,7 @@ from anemia_lightning.command_line.settings import register_resolvers
 from anemia_lightning.command_line.terminal import say
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.errors import MixedWeightsError
-from anemia_lightning.files.run_card_file import read_run_card
-from anemia_lightning.files.run_folder import RunFolder, is_finished
+from anemia_lightning.files.run_folder import RunFolder, is_finished, read_run_card
 from anemia_lightning.machine.worker_processes import worker_processes
 from anemia_lightning.photos import restore_datamodule
 

@@ -4,9 +4,8 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from anemia_lightning.files.run_card_file import read_run_card
 from anemia_lightning.files.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -96,6 +95,16 @@ def is_finished(run: Path) -> bool:
 def whole_run(folder: Path) -> Path:
     """Returns the run that a folder is: of a fold, its cross-validation."""
     return folder.parent.parent if folder.parent.name == "folds" else folder
+
+
+def read_run_card(path: Path) -> dict[str, Any]:
+    """Returns what run.json holds; nothing if there is none, or one that is damaged: the model is worth more."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    is_whole = isinstance(content, dict) and isinstance(content.get("sessions"), list)
+    return content if is_whole else {}
 
 
 def write_bytes(path: Path, content: bytes) -> None:

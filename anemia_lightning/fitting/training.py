@@ -22,8 +22,7 @@ from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.data.split_file import split_hash
 from anemia_lightning.data.transforms import IMAGENET_MEAN, IMAGENET_STD
 from anemia_lightning.errors import MemoryExhaustedError, WeightsUnavailableError
-from anemia_lightning.files.run_card_file import read_run_card
-from anemia_lightning.files.run_folder import RunFolder, write_table, write_text
+from anemia_lightning.files.run_folder import RunFolder, read_run_card, write_table, write_text
 from anemia_lightning.fitting.starting import Start, check_epochs, read_start, remember_start
 from anemia_lightning.frozen.run_features import FitFeatures
 from anemia_lightning.judging.scoring import warning_lines

@@ -13,8 +13,7 @@ from anemia_lightning.assessment.words import end_lines
 from anemia_lightning.data.datamodule import AnemiaDataModule
 from anemia_lightning.data.folds import Fold
 from anemia_lightning.data.preparation import Prepared
-from anemia_lightning.files.run_card_file import read_run_card
-from anemia_lightning.files.run_folder import RunFolder
+from anemia_lightning.files.run_folder import RunFolder, read_run_card
 from anemia_lightning.judging.deciding import decision_lines
 from anemia_lightning.judging.judge import Judgement
 from anemia_lightning.judging.scoring import baseline_lines, warning_lines
