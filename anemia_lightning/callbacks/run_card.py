@@ -145,13 +145,14 @@ def device_name(trainer: L.Trainer) -> str:
 
 def stop_reason(trainer: L.Trainer) -> str:
     """Returns in words why a fit ended."""
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+    callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    for callback in callbacks:
         if isinstance(callback, EarlyStopping) and (reason := callback.stop_reason()):
             return reason
-        if isinstance(callback, Timer) and (callback.time_remaining() or 0) <= 0:
-            return "trainer.max_time ran out"
     if trainer.max_epochs is not None and trainer.current_epoch >= trainer.max_epochs:
         return f"trainer.max_epochs={trainer.max_epochs} reached"
+    if any(isinstance(callback, Timer) and (callback.time_remaining() or 0) <= 0 for callback in callbacks):
+        return "trainer.max_time ran out"
     return "a limit of the trainer was reached"
 
 

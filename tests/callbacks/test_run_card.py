@@ -11,6 +11,8 @@ from typing import Any, cast
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.trainer.states import RunningStage
 
 from anemia_lightning import __version__
 from anemia_lightning.callbacks.checkpoint import BestAndLastCheckpoint
@@ -26,6 +28,18 @@ class Interrupts(L.Callback):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.current_epoch == 1:
             raise GeneratorExit
+
+
+class RunsOut(Timer):
+    """A limit of time that is reached in the second epoch."""
+
+    is_up = False
+
+    def time_elapsed(self, stage: str = RunningStage.TRAINING) -> float:
+        return 3600.0 * self.is_up
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.is_up = trainer.current_epoch == 1
 
 
 def content(path: Path) -> dict[str, Any]:
@@ -87,6 +101,17 @@ def test_it_names_why_training_ended(
 ) -> None:
     fit_script(values, RunCard(path, {}), EarlyStopping(monitor="val/loss", patience=1))
     assert (content(path)["stop_reason"], content(path)["epochs"]) == (reason, epochs)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [([0.5, 0.4], "trainer.max_epochs=2 reached"), ([0.5, 0.4, 0.3], "trainer.max_time ran out")],
+)
+def test_time_that_ran_out_in_the_last_epoch_has_ended_nothing(
+    values: list[float], reason: str, path: Path, fit_script: FitScript
+) -> None:
+    fit_script(values, RunCard(path, {}), RunsOut("00:00:00:01", interval="epoch"))
+    assert (content(path)["stop_reason"], content(path)["epochs"]) == (reason, 2)
 
 
 def test_an_interruption_is_named(path: Path, fit_script: FitScript) -> None:
