@@ -89,9 +89,11 @@ def _paths(run: Path, named: set[str]) -> Iterator[str]:
     recorded = RunFolder(run).settings
     settings = flat_settings(_read(recorded.read_text(encoding="utf-8"))) if recorded.is_file() else {}
     for key, value in settings.items():
-        is_path = key in ("paths.root", "data.root", "features.dir", *FILES) or key.startswith("data.roots.")
-        # What has been moved together with the run is found as it was named, and so is what is no path.
-        if is_path and named & {key, key.rpartition(".")[0]} and isinstance(value, str) and Path(value).exists():
+        is_folder = key in ("paths.root", "data.root", "features.dir") or key.startswith("data.roots.")
+        # A folder that has been moved together with the run is found as it was named. The files that a run began from
+        # it does not read again, so that they need not be there any more.
+        is_known = key in FILES or (is_folder and isinstance(value, str) and Path(value).exists())
+        if is_known and named & {key, key.rpartition(".")[0]} and isinstance(value, str):
             yield f"{key}={quoted(value)}"
 
 

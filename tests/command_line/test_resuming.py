@@ -67,6 +67,28 @@ def test_weights_are_those_that_the_run_began_with(run: Path, tmp_path: Path, mo
     assert compose("train", continue_overrides([f"resume={run}"])).model.weights == str(there / "weights.pth")
 
 
+@pytest.mark.parametrize("is_moved", [False, True], ids=["gone", "moved"])
+def test_a_run_goes_on_without_the_files_that_it_began_from(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_moved: bool
+) -> None:
+    files = [tmp_path / name for name in ("weights.pth", "other.ckpt", "splits.csv")]
+    overrides = ["model.weights=weights.pth", "init_from=other.ckpt", "split.file=splits.csv"]
+    for file in files:
+        file.touch()
+    monkeypatch.chdir(tmp_path)
+    make_paths_absolute(begun := compose("train", overrides, run_dir=run))
+    (run / "config_resolved.yaml").write_text(OmegaConf.to_yaml(begun, resolve=True))
+    (run / ".hydra" / "overrides.yaml").write_text("".join(f"- {override}\n" for override in overrides))
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    for file in files:
+        file.rename(elsewhere / file.name)
+        if not is_moved:
+            (elsewhere / file.name).unlink()
+    monkeypatch.chdir(elsewhere)
+    make_paths_absolute(now := compose("train", continue_overrides([f"resume={run}"]), run_dir=run))
+    check_state_kept(now, run / "checkpoints" / "last.ckpt")
+
+
 def test_an_apostrophe_in_the_name_of_a_folder_is_no_obstacle(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run, named := tmp_path / "o'neil" / "run")
     overrides = continue_overrides([f"resume={quoted(named)}"])
