@@ -65,6 +65,7 @@ def finish_run(fit: Fit) -> Scores:
     give_back_memory()
     judgement = judge_test(fit, predictions["test"], decision)
     card.content.update(best_epoch=best_epoch, images_per_s=images_per_second(card))
+    card.write()  # which the checklists look into
     drawings = {"curves": draw_curves(fit, best_epoch), **judgement.drawings}
     _tell_tensorboard(fit.trainer, cfg, drawings, scores, best_epoch)
     report = training_report(

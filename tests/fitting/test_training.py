@@ -184,6 +184,13 @@ def test_every_answer_of_the_checklists_lies_in_the_run_folder(run: Path) -> Non
     } == set()
 
 
+def test_the_checklists_point_at_all_that_the_record_of_the_run_holds(run: Path) -> None:
+    card, shown = json.loads((run / "run.json").read_text()), (run / "checklists.md").read_text()
+    places = {answer.place for item in checklist_items() for answer in item.answers if answer.file == "run.json"}
+    assert "best_epoch" in places
+    assert {place for place in places if f"run.json, {place}" not in shown} == places - card.keys() == set()
+
+
 def test_the_page_begins_with_what_the_scores_are_worth_and_needs_nothing_else(run: Path) -> None:
     page = (run / "report.html").read_text()
     assessment = json.loads((run / "assessment.json").read_text())
