@@ -19,7 +19,8 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 
 def _is_duration(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"\d+:\d\d:\d\d:\d\d", value) is not None
+    # Without any time not even the first epoch would be trained, and nothing could be drawn of it.
+    return isinstance(value, str) and re.fullmatch(r"(?=.*[1-9])\d+:\d\d:\d\d:\d\d", value) is not None
 
 
 def _at_least(least: float) -> _Range:

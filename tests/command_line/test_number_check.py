@@ -56,7 +56,7 @@ def test_all_numbers_below_their_least_are_told_at_once() -> None:
                 f"trainer.max_time={time}",
                 f"trainer.max_time must be days, hours, minutes and seconds such as 00:08:00:00, or null, not {time}.",
             )
-            for time in ("60", "soon", "12:00:00")
+            for time in ("60", "soon", "12:00:00", "00:00:00:00")
         ),
         ("train", "trainer.gradient_clip_val=-1", "trainer.gradient_clip_val must be at least 0, or null, not -1."),
         ("train", "trainer.limit_train_batches=0", "trainer.limit_train_batches must be above 0, or null, not 0."),
