@@ -42,7 +42,8 @@ def best_is(score: str) -> Literal["min", "max"]:
         >>> best_is("val/loss"), best_is("val/auroc")
         ('min', 'max')
     """
-    return "min" if score.endswith("loss") else "max"
+    # What no score is called may be a number, and is refused in words elsewhere.
+    return "min" if str(score).endswith("loss") else "max"
 
 
 def compose(verb: str, overrides: Sequence[str] = (), *, run_dir: Path | str | None = None) -> DictConfig:

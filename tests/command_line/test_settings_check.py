@@ -83,6 +83,7 @@ def test_null_leaves_out_a_column_or_a_source(overrides: list[str]) -> None:
         ("benchmark", ["arms=plain"], "arms must be a list, not 'plain'."),
         ("evaluate", ["ckpt=x", "data=synthetic", "data.batch_size=null"], "data.batch_size must be a whole number"),
         ("train", ["callbacks.checkpoint.mode=low"], "callbacks.checkpoint.mode is one of min, max, not low."),
+        ("train", ["scheduler.monitor=5"], "scheduler.monitor=5 is never logged; known are train/loss, "),
         (
             "train",
             ["data.start_method=thread"],
