@@ -86,6 +86,9 @@ def _read(folder: Path) -> RunRecord:
     assert isinstance(judged, DictConfig)
     trained = run.trained.cfg if run.verb == "evaluate" and run.trained else None
     repetition = repetition_of(run.cfg if trained is None else trained)
+    # Nobody can tell any more with which others an evaluation shares a division whose training is gone.
+    is_known = run.verb != "evaluate" or trained is not None
+    division = name_division(repetition, predictions["photo"]) if is_known else str(folder)
     return RunRecord(
         folder=folder,
         kind=_KINDS[run.verb],
@@ -93,7 +96,7 @@ def _read(folder: Path) -> RunRecord:
         repetition=repetition,
         weights=run.weights,
         predictions=predictions,
-        division=read_division(name_division(repetition, predictions["photo"]), folder / "splits.csv"),
+        division=read_division(division, folder / "splits.csv"),
         folds=_folds(folder, table) if is_pooled else {},
         warnings=[*warnings_of(run, scores), *_contradiction(scores, predictions)],
     )

@@ -424,12 +424,14 @@ def test_evaluations_are_told_apart_by_the_training_behind_them(tmp_path: Path, 
     found = compared(tmp_path, *evaluations)
     assert [run["kind"] for run in found["runs"]] == ["evaluation", "evaluation"]
     assert all(run["warnings"] == ["A word of caution."] for run in found["runs"])
-    assert [group["differ_in"] for group in found["groups"]] == [["seed"]]
+    assert [(group["differ_in"], group["note"]) for group in found["groups"]] == [(["seed"], "")]
     (tmp_path / "train").rename(tmp_path / "moved")
-    lost = compared(tmp_path, *evaluations)["runs"]
-    assert lost[0]["warnings"] == [
+    lost = compared(tmp_path, *evaluations)
+    assert lost["runs"][0]["warnings"] == [
         "Nothing is known of the training behind this: its run.json cannot be found any more."
     ]
+    (group,) = lost["groups"]
+    assert group["note"].startswith("no p, and the interval is too narrow: ")
 
 
 def test_an_evaluation_is_another_recipe_than_its_training(tmp_path: Path, write_run: WriteRun) -> None:
