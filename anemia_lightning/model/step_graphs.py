@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import cast
 
 import torch
@@ -49,10 +50,12 @@ class StepGraphs:
         self._steps = {known: step for known, step in self._steps.items() if known[0] == kind[0]}
         # The stream that records is another one than that which replays, as is meant.
         torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
+        device = values.device
+        step = _Entered(self._network, entry, _same_precision(device.type))
         try:
-            with _own_stream_again(values.device), _same_precision(values.device.type):
+            with _own_stream_again(device), torch.autocast(device.type, enabled=False, cache_enabled=False):
                 recorded = torch.cuda.make_graphed_callables(
-                    _Entered(self._network, entry), (values.clone(), keep.clone()), allow_unused_input=True
+                    step, (values.clone(), keep.clone()), allow_unused_input=True
                 )
         except RuntimeError as error:
             self._works = False
@@ -79,9 +82,10 @@ def _own_stream_again(device: torch.device) -> Iterator[None]:
         torch.cuda.set_stream(stream)
 
 
-def _same_precision(device: str) -> torch.autocast:
-    """Casts as around this call, but weights anew in each step: a replay must not read those of an earlier one."""
-    return torch.autocast(
+def _same_precision(device: str) -> Callable[[], torch.autocast]:
+    """Returns what casts as around this call, but weights anew in each step: a replay must not read earlier ones."""
+    return partial(
+        torch.autocast,
         device,
         dtype=torch.get_autocast_dtype(device),
         enabled=torch.is_autocast_enabled(device),
@@ -90,12 +94,18 @@ def _same_precision(device: str) -> torch.autocast:
 
 
 class _Entered(nn.Module):
-    """A network with tensors as its only arguments."""
+    """A network with tensors as its only arguments.
 
-    def __init__(self, network: AnemiaNetwork, entry: Entry) -> None:
+    It casts by itself. The backward pass is recorded in the same place as the forward pass: in a place that casts it
+    would be cast too, as no backward pass otherwise is, and the head's gradients would be rounded.
+    """
+
+    def __init__(self, network: AnemiaNetwork, entry: Entry, precision: Callable[[], torch.autocast]) -> None:
         super().__init__()
         self.network = network
         self._entry: Entry = entry
+        self._precision = precision
 
     def forward(self, values: Tensor, keep: Tensor) -> Tensor:
-        return cast("Tensor", self.network(values, entry=self._entry, keep=keep))
+        with self._precision():
+            return cast("Tensor", self.network(values, entry=self._entry, keep=keep))

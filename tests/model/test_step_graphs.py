@@ -21,7 +21,6 @@ class Recorder:
         self.replays = 0
 
     def __call__(self, step: torch.nn.Module, samples: tuple[Tensor, Tensor], **_: Any) -> Any:
-        assert not torch.is_autocast_cache_enabled(), "a replay would read the weights of an earlier step"
         self.shapes.append(tuple(samples[0].shape))
 
         def replay(values: Tensor, keep: Tensor) -> Tensor:
@@ -110,6 +109,31 @@ def test_where_torch_looks_for_nan_nothing_is_recorded(recorder: Recorder, netwo
     assert not recorder.shapes
     step(graphs, network, "pooled", 4)
     assert recorder.shapes == [(4, 512)]
+
+
+@pytest.mark.parametrize(("stage", "entry"), [("head", "pooled"), ("layer4", "layer3")])
+def test_a_backward_pass_is_recorded_as_it_runs_by_itself(
+    network: AnemiaNetwork, stage: str, entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network.release(stage)
+    trained = [param for param in network.parameters() if param.requires_grad]
+    recorded: list[Tensor] = []
+
+    def record(step: torch.nn.Module, samples: tuple[Tensor, Tensor], **_: Any) -> torch.nn.Module:
+        # As torch does it: one after the other, where it is called.
+        recorded.extend(torch.autograd.grad(step(*samples).sum(), trained))
+        return step
+
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", record)
+    caches: list[bool] = []
+    network.backbone.layer4.register_forward_pre_hook(lambda *_: caches.append(torch.is_autocast_cache_enabled()))
+    graphs = StepGraphs(network)
+    values, keep = torch.randn(4, *WIDTHS[entry]), torch.rand(4, 8) > 0.5
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        first, _ = (graphs(values, entry, keep) for _ in range(2))
+    for found, gradient in zip(recorded, torch.autograd.grad(first.sum(), trained), strict=True):
+        assert torch.equal(found, gradient)
+    assert not any(caches[1:]), "a replay would read the weights of an earlier step"
 
 
 def test_a_recording_that_fails_leaves_the_stream_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
