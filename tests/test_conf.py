@@ -136,6 +136,14 @@ def test_batchnorm_that_trains_over_several_devices_must_be_synchronised(several
     check_settings(cfg)
 
 
+@pytest.mark.parametrize("mode", ["reduce-overhead", "max-autotune"])
+def test_recorded_gradients_are_not_accumulated(mode: str) -> None:
+    check_settings(compose("train", [f"model.compile={mode}"]))
+    check_settings(compose("train", ["model.compile=default", "trainer.accumulate_grad_batches=2"]))
+    with pytest.raises(ConfigError, match=f"model.compile={mode} records CUDA graphs, which write each gradient over"):
+        check_settings(compose("train", [f"model.compile={mode}", "trainer.accumulate_grad_batches=2"]))
+
+
 @pytest.mark.parametrize("several", ["trainer=ddp", "trainer.devices=2", "trainer.num_nodes=2"])
 def test_a_cross_validation_on_several_devices_is_refused(several: str) -> None:
     with pytest.raises(ConfigError, match=r"crossval trains each fold on one device: leave trainer\.devices=1"):

@@ -44,6 +44,9 @@ _MODEL_CHOICES = {
     "scheduler.mode": ("min", "max"),
 }
 
+_RECORDING_MODES = ("reduce-overhead", "max-autotune")
+"""Of `model.compile`: those that record CUDA graphs where there is a GPU."""
+
 _MAY_BE_NULL = (
     "paths.cache",
     "labels.assume.",
@@ -232,6 +235,12 @@ def _trainer(cfg: DictConfig) -> Iterator[str]:
         and not trainer.sync_batchnorm
     ):
         yield "BatchNorm that trains over several devices needs trainer.sync_batchnorm=true (GPUs only)."
+    mode = cfg.model.get("compile")
+    if mode in _RECORDING_MODES and trainer.accumulate_grad_batches > 1:
+        yield (
+            f"model.compile={mode} records CUDA graphs, which write each gradient over the one before: leave "
+            "trainer.accumulate_grad_batches=1, or take model.compile=default."
+        )
 
 
 def _may_be_several(cfg: DictConfig) -> bool:
