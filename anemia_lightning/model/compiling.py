@@ -30,6 +30,9 @@ def compile_network(network: AnemiaNetwork, mode: str) -> None:
     # Each phase has four kinds of batch, whole ones and last ones, to train and to validate. Beyond its limit torch
     # computes the next kind uncompiled, with a line in a log that nobody sees.
     torch._dynamo.config.recompile_limit = _MOST_VARIANTS  # noqa: SLF001  as above
+    # A backward pass runs where nothing is cast; torch would compile it as if it ran where the forward pass does, and
+    # round the head's gradients.
+    torch._functorch.config.backward_pass_autocast = "off"  # noqa: S105, SLF001  as above
     network.compile(mode=mode, dynamic=False)
 
 

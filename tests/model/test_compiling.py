@@ -1,6 +1,7 @@
 """What is compiled computes the same, and a network that cannot be compiled runs all the same."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,9 @@ def step(network: AnemiaNetwork, size: int) -> dict[str, torch.Tensor]:
 @pytest.fixture
 def pair() -> Iterator[tuple[AnemiaNetwork, AnemiaNetwork]]:
     """Two equal networks."""
-    # The switch that lets a failed compilation pass is one of the whole process, and so is the limit.
-    with torch._dynamo.config.patch(suppress_errors=False, recompile_limit=8):
+    # The switch that lets a failed compilation pass is one of the whole process, and so are the others.
+    dynamo = torch._dynamo.config.patch(suppress_errors=False, recompile_limit=8)
+    with dynamo, torch._functorch.config.patch(backward_pass_autocast="same_as_forward"):
         torch._dynamo.reset()
         yield AnemiaNetwork(backbone="resnet18", hidden=8), AnemiaNetwork(backbone="resnet18", hidden=8)
 
@@ -76,6 +78,22 @@ def test_kinds_of_batches_are_compiled_however_many_there_are(
         grown.append(len(compiled) - before)
     assert min(grown) > 0
     assert len(set(grown)) == 1, grown
+
+
+def test_a_compiled_backward_pass_casts_nothing_that_a_plain_one_does_not(
+    pair: tuple[AnemiaNetwork, AnemiaNetwork], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What torch makes of both passes before it writes code for them.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    plain, compiled = pair
+    compile_network(compiled, "default")
+    values, found = torch.linspace(-1, 1, 4 * 512).sin().reshape(4, 512), []
+    for network in (plain, compiled):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = network.train()(values, entry="pooled")
+        found.append(torch.autograd.grad(logits.sum(), list(network.head.parameters())))
+    for expected, gradient in zip(*found, strict=True):
+        torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow
