@@ -28,7 +28,8 @@ class AnemiaNetwork(nn.Module):
 
     It starts from random weights, all but the head frozen. The layers below the lowest training stage run
     without gradients. State-dict keys are torchvision's own behind `backbone.`, and `head.hidden` and
-    `head.output`. Building one leaves the global random state as it was.
+    `head.output`. Building one leaves the global random state as it was; from then on GPUs convolve float32
+    in full precision.
 
     Args:
         backbone: Name of a torchvision ResNet, ResNeXt or wide ResNet.
@@ -58,6 +59,8 @@ class AnemiaNetwork(nn.Module):
     ) -> None:
         super().__init__()
         _check_head(hidden, dropout)
+        # By itself torch lets them round what they convolve to TF32, which has 10 of the 23 bits.
+        torch.backends.cudnn.allow_tf32 = False
         self.backbone_name = backbone
         self.dropout = dropout
         self.batchnorm = batchnorm

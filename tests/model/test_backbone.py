@@ -330,6 +330,12 @@ def test_impossible_heads_are_refused() -> None:
     assert str(caught.value) == expected
 
 
+def test_float32_is_convolved_in_full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    tiny()
+    assert not torch.backends.cudnn.allow_tf32
+
+
 def test_a_batch_may_not_enter_above_a_stage_that_trains() -> None:
     network = tiny().train()
     network.release("layer4")
