@@ -93,11 +93,19 @@ class OnDevice:
                 part = self._values(range(start, min(start + self._chunk, self._rows)), view)
                 if held is None:
                     # Filled in place: parts put together at the end would take twice the room.
-                    held = torch.empty((self._rows, *part.shape[1:]), dtype=part.dtype, device=self._device)
+                    held = _room_for(self._rows, part, self._device)
                 held[start : start + len(part)] = part
                 show(start + len(part), self._rows)
         assert held is not None, "a data set has photos"
         return held
+
+
+def _room_for(rows: int, part: Tensor, device: torch.device) -> Tensor:
+    """Returns empty rows that lie in memory as those of a part do: else each part and each batch would be reordered."""
+    is_map = part.dim() == 4  # noqa: PLR2004 (a map, not a vector)
+    is_last = is_map and part.is_contiguous(memory_format=torch.channels_last)
+    order = torch.channels_last if is_last else torch.contiguous_format
+    return torch.empty((rows, *part.shape[1:]), dtype=part.dtype, device=device, memory_format=order)
 
 
 def half_of_free_memory(device: torch.device) -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from anemia_lightning.features.on_device import OnDevice
+from anemia_lightning.features.stored import Compute
 
 CPU = torch.device("cpu")
 ROWS = 10
@@ -25,7 +26,7 @@ class Source:
         return torch.tensor([[view, index, 7] for index in indices], dtype=torch.float32)
 
 
-def on_device(source: Source, views: float, chunk: int = 4, *, one_at_a_time: bool = False) -> OnDevice:
+def on_device(source: Compute, views: float, chunk: int = 4, *, one_at_a_time: bool = False) -> OnDevice:
     return OnDevice(
         source,
         rows=ROWS,
@@ -46,6 +47,14 @@ def test_values_are_the_same_whatever_fits(views: float, chunk: int, one_at_a_ti
     for view in (0, 1, 2, 0, 1, 2):
         for indices in ([3, 1, 3], [9], [0, 5]):
             assert torch.equal(kept(indices, view), Source()(indices, view))
+
+
+def test_maps_stay_in_the_order_of_memory_that_convolutions_read() -> None:
+    maps = torch.rand(ROWS, 3, 2, 2).contiguous(memory_format=torch.channels_last)
+    kept = on_device(lambda indices, _: maps[list(indices)], 1)
+    found = kept([3, 1], 0)
+    assert torch.equal(found, maps[[3, 1]])
+    assert found.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_view_is_brought_once() -> None:
