@@ -122,8 +122,7 @@ def draw_views(augmentation: Augmentation, photos: Sequence[str], view: int) -> 
 
 def normalise(pixels: Tensor) -> Tensor:
     """Turns levels from 0 to 255, [B, 3, H, W], into float32 with ImageNet's mean at 0 and its deviation at 1."""
-    mean = torch.tensor(IMAGENET_MEAN, device=pixels.device).view(3, 1, 1)
-    std = torch.tensor(IMAGENET_STD, device=pixels.device).view(3, 1, 1)
+    mean, std = (_sent(torch.tensor(each).view(3, 1, 1), pixels.device) for each in (IMAGENET_MEAN, IMAGENET_STD))
     return (pixels.float() / 255 - mean) / std
 
 
@@ -138,9 +137,8 @@ def augment(pixels: Tensor, draws: Draws, augmentation: Augmentation) -> Tensor:
     Returns:
         float32 [B, 3, S, S], normalised.
     """
-    back = inverse_map(draws).to(pixels.device)
-    draws = Draws(*(values.to(pixels.device) for values in draws))
-    fill = _normalised_fill(augmentation.fill, pixels.device)
+    back, fill = inverse_map(draws), _sent(_normalised_fill(augmentation.fill), pixels.device)
+    draws = Draws(*(_sent(values, pixels.device) for values in draws))
     # What becomes of one photo fits into a CPU's cache, what becomes of a batch does not.
     size = 1 if pixels.device.type == "cpu" else len(pixels)
     parts = [slice(start, start + size) for start in range(0, len(pixels), size)]
@@ -185,7 +183,7 @@ def resample(images: Tensor, back: Tensor, interpolation: Literal["bilinear", "n
 
     Args:
         images: float [B, C, S, S], square.
-        back: Where each output point comes from, as of `inverse_map`.
+        back: Where each output point comes from, as of `inverse_map`; looked through where it is, so best on the CPU.
         interpolation: How values between pixels are made.
         fill: What enters from outside, float [C, 1, 1].
 
@@ -194,14 +192,15 @@ def resample(images: Tensor, back: Tensor, interpolation: Literal["bilinear", "n
     """
     side = images.shape[-1]
     assert images.shape[-2] == side, "normalised coordinates rotate without distortion only in a square"
-    grid = _source_points(back, side).to(images.dtype)
+    grid = _source_points(_sent(back, images.device), side).to(images.dtype)
     # grid_sample fills with zeros only, so the fill is moved to zero and back.
     moved = functional.grid_sample(
         images - fill, grid, mode=interpolation, padding_mode="zeros", align_corners=False
     ).add_(fill)
     # A map that moves nothing changes nothing, not even the last bit.
     still = (back == torch.eye(2, 3, dtype=back.dtype, device=back.device)).all(dim=2).all(dim=1)
-    moved[still] = images[still]
+    for index in still.nonzero().flatten().tolist():
+        moved[index] = images[index]
     return moved
 
 
@@ -237,11 +236,16 @@ def _to_levels(values: Tensor) -> Tensor:
     return values.clamp_(0, 255).floor_()
 
 
-def _normalised_fill(fill: tuple[int, int, int], device: torch.device) -> Tensor:
+def _normalised_fill(fill: tuple[int, int, int]) -> Tensor:
     """The fill colour as `normalise` gives it, but 0 where it is ImageNet's mean in whole levels; float32 [3, 1, 1]."""
     is_mean = [level == round(255 * mean) for level, mean in zip(fill, IMAGENET_MEAN, strict=True)]
-    levels = torch.tensor(fill, device=device).view(1, 3, 1, 1)
-    return normalise(levels)[0].masked_fill(torch.tensor(is_mean, device=device).view(3, 1, 1), 0)
+    levels = torch.tensor(fill).view(1, 3, 1, 1)
+    return normalise(levels)[0].masked_fill(torch.tensor(is_mean).view(3, 1, 1), 0)
+
+
+def _sent(values: Tensor, device: torch.device) -> Tensor:
+    """Returns values on a device, without waiting for what a GPU still has to do."""
+    return values.to(device, non_blocking=device.type == "cuda")
 
 
 def _each(values: Tensor, dims: int = 3) -> Tensor:

@@ -509,6 +509,14 @@ def test_the_steps_on_a_whole_batch_are_those_on_each_photo() -> None:
     assert torch.equal(at_once, augment(pixels, draws, settings))
 
 
+@pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
+def test_no_step_waits_for_an_answer_of_a_gpu(interpolation: str) -> None:
+    settings = augmentation(interpolation=interpolation)
+    # This device has none to give: whoever asks it for a value fails.
+    images = augment(photos(3, 40).to("meta"), draw_views(settings, names(3), view=0), settings)
+    assert (images.shape, images.dtype) == ((3, 3, 40, 40), torch.float32)
+
+
 def test_photos_are_not_changed_in_place() -> None:
     settings, pixels = augmentation(), photos(2, 30)
     before = pixels.clone()
