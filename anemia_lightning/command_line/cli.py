@@ -88,8 +88,10 @@ def run_command(verb: str, run: Run, *, can_resume: bool = False, fixed: Fixed |
 
 def is_first_process() -> bool:
     """Returns whether this process leads; the others of a distributed run were started by it or beside it."""
-    rank = next((os.environ[name] for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if name in os.environ), "0")
-    return rank == "0"
+    if "RANK" in os.environ:
+        return os.environ["RANK"] == "0"
+    # All of them: in an interactive session SLURM says 0 to whatever is started there.
+    return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
 
 
 def _check(verb: str, overrides: list[str], *, multirun: bool, fixed: Fixed | None) -> Path | None:
