@@ -94,6 +94,11 @@ def is_first_process() -> bool:
     return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
 
 
+def was_started_to_help() -> bool:
+    """Returns whether a process of this run has started this one; torchrun and SLURM look after what they start."""
+    return os.environ.get("LOCAL_RANK", "0") != "0" and "RANK" not in os.environ
+
+
 def _check(verb: str, overrides: list[str], *, multirun: bool, fixed: Fixed | None) -> Path | None:
     """Refuses settings that cannot be; makes the run folder of a single run and returns it if it is new."""
     if multirun:

@@ -13,7 +13,7 @@ from anemia_lightning.callbacks.epoch_table import EpochTable
 from anemia_lightning.callbacks.photo_grid import TrainingPhotos
 from anemia_lightning.callbacks.publish import PublishRun
 from anemia_lightning.callbacks.run_card import RunCard
-from anemia_lightning.command_line.cli import is_first_process
+from anemia_lightning.command_line.cli import is_first_process, was_started_to_help
 from anemia_lightning.command_line.resuming import check_state_kept, resume_checkpoint
 from anemia_lightning.command_line.settings import make_paths_absolute
 from anemia_lightning.command_line.terminal import quiet, say
@@ -26,6 +26,7 @@ from anemia_lightning.files.run_folder import RunFolder, read_run_card, write_ta
 from anemia_lightning.fitting.starting import Start, check_epochs, read_start, remember_start
 from anemia_lightning.frozen.run_features import FitFeatures
 from anemia_lightning.judging.scoring import warning_lines
+from anemia_lightning.machine.worker_processes import end_with_parent
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.model.compiling import compile_network
@@ -51,6 +52,9 @@ def train_run(cfg: DictConfig, *, prepared: Prepared | None = None) -> TrainResu
         cfg: The settings of `train`.
         prepared: The photos, where the caller has prepared them already.
     """
+    if was_started_to_help():
+        # On GPUs it would wait for half an hour for a first process that has failed.
+        end_with_parent()
     quiet()
     make_paths_absolute(cfg)
     wiring.check_devices(cfg)

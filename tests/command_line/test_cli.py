@@ -21,7 +21,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from anemia_lightning.command_line.cli import is_first_process
+from anemia_lightning.command_line.cli import is_first_process, was_started_to_help
 from anemia_lightning.command_line.settings import make_paths_absolute
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.errors import DiskFullError, MemoryExhaustedError
@@ -358,30 +358,30 @@ def test_a_sweep_ends_in_plain_words_too(
 
 
 @pytest.mark.parametrize(
-    ("ranks", "leads"),
+    ("ranks", "leads", "helps"),
     [
-        ({}, True),
-        ({"LOCAL_RANK": "0", "NODE_RANK": "0"}, True),
-        ({"LOCAL_RANK": "1", "NODE_RANK": "0"}, False),
-        ({"LOCAL_RANK": "0", "NODE_RANK": "1"}, False),
+        ({}, True, False),
+        ({"LOCAL_RANK": "0", "NODE_RANK": "0"}, True, False),
+        ({"LOCAL_RANK": "1", "NODE_RANK": "0"}, False, True),
+        ({"LOCAL_RANK": "0", "NODE_RANK": "1"}, False, False),
         # In an interactive session of SLURM.
-        ({"SLURM_PROCID": "0"}, True),
-        ({"LOCAL_RANK": "1", "SLURM_PROCID": "0"}, False),
+        ({"SLURM_PROCID": "0"}, True, False),
+        ({"LOCAL_RANK": "1", "SLURM_PROCID": "0"}, False, True),
         # As a job of it.
-        ({"SLURM_PROCID": "1"}, False),
+        ({"SLURM_PROCID": "1"}, False, False),
         # By torchrun.
-        ({"RANK": "0", "LOCAL_RANK": "0", "SLURM_PROCID": "3"}, True),
-        ({"RANK": "1", "LOCAL_RANK": "1"}, False),
-        ({"RANK": "2", "LOCAL_RANK": "0"}, False),
+        ({"RANK": "0", "LOCAL_RANK": "0", "SLURM_PROCID": "3"}, True, False),
+        ({"RANK": "1", "LOCAL_RANK": "1"}, False, False),
+        ({"RANK": "2", "LOCAL_RANK": "0"}, False, False),
     ],
     ids=str,
 )
-def test_one_process_leads(ranks: dict[str, str], *, leads: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_process_leads(ranks: dict[str, str], *, leads: bool, helps: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"):
         monkeypatch.delenv(name, raising=False)
     for name, value in ranks.items():
         monkeypatch.setenv(name, value)
-    assert is_first_process() == leads
+    assert (is_first_process(), was_started_to_help()) == (leads, helps)
 
 
 def test_a_distributed_sweep_is_refused(tmp_path: Path) -> None:

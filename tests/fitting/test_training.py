@@ -23,6 +23,7 @@ from anemia_lightning.callbacks.run_card import RunCard
 from anemia_lightning.command_line.settings import compose
 from anemia_lightning.contracts import PREDICTION_COLUMNS, SPLIT_COLUMNS
 from anemia_lightning.errors import (
+    ConfigError,
     DataChangedError,
     MemoryExhaustedError,
     SettingsChangedError,
@@ -32,6 +33,7 @@ from anemia_lightning.errors import (
 )
 from anemia_lightning.evaluating.evaluation import evaluate_run
 from anemia_lightning.files.run_folder import is_finished
+from anemia_lightning.fitting import training
 from anemia_lightning.fitting.finishing import Fit, images_per_second
 from anemia_lightning.fitting.training import train_run
 from anemia_lightning.model.classifier import AnemiaClassifier
@@ -101,6 +103,19 @@ def test_other_data_without_weights_are_refused_with_three_ways_out(tmp_path: Pa
         train_run(small(tmp_path / "run", "model.weights=IMAGENET1K_V1", "data.name=mine"))
     for way in ("resnet18-f37072fd.pth", "model.weights=", "model.weights=null"):
         assert way in str(caught.value)
+
+
+@pytest.mark.parametrize(("rank", "ends"), [("0", 0), ("1", 1)])
+def test_who_was_started_to_help_ends_with_the_first_process(
+    rank: str, ends: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    asked: list[bool] = []
+    monkeypatch.setattr(training, "end_with_parent", lambda: asked.append(True))
+    with pytest.raises(ConfigError, match="there is no such device here"):
+        train_run(compose("train", ["trainer.accelerator=tpu"], run_dir=tmp_path))
+    assert len(asked) == ends
 
 
 @pytest.mark.parametrize(
