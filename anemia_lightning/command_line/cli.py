@@ -11,8 +11,9 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
@@ -63,6 +64,7 @@ def run_command(verb: str, run: Run, *, can_resume: bool = False, fixed: Fixed |
     parsed = get_args_parser().parse_args(arguments)
     only_shows = parsed.help or parsed.hydra_help or parsed.cfg or parsed.info or parsed.shell_completion
     created = resumed = None
+    ending = ExitStack()
     if not only_shows:
         try:
             overrides = continue_overrides(parsed.overrides, verb) if can_resume else parsed.overrides
@@ -70,7 +72,7 @@ def run_command(verb: str, run: Run, *, can_resume: bool = False, fixed: Fixed |
         except AnemiaError as error:
             sys.exit(_explain(error))
         flags = [argument for argument in arguments if argument not in parsed.overrides]
-        sys.argv[1:] = flags + overrides + ([f"hydra.run.dir={quoted(created)}"] if created else [])
+        sys.argv[1:] = flags + overrides + _places(overrides, created, ending)
         resumed = resumed_folder(overrides) if is_first_process() else None
     signal.signal(signal.SIGTERM, _terminate)
     # At the end of a process Python looks through all objects for cycles, a second for those of the libraries.
@@ -78,7 +80,7 @@ def run_command(verb: str, run: Run, *, can_resume: bool = False, fixed: Fixed |
     resumed_by = verb if can_resume else None
     failures: list[AnemiaError] = []
     job = _sweep_job(run, resumed_by, failures) if parsed.multirun else _single_job(run, created, resumed_by)
-    with overrides_of_what_was_done(resumed):
+    with ending, overrides_of_what_was_done(resumed):
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=verb)(job)()
     if failures:
         number = f"{len(failures)} runs" if len(failures) > 1 else "1 run"
@@ -110,9 +112,33 @@ def _check(verb: str, overrides: list[str], *, multirun: bool, fixed: Fixed | No
         # Now, since Hydra writes down what was said, and the next start would take that up as the run's own.
         make_paths_absolute(cfg)
         check_kept(cfg, Path(cfg.paths.run_dir) / "config_resolved.yaml", fixed)
-    if not is_first_process() or any(override.startswith("hydra.run.dir=") for override in overrides):
+    folder = Path(cfg.paths.run_dir)
+    # A named folder that is there already is that of a run that goes on, or else the user's own.
+    if not is_first_process() or (_names_folder(overrides) and folder.exists()):
         return None
-    return make_run_folder(Path(cfg.paths.run_dir))
+    return make_run_folder(folder)
+
+
+def _names_folder(overrides: list[str]) -> bool:
+    return any(override.startswith("hydra.run.dir=") for override in overrides)
+
+
+def _places(overrides: list[str], created: Path | None, ending: ExitStack) -> list[str]:
+    """Returns the overrides by which one process alone writes settings and logs into the folder of a run.
+
+    Args:
+        overrides: Those of the command line.
+        created: The folder of a new run.
+        ending: Removes what is needed while the command works.
+    """
+    if is_first_process():
+        return [f"hydra.run.dir={quoted(created)}"] if created else []
+    places = ["hydra.output_subdir=null"]
+    if not _names_folder(overrides):
+        # Who was started beside the first process cannot know the folder that this has made.
+        place = TemporaryDirectory(prefix="anemia_lightning-", ignore_cleanup_errors=True)
+        places.append(f"hydra.run.dir={quoted(ending.enter_context(place))}")
+    return places
 
 
 def make_run_folder(path: Path) -> Path:
@@ -186,8 +212,8 @@ def _plain_end(cfg: DictConfig, resumed_by: str | None, *, after: str = "") -> I
         raise
     except Exception as error:
         _log.exception("A defect of anemia_lightning")
-        where = f"The traceback is in {cfg.paths.run_dir}/{cfg.verb}.log."
-        sys.exit(_say(f"A defect of ours: {type(error).__name__}: {error}\n{where}{after}", EXIT_DEFECT))
+        where = f"\nThe traceback is in {cfg.paths.run_dir}/{cfg.verb}.log." if is_first_process() else ""
+        sys.exit(_say(f"A defect of ours: {type(error).__name__}: {error}{where}{after}", EXIT_DEFECT))
 
 
 def _remove_unfinished(created: Path | None) -> None:

@@ -384,6 +384,45 @@ def test_one_process_leads(ranks: dict[str, str], *, leads: bool, helps: bool, m
     assert (is_first_process(), was_started_to_help()) == (leads, helps)
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_a_process_beside_the_first_leaves_neither_folder_nor_settings(
+    named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[Path] = []
+
+    def work(cfg: DictConfig) -> None:
+        used.append(Path(cfg.paths.run_dir))
+        raise ValueError("no such thing")
+
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr("anemia_lightning.fitting.training.train_run", work)
+    (tmp_path / "first").mkdir()
+    answer = run(tmp_path, *(["hydra.run.dir=first"] if named else []))
+    assert (answer.returncode, answer.stderr) == (1, "A defect of ours: ValueError: no such thing\n")
+    assert not (tmp_path / "logs").exists()
+    assert not list(tmp_path.rglob(".hydra"))
+    assert [path.is_dir() for path in used] == [named], "a folder of its own goes with it"
+
+
+def test_a_run_folder_that_is_named_is_private_and_goes_with_a_run_that_comes_to_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[int] = []
+
+    def work(cfg: DictConfig) -> None:
+        modes.append(Path(cfg.paths.run_dir).stat().st_mode & 0o777)
+        raise MemoryExhaustedError(32, 1)
+
+    monkeypatch.setattr("anemia_lightning.fitting.training.train_run", work)
+    assert run(tmp_path, "hydra.run.dir=deep/mine").returncode == 2
+    assert not (tmp_path / "deep" / "mine").exists()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there").chmod(0o755)
+    assert run(tmp_path, "hydra.run.dir=there").returncode == 2
+    assert (tmp_path / "there").exists(), "it is the user's own"
+    assert modes == [0o700, 0o755]
+
+
 def test_a_distributed_sweep_is_refused(tmp_path: Path) -> None:
     message = refused(tmp_path, "-m", "trainer=ddp_cpu", "seed=0,1")
     assert "every process of a distributed job would start the sweep anew" in message
