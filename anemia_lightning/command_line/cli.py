@@ -38,13 +38,15 @@ from anemia_lightning.errors import AnemiaError
 EXIT_DEFECT = 1
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
+_TERMINATING = (signal.SIGTERM, signal.SIGUSR1)
+"""What asks a command to end; the second is how SLURM warns of the end of a job (`sbatch --signal=USR1@120`)."""
 _log = logging.getLogger(__name__)
 
 Run = Callable[[DictConfig], Any]
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived; not an Exception, so that nothing on the way swallows it."""
+    """SIGTERM or SIGUSR1 arrived; not an Exception, so that nothing on the way swallows it."""
 
 
 def run_command(verb: str, run: Run, *, can_resume: bool = False, fixed: Fixed | None = None) -> None:
@@ -74,7 +76,8 @@ def run_command(verb: str, run: Run, *, can_resume: bool = False, fixed: Fixed |
         flags = [argument for argument in arguments if argument not in parsed.overrides]
         sys.argv[1:] = flags + overrides + _places(overrides, created, ending)
         resumed = resumed_folder(overrides) if is_first_process() else None
-    signal.signal(signal.SIGTERM, _terminate)
+    for signum in _TERMINATING:
+        signal.signal(signum, _terminate)
     # At the end of a process Python looks through all objects for cycles, a second for those of the libraries.
     atexit.register(gc.freeze)
     resumed_by = verb if can_resume else None

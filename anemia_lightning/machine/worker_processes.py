@@ -15,8 +15,8 @@ from multiprocessing.connection import wait
 def worker_processes(count: int) -> Iterator[ProcessPoolExecutor]:
     """Opens a pool of processes; leaving it by an exception ends them at once, whatever they are at.
 
-    Workers leave Ctrl-C to this process. One whose parent is killed ends too: it would otherwise go on for hours, and
-    write into files that a resumed command writes into.
+    Workers leave Ctrl-C, and the warning that time is running out (SIGUSR1), to this process. One whose parent is
+    killed ends too: it would otherwise go on for hours, and write into files that a resumed command writes into.
 
     Args:
         count: How many, at most; each is started when there is work for it.
@@ -48,7 +48,8 @@ def end_with_parent() -> None:
 
 
 def _follow_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for signum in (signal.SIGINT, signal.SIGUSR1):
+        signal.signal(signum, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

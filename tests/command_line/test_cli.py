@@ -58,7 +58,8 @@ def run(folder: Path, *arguments: str, verb: str = "train") -> Answer:
         stack.enter_context(chdir(folder))
         stack.enter_context(redirect_stdout(out))
         stack.enter_context(redirect_stderr(err))
-        stack.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+        for signum in (signal.SIGTERM, signal.SIGUSR1):
+            stack.callback(signal.signal, signum, signal.getsignal(signum))
         close_logs = partial(_close_all_but, list(logging.getLogger().handlers))
         stack.callback(close_logs)
         # A process ends with its logs; here those of other tests go on, and absl's would close what pytest writes to.
@@ -611,6 +612,22 @@ def test_an_interrupted_run_that_is_the_latest_is_continued_as_such(
 
     monkeypatch.setattr("anemia_lightning.fitting.training.train_run", work)
     assert run(tmp_path) == Answer(130, "", "Interrupted. Continue with resume=last.\n")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_run_that_is_told_to_end_says_how_to_go_on(
+    signum: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(cfg: DictConfig) -> None:
+        (Path(cfg.paths.run_dir) / "checkpoints").mkdir()
+        (Path(cfg.paths.run_dir) / "checkpoints" / "last.ckpt").touch()
+        os.kill(os.getpid(), signum)
+        time.sleep(10)
+
+    monkeypatch.setattr("anemia_lightning.fitting.training.train_run", work)
+    answer = run(tmp_path)
+    (left,) = (tmp_path / "logs" / "train" / "runs").iterdir()
+    assert answer == Answer(143, "", f"Terminated. Continue with resume='{left}'.\n")
 
 
 @pytest.mark.slow

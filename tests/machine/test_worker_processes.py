@@ -79,6 +79,15 @@ def test_work_is_done_in_other_processes() -> None:
         assert pool.submit(os.getpid).result() != os.getpid()
 
 
+def is_left_to_others(signum: int) -> bool:
+    return signal.getsignal(signum) == signal.SIG_IGN
+
+
+def test_workers_leave_it_to_the_command_what_becomes_of_a_warning_that_time_runs_out() -> None:
+    with worker_processes(1) as pool:
+        assert pool.submit(is_left_to_others, signal.SIGUSR1).result()
+
+
 def test_what_a_worker_raises_is_raised_here_and_the_others_end() -> None:
     start = time.monotonic()
     with pytest.raises(ValueError, match="7"):
