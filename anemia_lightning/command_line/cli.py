@@ -28,6 +28,7 @@ from anemia_lightning.command_line.resuming import (
     check_kept,
     continue_overrides,
     how_to_continue,
+    named_folder,
     overrides_of_what_was_done,
     resumed_folder,
 )
@@ -117,13 +118,9 @@ def _check(verb: str, overrides: list[str], *, multirun: bool, fixed: Fixed | No
         check_kept(cfg, Path(cfg.paths.run_dir) / "config_resolved.yaml", fixed)
     folder = Path(cfg.paths.run_dir)
     # A named folder that is there already is that of a run that goes on, or else the user's own.
-    if not is_first_process() or (_names_folder(overrides) and folder.exists()):
+    if not is_first_process() or (named_folder(overrides) and folder.exists()):
         return None
     return make_run_folder(folder)
-
-
-def _names_folder(overrides: list[str]) -> bool:
-    return any(override.startswith("hydra.run.dir=") for override in overrides)
 
 
 def _places(overrides: list[str], created: Path | None, ending: ExitStack) -> list[str]:
@@ -137,8 +134,9 @@ def _places(overrides: list[str], created: Path | None, ending: ExitStack) -> li
     if is_first_process():
         return [f"hydra.run.dir={quoted(created)}"] if created else []
     places = ["hydra.output_subdir=null"]
-    if not _names_folder(overrides):
-        # Who was started beside the first process cannot know the folder that this has made.
+    named = named_folder(overrides)
+    if not (named and named.exists()):
+        # Who was started beside the first process cannot know the folder that this makes, and is not to make one first.
         place = TemporaryDirectory(prefix="anemia_lightning-", ignore_cleanup_errors=True)
         places.append(f"hydra.run.dir={quoted(ending.enter_context(place))}")
     return places

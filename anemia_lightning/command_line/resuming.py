@@ -97,10 +97,15 @@ def _paths(run: Path, named: set[str]) -> Iterator[str]:
             yield f"{key}={quoted(value)}"
 
 
+def named_folder(overrides: list[str]) -> Path | None:
+    """Returns the run folder that a command line names, if it does."""
+    named = _value(overrides, "hydra.run.dir")
+    return Path(named) if named else None
+
+
 def resumed_folder(overrides: list[str]) -> Path | None:
     """Returns the folder in which a command line goes on, as `continue_overrides` named it; None of a new run."""
-    named = _value(overrides, "hydra.run.dir")
-    return Path(named) if named and _value(overrides, "resume") else None
+    return named_folder(overrides) if _value(overrides, "resume") else None
 
 
 @contextmanager

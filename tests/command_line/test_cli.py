@@ -385,9 +385,9 @@ def test_one_process_leads(ranks: dict[str, str], *, leads: bool, helps: bool, m
     assert (is_first_process(), was_started_to_help()) == (leads, helps)
 
 
-@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("named", ["", "first", "later"])
 def test_a_process_beside_the_first_leaves_neither_folder_nor_settings(
-    named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used: list[Path] = []
 
@@ -398,11 +398,11 @@ def test_a_process_beside_the_first_leaves_neither_folder_nor_settings(
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setattr("anemia_lightning.fitting.training.train_run", work)
     (tmp_path / "first").mkdir()
-    answer = run(tmp_path, *(["hydra.run.dir=first"] if named else []))
+    answer = run(tmp_path, *([f"hydra.run.dir={named}"] if named else []))
     assert (answer.returncode, answer.stderr) == (1, "A defect of ours: ValueError: no such thing\n")
-    assert not (tmp_path / "logs").exists()
-    assert not list(tmp_path.rglob(".hydra"))
-    assert [path.is_dir() for path in used] == [named], "a folder of its own goes with it"
+    assert [path.name for path in tmp_path.iterdir()] == ["first"]
+    assert not (tmp_path / "first" / ".hydra").exists()
+    assert [path.is_dir() for path in used] == [named == "first"], "a folder of its own goes with it"
 
 
 def test_a_run_folder_that_is_named_is_private_and_goes_with_a_run_that_comes_to_nothing(
