@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning.command_line.settings import FILES, flat_settings, quoted, unquoted
-from anemia_lightning.errors import RunNotFoundError, SettingsChangedError
+from anemia_lightning.errors import ConfigError, RunNotFoundError, SettingsChangedError
 from anemia_lightning.files.run_folder import RunFolder, find_run, whole_run, write_text
 
 Fixed = Callable[[DictConfig], Mapping[str, object]]
@@ -20,6 +20,9 @@ _CONTINUED_FROM = (
     "pieces/*.json",  # of a speed comparison
 )
 """What a run goes on from instead of starting anew."""
+
+_BEGIN_OR_CONTINUE = "auto"
+"""What `resume` says in a job that is started again by the same command line, as by the queue of a cluster."""
 
 _ANEW = "start anew in another folder"
 _IN_A_CHECKPOINT = (
@@ -57,12 +60,17 @@ def continue_overrides(overrides: list[str], verb: str = "train") -> list[str]:
 
     Folders and files that these name relative to where the run was started stay there, wherever it goes on from.
     What the command line says itself comes last and wins. A checkpoint that lies in no run folder is continued in
-    a new one, with the command line's settings alone; only `train` continues from one.
+    a new one, with the command line's settings alone; only `train` continues from one. `resume=auto` begins the run in
+    the folder that `hydra.run.dir` names, or continues it there.
 
     Raises:
         RunNotFoundError: If there is nothing to continue.
+        ConfigError: If no folder is named in which to begin or to continue.
     """
     named = _value(overrides, "resume")
+    if named == _BEGIN_OR_CONTINUE:
+        overrides = _begun_or_not(overrides)
+        named = _value(overrides, "resume")
     if named in (None, "null", ""):
         return overrides
     folder = _folder_of(named, _value(overrides, "paths.root") or ".", verb)
@@ -77,6 +85,21 @@ def continue_overrides(overrides: list[str], verb: str = "train") -> list[str]:
     if named != "last":  # which is found below the root that the command line names, or the current folder
         relative.add("paths.root")
     return [*kept, *_paths(folder, relative), *overrides, f"hydra.run.dir={quoted(folder)}"]
+
+
+def _begun_or_not(overrides: list[str]) -> list[str]:
+    """Returns a command line that begins a run as one that continues it, where it has been begun already.
+
+    Raises:
+        ConfigError: If it does not name the run's folder.
+    """
+    folder = named_folder(overrides)
+    if folder is None:
+        raise ConfigError(
+            ["resume=auto continues the run in a folder of your choice, or begins it there: give hydra.run.dir=FOLDER."]
+        )
+    others = [override for override in overrides if not override.startswith("resume=")]
+    return [*others, f"resume={quoted(folder)}"] if can_be_continued(folder) else others
 
 
 def _paths(run: Path, named: set[str]) -> Iterator[str]:

@@ -614,6 +614,24 @@ def test_an_interrupted_run_that_is_the_latest_is_continued_as_such(
     assert run(tmp_path) == Answer(130, "", "Interrupted. Continue with resume=last.\n")
 
 
+def test_a_job_that_is_started_again_by_the_same_line_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[tuple[str | None, float]] = []
+
+    def work(cfg: DictConfig) -> None:
+        heard.append((cfg.resume, cfg.optimizer.lr))
+        if len(heard) > 1:
+            (Path(cfg.paths.run_dir) / "checkpoints").mkdir(exist_ok=True)
+            (Path(cfg.paths.run_dir) / "checkpoints" / "last.ckpt").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("anemia_lightning.fitting.training.train_run", work)
+    answers = [run(tmp_path, "resume=auto", "hydra.run.dir=job", "optimizer.lr=0.01") for _ in range(4)]
+    assert [answer.returncode for answer in answers] == [130] * 4
+    assert answers[0].stderr == "Interrupted before there was anything to continue from: start again.\n"
+    assert heard == [(None, 0.01), (None, 0.01), ("job", 0.01), ("job", 0.01)]
+    assert (tmp_path / "job").stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_run_that_is_told_to_end_says_how_to_go_on(
     signum: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

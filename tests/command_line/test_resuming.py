@@ -15,7 +15,7 @@ from anemia_lightning.command_line.resuming import (
     resumed_folder,
 )
 from anemia_lightning.command_line.settings import compose, make_paths_absolute, quoted
-from anemia_lightning.errors import RunNotFoundError, SettingsChangedError
+from anemia_lightning.errors import ConfigError, RunNotFoundError, SettingsChangedError
 
 
 @pytest.fixture
@@ -129,6 +129,24 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
         continue_overrides(["resume=last", f"paths.root={tmp_path}"])
     with pytest.raises(RunNotFoundError, match=r"found no .*nowhere.ckpt"):
         resume_checkpoint(compose("train", ["resume=nowhere.ckpt"]))
+
+
+def test_one_command_line_begins_a_run_and_continues_it(run: Path, tmp_path: Path) -> None:
+    begun = ["data=folder", "data.root=photos"]
+    for verb in ("train", "crossval"):
+        new = [*begun, f"hydra.run.dir={tmp_path / 'new'}"]
+        assert continue_overrides(["resume=auto", *new], verb) == new
+        overrides = [*begun, f"hydra.run.dir={run}"]
+        continued = continue_overrides(["resume=auto", *overrides], verb)
+        assert continued == [*begun, *overrides, f"resume='{run}'", f"hydra.run.dir='{run}'"]
+        assert resumed_folder(continued) == run
+    (run / "checkpoints" / "last.ckpt").unlink()
+    assert continue_overrides(["resume=auto", *overrides]) == overrides, "it came to nothing"
+
+
+def test_a_run_that_may_be_begun_or_continued_needs_a_folder() -> None:
+    with pytest.raises(ConfigError, match=r"or begins it there: give hydra\.run\.dir=FOLDER\."):
+        continue_overrides(["resume=auto"])
 
 
 @pytest.mark.parametrize("verb", ["crossval", "benchmark"])
