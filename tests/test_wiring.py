@@ -1,10 +1,12 @@
 """What becomes of a Trainer's settings where the devices are not there, or several."""
 
 from importlib import import_module
+from pathlib import Path
 
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
 from anemia_lightning import wiring
@@ -105,3 +107,87 @@ def test_what_a_preset_sets_of_a_callback_does_not_switch_it_on(preset: str) -> 
     assert cfg.callbacks.unfreeze
     assert wiring.build_callbacks(cfg) == []
     assert wiring.phases(cfg) == []
+
+
+@pytest.fixture
+def slurm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job of SLURM's with two tasks, of which this process is the first."""
+    job = {"JOB_ID": "12345", "JOB_NAME": "train", "NTASKS": "2", "NTASKS_PER_NODE": "2", "NNODES": "1"}
+    task = {"PROCID": "0", "LOCALID": "0", "NODEID": "0", "STEP_NUM_TASKS": "2"}
+    for name, value in {**job, **task}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+
+
+def environment_of(trainer: L.Trainer) -> object:
+    return trainer._accelerator_connector.cluster_environment
+
+
+@pytest.mark.usefixtures("slurm")
+def test_no_job_is_queued_anew_by_lightning() -> None:
+    cfg = compose("train", ["trainer.accelerator=cpu", "trainer.devices=2"])
+    wiring.check_devices(cfg)
+    environment = environment_of(wiring.build_trainer(cfg, callbacks=[], logger=None))
+    assert isinstance(environment, SLURMEnvironment)
+    assert not environment.auto_requeue
+
+
+@pytest.mark.usefixtures("slurm")
+def test_who_works_alone_is_no_task_of_a_job() -> None:
+    cfg = compose("train", ["trainer.accelerator=cpu"])
+    for trainer in (
+        wiring.build_trainer(cfg, callbacks=[], logger=None),
+        wiring.build_scoring_trainer(cfg, precision="32-true"),
+    ):
+        assert isinstance(environment_of(trainer), LightningEnvironment)
+
+
+@pytest.mark.usefixtures("slurm")
+def test_scoring_takes_no_model_that_lightning_has_left_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hpc_ckpt_1.ckpt").touch()
+    trainer = wiring.build_scoring_trainer(compose("evaluate", ["trainer.accelerator=cpu"]), precision="32-true")
+    assert trainer._checkpoint_connector._hpc_resume_path is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "settings", "sentence"),
+    [
+        (
+            {},
+            ["trainer.devices=1"],
+            r"srun has started 2 processes, but trainer\.devices=1 and trainer\.num_nodes=1 ask",
+        ),
+        (
+            {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "8"},
+            ["trainer.devices=2"],
+            r"torchrun has started 8 processes, but trainer\.devices=2 and trainer\.num_nodes=1 ask for 2",
+        ),
+        ({"SLURM_NTASKS_PER_NODE": "4"}, ["trainer.devices=2"], r"how SLURM has started .*HINT: Set `devices=4`\."),
+    ],
+)
+@pytest.mark.usefixtures("slurm")
+def test_another_number_of_processes_than_the_settings_ask_for_is_said_before_photos_are_read(
+    environment: dict[str, str], settings: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=sentence):
+        wiring.check_devices(compose("train", ["trainer.accelerator=cpu", *settings]))
+
+
+@pytest.mark.usefixtures("slurm")
+def test_tasks_that_lightning_does_not_know_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_NTASKS_PER_NODE")
+    with pytest.raises(ConfigError, match=r"HINT: Use `--ntasks-per-node=2` instead\."):
+        wiring.check_devices(compose("train", ["trainer.accelerator=cpu", "trainer.devices=2"]))
+
+
+@pytest.mark.usefixtures("slurm")
+def test_what_lightning_has_started_itself_in_a_task_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    wiring.check_devices(compose("train", ["trainer.accelerator=cpu", "trainer.devices=2"]))
