@@ -5,10 +5,13 @@ import json
 import math
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -517,6 +520,17 @@ class TestScores:
         assert np.isfinite(pd.read_csv(tmp_path / "predictions_test.csv")["logit"]).all()
 
 
+def together() -> dict[str, str]:
+    """Returns the environment of processes that train together."""
+    return {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+        "OMP_NUM_THREADS": "1",
+        # Not every machine finds its own name.
+        "GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0",
+    }
+
+
 @pytest.fixture(scope="module")
 def distributed(tiny_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where a command with two processes has been run."""
@@ -526,13 +540,7 @@ def distributed(tiny_overrides: list[str], tmp_path_factory: pytest.TempPathFact
     ended = subprocess.run(
         [*command, "trainer=ddp_cpu", "trainer.devices=2"],
         cwd=folder,
-        env={
-            **os.environ,
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
-            "OMP_NUM_THREADS": "1",
-            # Not every machine finds its own name.
-            "GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0",
-        },
+        env=together(),
         capture_output=True,
         text=True,
         timeout=300,
@@ -563,6 +571,27 @@ class TestSeveralProcesses:
         card = json.loads((run / "run.json").read_text())
         assert [session["processes"] for session in card["sessions"]] == [2]
         assert card["status"] == "finished"
+
+    def test_a_signal_ends_them_all(self, tiny_overrides: list[str], tmp_path: Path) -> None:
+        many = ["trainer.max_epochs=300", "callbacks.early_stopping=null", "trainer=ddp_cpu", "trainer.devices=2"]
+        command = [sys.executable, "-m", "anemia_lightning.train", *tiny_overrides, *many]
+        out, err = subprocess.DEVNULL, subprocess.PIPE
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=together(), start_new_session=True, stdout=out, stderr=err, text=True
+        )
+        try:
+            deadline = time.monotonic() + 120
+            while not (tmp_path / "logs" / "train" / "latest" / "metrics.csv").is_file():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            process.terminate()
+            # Which ends when nobody holds the pipe any more.
+            _, errors = process.communicate(timeout=60)
+            assert process.returncode == 143, errors
+            assert "Continue with resume=last." in errors
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     def test_the_result_is_that_of_one_process(
         self, distributed: Path, tiny_cfg: ComposeTiny, fit_only: FitOnly, tmp_path: Path

@@ -13,6 +13,7 @@ from anemia_lightning.callbacks.epoch_table import EpochTable
 from anemia_lightning.callbacks.photo_grid import TrainingPhotos
 from anemia_lightning.callbacks.publish import PublishRun
 from anemia_lightning.callbacks.run_card import RunCard
+from anemia_lightning.callbacks.termination import EndTogether, end_others
 from anemia_lightning.command_line.cli import is_first_process, was_started_to_help
 from anemia_lightning.command_line.resuming import check_state_kept, resume_checkpoint
 from anemia_lightning.command_line.settings import make_paths_absolute
@@ -76,7 +77,8 @@ def train_run(cfg: DictConfig, *, prepared: Prepared | None = None) -> TrainResu
     facts = _facts(cfg, datamodule, weights, notes)
     card = RunCard(folder.run_json, {**facts, **_origin(checkpoint)} if checkpoint else facts)
     table = EpochTable(folder.metrics_csv)
-    callbacks = [table, card, PublishRun(folder.last, folder.point_latest), *wiring.build_callbacks(cfg)]
+    publish = PublishRun(folder.last, folder.point_latest)
+    callbacks = [table, card, publish, EndTogether(), *wiring.build_callbacks(cfg)]
     grid = folder.plots / "training_photos.png"
     if cfg.logger.photos:
         callbacks.append(TrainingPhotos(grid, mean=IMAGENET_MEAN, std=IMAGENET_STD))
@@ -164,6 +166,10 @@ def _fit(
         if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
             raise
         raise MemoryExhaustedError(cfg.data.batch_size, cfg.trainer.accumulate_grad_batches) from error
+    finally:
+        # After a fit that has come to its end they have ended, or are about to.
+        if trainer.interrupted:
+            end_others(trainer)
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

@@ -8,8 +8,9 @@ import math
 import re
 import shutil
 from collections.abc import Callable
-from contextlib import AbstractContextManager, redirect_stdout
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -130,6 +131,23 @@ def test_out_of_memory_names_what_to_lower(
     monkeypatch.setattr(AnemiaClassifier, "training_step", exhaust)
     with pytest.raises(MemoryExhaustedError, match=r"data\.batch_size.*trainer\.accumulate_grad_batches"):
         train_run(small(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_the_processes_of_a_fit_that_fails_are_not_left_waiting(
+    interrupted: bool, tmp_path: Path, small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(*_: object, **__: object) -> None:
+        if interrupted:
+            raise KeyError("no such thing")
+
+    ended: list[object] = []
+    monkeypatch.setattr(training, "end_others", ended.append)
+    trainer: Any = SimpleNamespace(fit=fit, interrupted=interrupted)
+    nothing: Any = None
+    with pytest.raises(KeyError) if interrupted else nullcontext():
+        training._fit(trainer, nothing, nothing, None, small(tmp_path))
+    assert ended == [trainer] * interrupted
 
 
 def test_a_limit_of_time_lets_the_epoch_come_to_its_end(
