@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import lightning as L
     import pandas as pd
     import torch
+    from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
     from lightning.pytorch.loggers import Logger
-    from lightning.pytorch.plugins.environments import ClusterEnvironment
     from lightning.pytorch.strategies import DDPStrategy
 
     from anemia_lightning.data.datamodule import AnemiaDataModule
@@ -193,7 +193,7 @@ def build_scoring_trainer(cfg: DictConfig, *, precision: str) -> "L.Trainer":
     import lightning as L
 
     return L.Trainer(
-        plugins=_environments(is_alone=True),
+        plugins=[*_environments(is_alone=True)],
         # In a job of SLURM it would load what Lightning has left for itself in the current folder.
         default_root_dir=Path(cfg.paths.run_dir) / "checkpoints",
         accelerator=cfg.trainer.accelerator,
@@ -221,11 +221,9 @@ def _environments(*, is_alone: bool) -> "list[ClusterEnvironment]":
     Raises:
         ConfigError: If the tasks were started in a way that Lightning does not know.
     """
-    from lightning.pytorch.plugins.environments import (
-        LightningEnvironment,
-        SLURMEnvironment,
-        TorchElasticEnvironment,
-    )
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
     if is_alone:
         return [LightningEnvironment()]
@@ -253,6 +251,26 @@ def resolve_precision(cfg: DictConfig) -> str:
     if cfg.trainer.accelerator in ("auto", "cpu") and not torch.backends.mps.is_available():
         return "bf16-mixed" if _cpu_has_bf16() else "32-true"
     return "32-true"
+
+
+def keep_precision(cfg: DictConfig, begun: str | None) -> list[str]:
+    """Lets what was begun in one precision go on in it where `auto` stands for another on this machine.
+
+    Args:
+        cfg: The settings; `trainer.precision` becomes what was begun.
+        begun: The precision so far; None where nothing was begun.
+
+    Returns:
+        What a person should know of it.
+    """
+    here = resolve_precision(cfg)
+    if cfg.trainer.precision != "auto" or begun in (None, here):
+        return []
+    cfg.trainer.precision = begun
+    return [
+        f"Note: this was begun in precision {begun} and goes on in it, which may take longer: on this machine "
+        f"trainer.precision=auto would stand for {here}."
+    ]
 
 
 def resolve_device(accelerator: str) -> "torch.device":

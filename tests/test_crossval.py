@@ -17,9 +17,11 @@ from PIL import Image, ImageOps
 from scipy.special import expit, logit
 from sklearn.metrics import recall_score, roc_auc_score
 
+from anemia_lightning import wiring
 from anemia_lightning.command_line.resuming import continue_overrides
 from anemia_lightning.command_line.settings import compose
 from anemia_lightning.command_line.settings_check import check_settings
+from anemia_lightning.crossvalidating import cross_validation
 from anemia_lightning.crossvalidating.cross_validation import CrossvalResult, cross_validate
 from anemia_lightning.errors import (
     CheckpointUnreadableError,
@@ -215,6 +217,21 @@ def test_what_changes_no_score_may_change_where_a_cross_validation_goes_on(
     harmless += ["trainer.accelerator=auto", "trainer.accumulate_grad_batches=2", "paths.cache=null", "logger=none"]
     result = cross_validate(compose_crossval(tmp_path / "moved", *harmless))
     pd.testing.assert_frame_equal(result.predictions, finished.predictions)
+
+
+def test_all_folds_have_the_precision_of_the_first_whatever_machine_goes_on(
+    compose_crossval: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(cfg: DictConfig, *_: object, **__: object) -> None:
+        assert cfg.trainer.precision == "bf16-mixed"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(wiring, "_cpu_has_bf16", lambda: False)
+    monkeypatch.setattr(cross_validation, "begun_precision", lambda _: "bf16-mixed")
+    monkeypatch.setattr(cross_validation, "run_folds", stop)
+    with pytest.raises(KeyboardInterrupt):
+        cross_validate(compose_crossval(tmp_path / "run", "trainer.precision=auto"))
+    assert "precision: auto" in (tmp_path / "run" / "config_resolved.yaml").read_text(), "so that it can go on again"
 
 
 def test_finished_folds_of_photos_that_have_changed_since_are_not_pooled_with_others(

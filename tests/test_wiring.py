@@ -78,6 +78,25 @@ def test_a_precision_has_one_name(given: str, name: str) -> None:
     assert wiring.resolve_precision(compose("train", [f"trainer.precision={given}"])) == name
 
 
+@pytest.mark.parametrize(
+    ("asked", "begun", "kept"),
+    [
+        ("auto", "bf16-mixed", "bf16-mixed"),
+        ("auto", "32-true", "auto"),
+        ("auto", None, "auto"),
+        ("64-true", "bf16-mixed", "64-true"),
+    ],
+)
+def test_what_was_begun_in_a_precision_goes_on_in_it_on_another_machine(
+    asked: str, begun: str | None, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "_cpu_has_bf16", lambda: False)
+    cfg = compose("train", ["trainer.accelerator=cpu", f"trainer.precision={asked}"])
+    said = wiring.keep_precision(cfg, begun)
+    assert cfg.trainer.precision == kept
+    assert bool(said) == (kept != asked)
+
+
 @pytest.mark.parametrize("settings", [["trainer.devices=2"], ["trainer.num_nodes=2"]])
 def test_several_processes_share_gradients_in_the_way_that_freezing_asks_for(settings: list[str]) -> None:
     cfg = compose("train", ["trainer.accelerator=cpu", *settings])

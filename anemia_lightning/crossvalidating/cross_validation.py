@@ -16,7 +16,7 @@ from anemia_lightning.command_line.settings import make_paths_absolute
 from anemia_lightning.command_line.terminal import quiet, say
 from anemia_lightning.comparing.settings import settings_with_effect
 from anemia_lightning.crossvalidating.fold_looks import look_at_folds, look_note
-from anemia_lightning.crossvalidating.fold_runs import FoldRun, check_one_start, run_folds
+from anemia_lightning.crossvalidating.fold_runs import FoldRun, begun_precision, check_one_start, run_folds
 from anemia_lightning.crossvalidating.fold_scores import (
     fold_decisions,
     fold_lines,
@@ -86,9 +86,10 @@ def cross_validate(cfg: DictConfig) -> CrossvalResult:
     check_folds(cfg, folds, prepared)
     keep_settings(cfg, folder, fixed_settings)
     runs = _lay_out(folder, folds, prepared)
+    slower = wiring.keep_precision(cfg, begun_precision(runs))
     warnings = [cfg.data.caution] if cfg.data.caution else []
     known = photo_lines(cfg, prepared, listed_in="the splits.csv of each fold")
-    say(*known, *_dealt_lines(folds, skipped), *warning_lines(warnings))
+    say(*known, *_dealt_lines(folds, skipped), *warning_lines(warnings), *slower)
     run_folds(cfg, runs, prepared, jobs=cfg.jobs)
     check_one_start(folder.path, runs)
     folders = [RunFolder(run.folder) for run in runs]

@@ -70,6 +70,12 @@ def run_folds(cfg: DictConfig, runs: Sequence[FoldRun], prepared: Prepared, *, j
                 say(f"{done} of {len(left)} folds done: {tasks.pop(task).name}")
 
 
+def begun_precision(runs: Sequence[FoldRun]) -> str | None:
+    """Returns the precision of the first fold that was begun, so that all have the same; None where none was."""
+    cards = (read_run_card(RunFolder(run.folder).run_json) for run in runs if run.folder.is_dir())
+    return next((card["precision"] for card in cards if "precision" in card), None)
+
+
 def check_one_start(run: Path, folds: Sequence[FoldRun]) -> None:
     """Asserts that all finished folds started from the same weights.
 

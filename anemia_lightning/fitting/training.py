@@ -61,9 +61,7 @@ def train_run(cfg: DictConfig, *, prepared: Prepared | None = None) -> TrainResu
     wiring.check_devices(cfg)
     L.seed_everything(cfg.seed, verbose=False)
     folder = RunFolder(cfg.paths.run_dir)
-    checkpoint = resume_checkpoint(cfg)
-    if checkpoint:
-        check_state_kept(cfg, checkpoint)
+    checkpoint, slower = _to_continue(cfg)
     datamodule, classifier, weights, notes = _begin(cfg, folder, checkpoint, prepared)
     if cfg.model.compile:
         compile_network(classifier.network, cfg.model.compile)
@@ -72,13 +70,13 @@ def train_run(cfg: DictConfig, *, prepared: Prepared | None = None) -> TrainResu
         write_table(folder.splits, datamodule.split_table())
     features = FitFeatures(cfg, datamodule, classifier.network)
     datamodule.dataset_factory = features
-    say(*_opening_lines(cfg, datamodule, notes), *features.lines())
+    say(*_opening_lines(cfg, datamodule, notes), *features.lines(), *slower)
 
     facts = _facts(cfg, datamodule, weights, notes)
     card = RunCard(folder.run_json, {**facts, **_origin(checkpoint)} if checkpoint else facts)
     table = EpochTable(folder.metrics_csv)
-    publish = PublishRun(folder.last, folder.point_latest)
-    callbacks = [table, card, publish, EndTogether(), *wiring.build_callbacks(cfg)]
+    ours = [table, card, PublishRun(folder.last, folder.point_latest), EndTogether()]
+    callbacks = [*ours, *wiring.build_callbacks(cfg)]
     grid = folder.plots / "training_photos.png"
     if cfg.logger.photos:
         callbacks.append(TrainingPhotos(grid, mean=IMAGENET_MEAN, std=IMAGENET_STD))
@@ -104,6 +102,20 @@ def train_run(cfg: DictConfig, *, prepared: Prepared | None = None) -> TrainResu
     return TrainResult(folder.path, scores, min(losses, default=None))
 
 
+def _to_continue(cfg: DictConfig) -> tuple[Path | None, list[str]]:
+    """Returns the checkpoint that a run goes on from, if it does, and what a person should know of how."""
+    checkpoint = resume_checkpoint(cfg)
+    if checkpoint is None:
+        return None, []
+    check_state_kept(cfg, checkpoint)
+    return checkpoint, wiring.keep_precision(cfg, _record(checkpoint).get("precision"))
+
+
+def _record(checkpoint: Path) -> dict[str, Any]:
+    """Returns what run.json holds beside a checkpoint, if there is one."""
+    return read_run_card(checkpoint.parent.parent / "run.json")
+
+
 def _begin(
     cfg: DictConfig, folder: RunFolder, checkpoint: Path | None, prepared: Prepared | None
 ) -> tuple[AnemiaDataModule, AnemiaClassifier, WeightsRecord, list[str]]:
@@ -126,7 +138,7 @@ def _begin(
 
 def _origin(checkpoint: Path) -> dict[str, Any]:
     """Returns what a resumed run keeps of its record: what it once started from does not change any more."""
-    earlier = read_run_card(checkpoint.parent.parent / "run.json")
+    earlier = _record(checkpoint)
     return {key: earlier[key] for key in ("weights", "warnings") if key in earlier}
 
 

@@ -11,7 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from anemia_lightning.crossvalidating import fold_runs
-from anemia_lightning.crossvalidating.fold_runs import FoldRun, check_one_start, run_folds
+from anemia_lightning.crossvalidating.fold_runs import FoldRun, begun_precision, check_one_start, run_folds
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.errors import MixedWeightsError
 
@@ -112,3 +112,11 @@ def test_folds_that_started_from_different_weights_are_not_pooled(runs: list[Fol
         "than fold 0, as the run.json of both says. Remove the folder of the one that is wrong and continue with "
         "resume=: that fold trains anew."
     )
+
+
+def test_the_precision_is_that_of_the_first_fold_that_was_begun(runs: list[FoldRun], tmp_path: Path) -> None:
+    assert begun_precision([FoldRun("none", tmp_path / "none", tmp_path / "split.csv"), *runs]) is None
+    assert not (tmp_path / "none").exists()
+    for run, precision in zip(runs[1:3], ("bf16-mixed", "32-true"), strict=True):
+        (run.folder / "run.json").write_text(json.dumps({"precision": precision, "sessions": []}))
+    assert begun_precision(runs) == "bf16-mixed"

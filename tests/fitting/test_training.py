@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import Timer
 from omegaconf import DictConfig
 from PIL import Image, ImageOps
 
+from anemia_lightning import wiring
 from anemia_lightning.callbacks.run_card import RunCard
 from anemia_lightning.command_line.settings import compose
 from anemia_lightning.contracts import PREDICTION_COLUMNS, SPLIT_COLUMNS
@@ -352,6 +353,22 @@ def test_a_run_goes_on_from_elsewhere_and_without_its_record(
         assert len(pd.read_csv(folder / "run" / "metrics.csv")) == 3 + lost
     # Each time by us, before photos are read, and by Lightning.
     assert reads.count("last.ckpt") == 4
+
+
+def test_a_run_goes_on_in_its_precision_on_another_machine(
+    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(begun, tmp_path / "copy")
+    precision = json.loads((folder / "run" / "run.json").read_text())["precision"]
+
+    def stop(cfg: DictConfig, **_: object) -> None:
+        assert wiring.resolve_precision(cfg) == precision
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(wiring, "_cpu_has_bf16", lambda: precision == "32-true")
+    monkeypatch.setattr(wiring, "build_trainer", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(table_settings(folder / "drawn", folder / "run", f"resume={folder}/run"))
 
 
 def test_the_throughput_is_that_of_the_photos_which_an_epoch_has_trained_on(tmp_path: Path) -> None:
