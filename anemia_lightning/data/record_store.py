@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anemia_lightning.errors import DiskFullError
+from anemia_lightning.files.private_folder import make_private
 from anemia_lightning.files.whole_file import note_use, whole_file
 
 Record = Mapping[str, NDArray[Any]]
@@ -40,7 +41,7 @@ class RecordStore:
     about, writes what waits.
 
     Args:
-        folder: Of the files, which only their owner can read; None to keep nothing.
+        folder: Of the files, made by `make_private`; None to keep nothing.
         kind: What all records depend on alike. A store finds those of its own kind alone.
     """
 
@@ -94,16 +95,15 @@ class RecordStore:
         self._waiting = {}
         name = hashlib.sha256(file.getbuffer()).hexdigest()
         with suppress(OSError, DiskFullError):
-            self._make_folder(self._folder)
+            make_private(self._folder)
+            self._remove_stumps(self._folder)
             left = shutil.disk_usage(self._folder).free - file.getbuffer().nbytes
             if left >= SPARED_BYTES + 2 * self._written_bytes:
                 with whole_file(self._folder / f"{self._kind}-{name}.npz") as kept:
                     kept.write(file.getbuffer())
                 self._written_bytes += file.getbuffer().nbytes
 
-    def _make_folder(self, folder: Path) -> None:
-        for each in (folder.parent, folder):
-            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def _remove_stumps(self, folder: Path) -> None:
         # What kills in mid-write have left: the name of a file does not come again, so its next writer finds none.
         for stump in folder.glob(f".{self._kind}-*"):
             with suppress(FileNotFoundError):

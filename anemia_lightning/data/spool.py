@@ -9,6 +9,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from anemia_lightning.files.private_folder import make_private
+
 BLOCK_BYTES, LARGEST_BLOCK_BYTES = 1 << 24, 1 << 28
 """Each block is as large as all before it, within these: few photos fill no disk, and many need few files."""
 _WRITTEN_AT_ONCE = 1 << 20
@@ -59,7 +61,7 @@ class Spool:
 
 def _new_block(folder: Path | None, size: int) -> mmap.mmap:
     if folder is not None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
     with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
         # Written, not only made longer: most disks then have the room, and one that turned out to be full later would
         # end the process.

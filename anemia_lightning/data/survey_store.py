@@ -18,6 +18,7 @@ from anemia_lightning.data.photo_file import file_state
 from anemia_lightning.data.reading import Unreadable
 from anemia_lightning.data.survey import SURVEY_VERSION, Survey
 from anemia_lightning.errors import DiskFullError
+from anemia_lightning.files.private_folder import make_private
 from anemia_lightning.files.whole_file import note_use, whole_file
 
 _DENIED = "_DENIED"  # a photo or its mask
@@ -27,7 +28,7 @@ def stored_survey(folder: Path, manifest: pd.DataFrame, take: Callable[[], Surve
     """Returns the survey of a manifest from the store, or takes it and stores it.
 
     It is found again by name, path, size and time of change of all photographs and masks. What it holds of a photo
-    (hashes, measures of colour) is personal data, so only its owner can read it. A store that cannot be written to
+    (hashes, measures of colour) is personal data, see `make_private`. A store that cannot be written to
     changes nothing but the time the next survey takes. A survey that was denied a photograph is not kept: permission
     can be given without a trace in these. Nor is one during which a photograph was replaced.
 
@@ -48,7 +49,7 @@ def stored_survey(folder: Path, manifest: pd.DataFrame, take: Callable[[], Surve
     if was_denied or survey_key(manifest, kind=kind) != key:
         return survey
     with suppress(OSError, DiskFullError):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         _write(file, survey)
     return survey
 

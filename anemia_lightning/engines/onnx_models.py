@@ -10,6 +10,7 @@ from torch import Tensor
 
 from anemia_lightning.engines.engine import PASS_IMAGES
 from anemia_lightning.engines.whole_network import WholeNetwork
+from anemia_lightning.files.private_folder import share_file
 from anemia_lightning.files.whole_file import draft_folder, note_use
 from anemia_lightning.model.backbone import AnemiaNetwork
 from anemia_lightning.model.weights import tensors_sha256
@@ -66,6 +67,7 @@ class OnnxModels:
             with draft_folder(self._folder) as place:
                 draft = place / file.name
                 make(draft)
+                share_file(draft, self._folder)
                 draft.replace(file)
         note_use(file)
         return file

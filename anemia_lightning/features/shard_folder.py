@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from anemia_lightning.features.shard import SUFFIX
+from anemia_lightning.files.private_folder import make_private, share_file
 
 _LOCK = "lock"
 _GONE = ".gone-"
@@ -50,14 +51,13 @@ def use_folder(folder: Path) -> Lease | None:
 
 
 def make_folder(folder: Path) -> Lease | None:
-    """Makes a folder that only its owner can read, if it is not there, and begins to use it.
+    """Makes a folder, if it is not there, as `make_private` does, and begins to use it.
 
     Raises:
         OSError: If it cannot be made.
     """
     for _ in range(_TRIES):
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        make_private(folder)
         # Here another process may have removed it already.
         if lease := use_folder(folder):
             return lease
@@ -154,7 +154,9 @@ def last_used(folder: Path) -> float:
 
 
 def _open_lock(folder: Path) -> int:
-    return os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    share_file(handle, folder)
+    return handle
 
 
 def _remove_stumps(folder: Path) -> None:

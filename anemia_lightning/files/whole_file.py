@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from anemia_lightning.errors import DiskFullError
+from anemia_lightning.files.private_folder import make_private, share_file
 
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 """What file systems say that make files durable and no folders, as some on a network do."""
@@ -34,6 +35,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         _remove_stumps(path)
         handle, name = tempfile.mkstemp(prefix=_prefix(path), dir=path.parent)
         with os.fdopen(handle, "wb") as file:
+            share_file(handle, path.parent)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -53,7 +55,7 @@ def draft_folder(folder: Path) -> Iterator[Path]:
 
     It removes those too that kills have left.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(folder)
     remove_drafts(folder)
     with tempfile.TemporaryDirectory(prefix=_DRAFTS, dir=folder) as place:
         yield Path(place)

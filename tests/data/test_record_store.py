@@ -227,6 +227,14 @@ def test_only_their_owner_can_read_them(folder: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_group_shares_those_in_its_folder(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o2770)
+    fill(folder / "parts", {"key": draw(0)})
+    (file,) = (folder / "parts").iterdir()
+    assert [path.stat().st_mode & 0o7777 for path in (file.parent, file)] == [0o2770, 0o660]
+
+
 @pytest.mark.parametrize("at", [0, 30, 200, 777])
 def test_a_kill_loses_no_more_than_what_waited(folder: Path, at: int) -> None:
     with subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder)], stdout=subprocess.PIPE, text=True) as process:

@@ -53,6 +53,14 @@ def test_a_stored_survey_is_found_again_to_the_last_bit(tmp_path: Path, manifest
     assert (tmp_path / "store").stat().st_mode & 0o777 == 0o700
 
 
+def test_a_group_shares_a_survey_in_its_folder(tmp_path: Path, manifest: pd.DataFrame) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o2770)
+    stored_survey(tmp_path / "cache" / "store", manifest, Counted(manifest))
+    (file,) = (tmp_path / "cache" / "store").iterdir()
+    assert [path.stat().st_mode & 0o7777 for path in (file.parent, file)] == [0o2770, 0o660]
+
+
 def test_reading_a_survey_is_noted_as_its_use(tmp_path: Path, manifest: pd.DataFrame) -> None:
     stored_survey(tmp_path / "store", manifest, Counted(manifest))
     (file,) = (tmp_path / "store").iterdir()

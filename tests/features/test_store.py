@@ -224,6 +224,15 @@ class TestCollections:
         assert {path.stat().st_mode & 0o777 for path in paths if path.is_dir()} == {0o700}
         assert {path.stat().st_mode & 0o777 for path in paths if path.is_file()} == {0o600}
 
+    def test_a_group_shares_what_is_kept_in_its_folder(self, store: FeatureStore) -> None:
+        store.folder.parent.mkdir()
+        store.folder.parent.chmod(0o2770)
+        fill(store.open(INGREDIENTS, LAYOUT), range(4))
+        paths = [store.folder, *store.folder.rglob("*")]
+        assert {path.stat().st_mode & 0o7777 for path in paths if path.is_dir()} == {0o2770}
+        assert {path.stat().st_mode & 0o7777 for path in paths if path.is_file()} == {0o660}
+        assert {"lock", "about.json"} < {path.name for path in paths}
+
     def test_what_is_there_can_be_listed(self, filled: FeatureStore) -> None:
         other = filled.open({**INGREDIENTS, "view": 1}, LAYOUT)
         fill(other, range(3))
