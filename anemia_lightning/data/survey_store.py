@@ -1,8 +1,8 @@
 """Surveys on disk, so that photographs that have not changed are not surveyed again."""
 
 import hashlib
+import logging
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -22,15 +22,16 @@ from anemia_lightning.files.private_folder import make_private
 from anemia_lightning.files.whole_file import note_use, whole_file
 
 _DENIED = "_DENIED"  # a photo or its mask
+_log = logging.getLogger(__name__)
 
 
 def stored_survey(folder: Path, manifest: pd.DataFrame, take: Callable[[], Survey], *, kind: str = "") -> Survey:
     """Returns the survey of a manifest from the store, or takes it and stores it.
 
     It is found again by name, path, size and time of change of all photographs and masks. What it holds of a photo
-    (hashes, measures of colour) is personal data, see `make_private`. A store that cannot be written to
-    changes nothing but the time the next survey takes. A survey that was denied a photograph is not kept: permission
-    can be given without a trace in these. Nor is one during which a photograph was replaced.
+    (hashes, measures of colour) is personal data, see `make_private`. A store that cannot be written to changes nothing
+    but the time the next survey takes, which is said. A survey that was denied a photograph is not kept: permission can
+    be given without a trace in these. Nor is one during which a photograph was replaced.
 
     Args:
         folder: Of the store.
@@ -48,9 +49,13 @@ def stored_survey(folder: Path, manifest: pd.DataFrame, take: Callable[[], Surve
     was_denied = any(photo.code.endswith(_DENIED) for photo in survey.unreadable)
     if was_denied or survey_key(manifest, kind=kind) != key:
         return survey
-    with suppress(OSError, DiskFullError):
+    try:
         make_private(folder)
         _write(file, survey)
+    except (OSError, DiskFullError) as error:
+        # Else another process has kept the same meanwhile.
+        if _read(file) is None:
+            _log.warning("Each command will read all photographs again: their survey cannot be kept (%s).", error)
     return survey
 
 

@@ -96,10 +96,14 @@ def test_a_damaged_store_is_replaced(tmp_path: Path, manifest: pd.DataFrame, dam
     assert take.times == 2
 
 
-def test_a_store_that_cannot_be_written_to_changes_nothing(tmp_path: Path, manifest: pd.DataFrame) -> None:
+def test_a_store_that_cannot_be_written_to_changes_nothing_and_is_told(
+    tmp_path: Path, manifest: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "store").write_text("a file in the place of the folder")
     take = Counted(manifest)
     assert_same(stored_survey(tmp_path / "store", manifest, take), survey_photos(manifest))
+    (told,) = caplog.messages
+    assert told.startswith("Each command will read all photographs again: their survey cannot be kept ([Errno 17] File")
 
 
 @pytest.mark.parametrize("code", ["IMG_DENIED", "MASK_DENIED"])
