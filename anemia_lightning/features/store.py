@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from anemia_lightning.features import shard_folder
-from anemia_lightning.features.budget import default_budget, free_bytes
+from anemia_lightning.features.budget import agreed_budget, default_budget, free_bytes
 from anemia_lightning.features.shard import SHARD_LAYOUT, RowLayout, Shard, ShardDamaged
 from anemia_lightning.features.shard_collection import (
     ABOUT,
@@ -79,7 +79,8 @@ class FeatureStore:
 
     Args:
         folder: Of the store.
-        max_bytes: How much it may hold; None for the smaller of 20 GB and a fifth of the free space.
+        max_bytes: How much it may hold; None for what stands in its file `budget.AGREED`, and without one for the
+            smaller of 20 GB and a fifth of the free space.
         shard_bytes: How much is gathered before a file is written.
     """
 
@@ -90,8 +91,9 @@ class FeatureStore:
 
     @property
     def max_bytes(self) -> int:
-        """How much the store may hold."""
-        return default_budget(self.folder, self.held_bytes) if self._max_bytes is None else self._max_bytes
+        """How much the store may hold: what was given, or else agreed on, or else the default."""
+        given = agreed_budget(self.folder) if self._max_bytes is None else self._max_bytes
+        return default_budget(self.folder, self.held_bytes) if given is None else given
 
     @property
     def free_bytes(self) -> int:

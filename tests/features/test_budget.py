@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from anemia_lightning.features.budget import default_budget, free_bytes
+from anemia_lightning.errors import ConfigError
+from anemia_lightning.features.budget import agreed_budget, default_budget, free_bytes
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -36,3 +37,17 @@ def test_a_folder_that_is_not_there_yet_has_the_room_of_its_disk(tmp_path: Path)
 def test_a_folder_below_a_file_has_the_room_of_its_disk(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert free_bytes(tmp_path / "file" / "below") > 0
+
+
+@pytest.mark.parametrize(("text", "agreed"), [("500000000000\n", 500_000_000_000), ("5e11", 500_000_000_000), ("0", 0)])
+def test_those_who_share_a_store_may_agree_on_its_room(text: str, agreed: int, tmp_path: Path) -> None:
+    assert agreed_budget(tmp_path) is None
+    (tmp_path / "max_bytes").write_text(text)
+    assert agreed_budget(tmp_path) == agreed
+
+
+@pytest.mark.parametrize("content", [b"", b"500 GB", b"nan", b"inf", b"\xff"])
+def test_what_is_no_number_is_no_agreement(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "max_bytes").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"max_bytes holds '.*', which is no number of bytes: mend or remove it\."):
+        agreed_budget(tmp_path)

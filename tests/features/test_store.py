@@ -444,6 +444,18 @@ class TestRoom:
         assert large.make_room(51)
         assert [folder.exists() for folder in folders] == [False, True, True]
 
+    def test_nobody_who_leaves_the_room_open_removes_what_others_have_agreed_to_keep(self, store: FeatureStore) -> None:
+        folders = self.three(store)
+        agreed = 10 * store.held_bytes
+        (store.folder / "max_bytes").write_text(str(agreed))
+        shared = FeatureStore(store.folder)
+        assert shared.max_bytes == agreed
+        assert shared.make_room(store.held_bytes)
+        assert all(folder.is_dir() for folder in folders)
+        assert FeatureStore(store.folder, max_bytes=1000).max_bytes == 1000, "but for who names another"
+        assert shared.purge().collections == 3
+        assert shared.max_bytes == agreed
+
     def test_a_folder_that_may_not_be_read_is_not_counted_and_stays(
         self, store: FeatureStore, refuse_folder: Callable[[Path], None]
     ) -> None:
