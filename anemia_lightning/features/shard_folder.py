@@ -15,6 +15,12 @@ from anemia_lightning.files.private_folder import make_private, share_file
 _LOCK = "lock"
 _GONE = ".gone-"
 _TRIES = 3
+_LONGEST_WAIT_S = 10.0
+"""To remove a folder takes less; what holds a lock for longer may be a machine that died, on a disk of a network."""
+_PAUSE_S = 0.01
+_STUMP_S = 60.0
+"""What nobody has added to for so long is left from a kill; to write a shard takes less. Where machines do not see one
+another's locks, a younger one may be what another is writing."""
 
 
 class Lease:
@@ -40,8 +46,7 @@ def use_folder(folder: Path) -> Lease | None:
     with suppress(OSError):
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _remove_stumps(folder)
-    with suppress(OSError):
-        fcntl.flock(handle, fcntl.LOCK_SH)
+    _share(handle)
     if not _is_still_there(folder, handle):
         os.close(handle)
         return use_folder(folder)
@@ -99,7 +104,9 @@ def is_used(folder: Path) -> bool:
 def remove_folder(folder: Path) -> None:
     """Removes a folder that was closed before: at once for all others, however long the deleting takes."""
     gone = folder.with_name(f"{_GONE}{secrets.token_hex(8)}")
-    folder.rename(gone)
+    # Another machine may have been first, where they do not see one another's locks.
+    with suppress(FileNotFoundError):
+        folder.rename(gone)
     shutil.rmtree(gone, ignore_errors=True)
 
 
@@ -159,10 +166,30 @@ def _open_lock(folder: Path) -> int:
     return handle
 
 
+def _share(handle: int) -> None:
+    """Takes a lock together with others; goes without where the system has none, or where one is not given free.
+
+    Who uses a folder without a lock may find rows gone, and computes them again.
+    """
+    until = time.monotonic() + _LONGEST_WAIT_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return
+            time.sleep(_PAUSE_S)
+        except OSError:
+            return
+        else:
+            return
+
+
 def _remove_stumps(folder: Path) -> None:
     for stump in folder.glob(".*"):
         with suppress(OSError):
-            stump.unlink()
+            if time.time() - stump.stat().st_mtime > _STUMP_S:
+                stump.unlink()
 
 
 def _is_still_there(folder: Path, handle: int) -> bool:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from anemia_lightning.errors import DiskFullError, StoreUnwritableError
+from anemia_lightning.features import shard_folder
 from anemia_lightning.features.shard import RowLayout, Shard, row_bytes
 from anemia_lightning.features.shard_collection import Ingredients
 from anemia_lightning.features.store import Collection, FeatureStore, StoredRowsLost
@@ -596,3 +597,36 @@ class TestUnwritable:
         assert not FeatureStore(store.folder, max_bytes=store.held_bytes).make_room(1)
         purged = store.purge()
         assert (purged.in_use, purged.refused) == (0, {collection.folder: "No locks available"})
+
+    def test_a_lock_that_nobody_gives_free_is_not_waited_for_for_ever(
+        self, filled: FeatureStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(shard_folder, "_LONGEST_WAIT_S", 0.05)
+        lock = next(filled.folder.glob("*/lock"))
+        with lock.open("rb") as of_a_machine_that_died:
+            fcntl.flock(of_a_machine_that_died, fcntl.LOCK_EX)
+            collection = filled.open(INGREDIENTS, LAYOUT)
+            fill(collection, range(10, 14))
+            assert holds(collection, range(14))
+
+    def test_what_another_machine_may_be_writing_stays_where_its_locks_are_not_seen(
+        self, filled: FeatureStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(fcntl, "flock", lambda *_: None)
+        old, new = (shards(filled)[0].with_name(f".shard-{name}") for name in ("old", "new"))
+        for stump in (old, new):
+            stump.touch()
+        os.utime(old, (1, 1))
+        filled.open(INGREDIENTS, LAYOUT)
+        assert (old.exists(), new.exists()) == (False, True)
+
+    def test_a_folder_that_another_machine_removes_at_the_same_time_is_gone(
+        self, filled: FeatureStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def too_late(folder: Path, _: object) -> None:
+            shutil.rmtree(folder)
+            raise FileNotFoundError
+
+        monkeypatch.setattr(Path, "rename", too_late)
+        assert FeatureStore(filled.folder, max_bytes=filled.held_bytes).make_room(1)
+        assert filled.collections() == []
