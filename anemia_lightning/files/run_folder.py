@@ -1,8 +1,10 @@
 """The folder of a run: its files by name, written wholly or not at all, and the pointer to the newest."""
 
 import json
-import os
+import secrets
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 _IDS = ("photo", "patient", "photo_group", "site", "fold")
 """Columns of tables that hold names, whatever they look like."""
+_STUMP_S = 3600.0
 
 
 class RunFolder:
@@ -60,14 +63,22 @@ class RunFolder:
             return
         latest = run.parent.parent / "latest"
         target = Path("runs") / run.name
-        fresh = latest.with_name(f".latest-{os.getpid()}")
-        # Left by a kill: in a container the next process may have the same number, and would write through the link.
-        fresh.unlink(missing_ok=True)
+        _remove_stumps(latest)
+        # Not by the number of the process: in two containers it may be the same, and one would undo the other's link.
+        fresh = latest.with_name(f".latest-{secrets.token_hex(8)}")
         try:
             fresh.symlink_to(target, target_is_directory=True)
         except OSError:
             fresh.write_text(f"{target}\n", encoding="utf-8")
         fresh.replace(latest)
+
+
+def _remove_stumps(latest: Path) -> None:
+    """Removes pointers that a kill has left before they got their name."""
+    for stump in latest.parent.glob(".latest-*"):
+        with suppress(OSError):
+            if time.time() - stump.lstat().st_mtime > _STUMP_S:
+                stump.unlink()
 
 
 def find_run(named: str, root: str | Path, verb: str = "train") -> Path:

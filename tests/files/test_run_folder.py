@@ -34,13 +34,32 @@ def test_latest_is_a_file_where_links_are_not_allowed(tmp_path: Path, monkeypatc
     assert (tmp_path / "logs" / "train" / "latest").read_text() == "runs/second\n"
 
 
-def test_what_a_kill_has_left_does_not_stop_a_later_process_of_the_same_number(tmp_path: Path) -> None:
-    first, second = (RunFolder(tmp_path / "logs" / "train" / "runs" / name) for name in ("first", "second"))
-    left = tmp_path / "logs" / "train" / f".latest-{os.getpid()}"
-    left.symlink_to(Path("runs") / first.path.name, target_is_directory=True)
-    second.point_latest()
-    assert find_run("last", tmp_path) == second.path
-    assert sorted(path.name for path in left.parent.iterdir()) == ["latest", "runs"]
+def test_pointers_that_kills_have_left_go_after_a_while(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "logs" / "train" / "runs" / "one")
+    old, new = (folder.path.parent.parent / f".latest-{name}" for name in ("old", "new"))
+    for left in (old, new):
+        left.symlink_to("runs/gone", target_is_directory=True)
+    os.utime(old, (1, 1), follow_symlinks=False)
+    folder.point_latest()
+    assert find_run("last", tmp_path) == folder.path
+    assert sorted(path.name for path in old.parent.iterdir()) == [".latest-new", "latest", "runs"]
+
+
+def test_processes_of_one_number_point_to_their_runs_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [RunFolder(tmp_path / "logs" / "train" / "runs" / name) for name in ("one", "other")]
+    real = Path.symlink_to
+
+    def link(path: Path, target: Path, target_is_directory: bool) -> None:
+        real(path, target, target_is_directory)
+        if runs:
+            runs.pop().point_latest()
+
+    # As in two containers, where the first process has the same number.
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    monkeypatch.setattr(Path, "symlink_to", link)
+    one = runs.pop(0)
+    one.point_latest()
+    assert find_run("last", tmp_path) == one.path
 
 
 def test_a_fold_makes_latest_name_its_cross_validation(tmp_path: Path) -> None:
