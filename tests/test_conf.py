@@ -1,5 +1,6 @@
 """Every file of conf/ composes, every target exists, every preset trains."""
 
+import re
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -48,6 +49,12 @@ def test_every_file_composes(file: Path) -> None:
         check_composed("evaluate", *GIVEN["evaluate"])
     else:
         check_composed("train", f"{group}={name}", *GIVEN.get(name, []))
+
+
+def test_hundreds_of_runs_can_begin_in_one_second() -> None:
+    folders = [Path(compose("train").paths.run_dir).name for _ in range(2)]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d-[0-9a-f]{8}", name) for name in folders)
+    assert len({name[-8:] for name in folders}) == 2
 
 
 @pytest.mark.parametrize("file", FILES, ids=str)

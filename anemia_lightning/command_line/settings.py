@@ -30,7 +30,7 @@ FILES = ("model.weights", "init_from", "split.file")
 def register_resolvers() -> None:
     """Makes ${random_suffix:} known, which keeps two runs of one second apart, ${cache_dir:} and ${best_is:score}."""
     # The cache lives in the config object, so one run has one suffix.
-    OmegaConf.register_new_resolver("random_suffix", lambda: secrets.token_hex(2), use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("random_suffix", lambda: secrets.token_hex(4), use_cache=True, replace=True)
     OmegaConf.register_new_resolver("cache_dir", _cache_dir, replace=True)
     OmegaConf.register_new_resolver("best_is", best_is, replace=True)
 
