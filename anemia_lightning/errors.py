@@ -158,7 +158,8 @@ class PatientLabelsError(AnemiaError):
         super().__init__(
             "one label for all photos of a patient, to score patients",
             f"both in {len(patients)} patients: {_some(list(map(str, patients)))}",
-            "Score photos instead, correct the labels, or name each visit of a patient as a patient of its own.",
+            "Score photos instead, or correct the labels. Keep one name for all visits of a person: under several they "
+            "would count as several people, on both sides of a split.",
         )
 
 

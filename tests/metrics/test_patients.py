@@ -55,7 +55,8 @@ def test_contradicting_labels_are_refused_in_words() -> None:
         _pooled(table)
     assert str(caught.value) == (
         "Looked for one label for all photos of a patient, to score patients; found both in 1 patients: a. "
-        "Score photos instead, correct the labels, or name each visit of a patient as a patient of its own."
+        "Score photos instead, or correct the labels. Keep one name for all visits of a person: under several they "
+        "would count as several people, on both sides of a split."
     )
 
 
