@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    import pandas as pd
     from torch import Tensor
 
 Stage = Literal["train", "val", "test", "predict"]
@@ -65,7 +66,7 @@ MANIFEST_COLUMNS = (
 """Columns of every manifest; a source may add its own behind them.
 
 `pregnancy` is "no", the trimester "1", "2" or "3", "yes" where that is unknown, or ""; `severity` is none, mild,
-moderate, severe or "".
+moderate, severe or "". Where the data do not name the patient, `patient` is the id of the photo: see `names_patient`.
 """
 
 FACT_COLUMNS = (
@@ -115,3 +116,12 @@ P(anaemic) by the calibration that the model carries, and `prediction` is 1 wher
 
 SPLIT_COLUMNS = ("photo", "patient", "photo_group", "label", "split", "reason")
 """Columns of splits.csv; `split` is train, val, test or excluded."""
+
+
+def names_patient(photos: "pd.DataFrame") -> "pd.Series[bool]":
+    """Says of which photos the data name the patient; each other photo counts as a patient of its own.
+
+    Args:
+        photos: Columns photo and patient, as in manifests, splits and predictions.
+    """
+    return photos["patient"] != photos["photo"]

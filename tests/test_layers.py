@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plots": {"metrics", "errors"},
     "baselines": {"metrics", "errors"},
     "assessment": {"metrics", "errors", "contracts"},
-    "report": {"plots", "metrics", "errors", "files"},
+    "report": {"plots", "metrics", "errors", "files", "contracts"},
     "data": FREE,
     "features": FREE,
     "model": FREE | {"metrics"},

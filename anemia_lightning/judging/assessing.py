@@ -12,7 +12,7 @@ from anemia_lightning.assessment.judged import Decisions
 from anemia_lightning.assessment.options import SUBGROUPS, Options
 from anemia_lightning.baselines import COMPARED, predict_baselines
 from anemia_lightning.command_line.terminal import progress_bar
-from anemia_lightning.contracts import UNKNOWN_LABEL
+from anemia_lightning.contracts import UNKNOWN_LABEL, names_patient
 from anemia_lightning.data.group_columns import age_bands, with_group_columns
 from anemia_lightning.data.manifest import SEVERITIES
 from anemia_lightning.data.splits import independent_groups
@@ -25,8 +25,6 @@ ASSESSMENT = "assessment.json"
 ORACLE = "drawn redness (oracle)"
 
 _DRAWN_SOURCE = "synthetic"
-_UNNAMED_SOURCE = "cp_anemic"
-"""Whose patients are its photos, each under the name of its file."""
 
 
 def assess_predictions(
@@ -68,7 +66,7 @@ def assess_predictions(
         left_out=left_out,
         pooling=pooling,
         is_drawn=_is_drawn(known),
-        unnamed=_unnamed(once, known),
+        unnamed=_unnamed(once),
     )
     with progress_bar("Assessing") as progress:
         return assess(
@@ -76,14 +74,10 @@ def assess_predictions(
         )
 
 
-def _unnamed(predictions: pd.DataFrame, known: pd.DataFrame) -> int:
+def _unnamed(predictions: pd.DataFrame) -> int:
     """Returns of how many photos the data do not name the patient, so that each counts as a patient of its own."""
     labelled = predictions[predictions["label"] != UNKNOWN_LABEL]
-    # A manifest calls such a patient by the id of the photo.
-    is_unnamed = labelled["patient"] == labelled["photo"]
-    if "source" in known:
-        is_unnamed |= labelled["photo"].isin(known.loc[known["source"] == _UNNAMED_SOURCE, "photo"])
-    return int(is_unnamed.sum())
+    return int((~names_patient(labelled)).sum())
 
 
 def baseline_predictions(train: pd.DataFrame, test: pd.DataFrame, *, seed: int) -> pd.DataFrame:

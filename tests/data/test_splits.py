@@ -89,6 +89,13 @@ def assert_close_to_shares(
         assert (-excess[1:] < largest).all(), "those of the smallest share"
 
 
+def test_what_patients_of_one_photo_are_called_moves_none() -> None:
+    manifest = random_manifest(np.random.default_rng(0), photos=120)
+    alone = [manifest.assign(patient=names) for names in (manifest["photo"], [f"Image_{999 - n}" for n in range(120)])]
+    first, second = (assign_splits(each, fractions=FRACTIONS, seed=3) for each in alone)
+    pd.testing.assert_series_equal(first, second)
+
+
 @pytest.mark.parametrize("seeds", [range(100), pytest.param(range(100, 1100), marks=pytest.mark.slow)], ids=len)
 def test_nothing_ever_crosses_and_each_class_has_its_share_or_the_data_are_refused(seeds: range) -> None:
     refused = 0

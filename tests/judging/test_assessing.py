@@ -40,19 +40,16 @@ def test_drawn_photographs_are_known_as_such(photos: pd.DataFrame) -> None:
 
 
 def test_photos_whose_patient_the_data_do_not_name_are_counted(photos: pd.DataFrame) -> None:
-    def unnamed(table: pd.DataFrame, source: str) -> int:
-        facts = photos.assign(source=source)
-        found = assess_predictions(table, Decision.fixed(0.5), facts=facts, subgroups=(), resamples=10)
+    def unnamed(table: pd.DataFrame) -> int:
+        found = assess_predictions(table, Decision.fixed(0.5), facts=photos, subgroups=(), resamples=10)
         return int(found["counts"]["unnamed"])
 
     named = _predictions(photos)
     # As a manifest fills in for a folder, or a table without the column.
     nameless = named.assign(patient=named["photo"])
     once = named.drop_duplicates("patient")
-    assert [unnamed(each, "table") for each in (named, nameless, once)] == [0, 48, 0]
-    assert unnamed(pd.concat([nameless[:5], named[5:]]), "folder") == 5
-    # Its patients are the names of its files.
-    assert unnamed(named, "cp_anemic") == 48
+    assert [unnamed(each) for each in (named, nameless, once)] == [0, 48, 0]
+    assert unnamed(pd.concat([nameless[:5], named[5:]])) == 5
 
 
 def test_groups_follow_from_manifest_and_survey(photos: pd.DataFrame) -> None:

@@ -19,7 +19,7 @@ _SHEET = "Anemia_Data_Collection_Sheet"
 # The towns are Ejisu and Techiman; the sheet spells them both ways.
 _TOWNS = {"ejusu": "Ejisu", "ejisu": "Ejisu", "tachiman": "Techiman", "techiman": "Techiman"}
 _COLUMNS = {
-    "patient": "IMAGE_ID",
+    "image": "IMAGE_ID",
     "remark": "REMARK",
     "site": "HOSPITAL",
     "sex": "GENDER",
@@ -32,8 +32,9 @@ _COLUMNS = {
 def read_cp_anemic(*, root: str | Path | None) -> pd.DataFrame:
     """Reads the CP-AnemiC data set.
 
-    Every photo is a patient of its own, since the set names no other; its many copies of one photograph under
-    several names are left to the photo groups. The label is the set's own: haemoglobin below 11.0 g/dL.
+    The set names no patients: its IMAGE_ID is the name of a file, of which one photograph has several. So each photo
+    counts as a patient of its own, and copies are left to the photo groups. The label is the set's own: haemoglobin
+    below 11.0 g/dL, whatever the age.
 
     Args:
         root: Holds Anemic/, Non-anemic/ and Anemia_Data_Collection_Sheet as .csv or .xlsx; .csv is taken if
@@ -59,11 +60,11 @@ def read_cp_anemic(*, root: str | Path | None) -> pd.DataFrame:
         raise SourceError(_SOUGHT, f"no {' and no '.join(lacking)} in {folder}", _CHANGE)
     photos = pd.DataFrame(
         [
-            {"path": path, "patient": path.stem, "label": label, "photo": photo_id("cp_anemic", path, folder)}
+            {"path": path, "image": path.stem, "label": label, "photo": photo_id("cp_anemic", path, folder)}
             for name, label in _LABELS.items()
             for path in find_photos(classes[name])
         ],
-        columns=["path", "patient", "label", "photo"],
+        columns=["path", "image", "label", "photo"],
     )
     return _join(photos, _read_rows(sheet), sheet)
 
@@ -88,14 +89,14 @@ def _join(photos: pd.DataFrame, rows: pd.DataFrame, sheet: Path) -> pd.DataFrame
         if len(places):
             faults.append(Fault(what, places.tolist()))
 
-    note("rows with the same IMAGE_ID", rows.loc[rows["patient"].duplicated(), "patient"])
-    note("photographs with the same name", photos.loc[photos["patient"].duplicated(), "photo"])
+    note("rows with the same IMAGE_ID", rows.loc[rows["image"].duplicated(), "image"])
+    note("photographs with the same name", photos.loc[photos["image"].duplicated(), "photo"])
     strange = rows[~rows["remark"].str.casefold().isin(list(_LABELS))]
-    note("a REMARK other than Anemic and Non-anemic", strange["patient"] + " ('" + strange["remark"] + "')")
-    note(f"photographs without a row in {sheet}", photos.loc[~photos["patient"].isin(rows["patient"]), "photo"])
-    note(f"rows of {sheet} without a photograph", rows.loc[~rows["patient"].isin(photos["patient"]), "patient"])
-    joined = photos.drop_duplicates("patient").merge(rows.drop_duplicates("patient"), on="patient")
+    note("a REMARK other than Anemic and Non-anemic", strange["image"] + " ('" + strange["remark"] + "')")
+    note(f"photographs without a row in {sheet}", photos.loc[~photos["image"].isin(rows["image"]), "photo"])
+    note(f"rows of {sheet} without a photograph", rows.loc[~rows["image"].isin(photos["image"]), "image"])
+    joined = photos.drop_duplicates("image").merge(rows.drop_duplicates("image"), on="image")
     label = joined["remark"].str.casefold().map(_LABELS)
     contradicts = label.notna() & (label != joined["label"])
     note("photographs in another folder than their REMARK", joined.loc[contradicts, "photo"])
-    return build_manifest(joined.drop(columns="remark").assign(source="cp_anemic"), faults=faults)
+    return build_manifest(joined.drop(columns=["remark", "image"]).assign(source="cp_anemic"), faults=faults)

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from anemia_lightning.contracts import MANIFEST_COLUMNS
+from anemia_lightning.contracts import MANIFEST_COLUMNS, names_patient
 from anemia_lightning.data.sources.cp_anemic import read_cp_anemic
 from anemia_lightning.errors import AnemiaError
 
@@ -50,7 +50,7 @@ def test_the_published_layout(tmp_path: Path) -> None:
         "photo": "cp_anemic/Anemic/Image_001.png",
         "path": str(tmp_path / "Anemic" / "Image_001.png"),
         "label": 1,
-        "patient": "Image_001",
+        "patient": "cp_anemic/Anemic/Image_001.png",
         "photo_group": "cp_anemic/Anemic/Image_001.png",
         "source": "cp_anemic",
         "site": "Komfo Anokye Teaching Hospital",
@@ -64,6 +64,10 @@ def test_the_published_layout(tmp_path: Path) -> None:
     }
     assert manifest["label"].tolist() == [1, 1, 0]
     assert manifest["severity"].tolist() == ["moderate", "severe", "none"]
+
+
+def test_the_names_of_its_files_are_no_patients(tmp_path: Path) -> None:
+    assert not names_patient(read_cp_anemic(root=draw(tmp_path))).any()
 
 
 def test_the_spellings_of_a_hospital_are_one_site(tmp_path: Path) -> None:
