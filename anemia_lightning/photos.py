@@ -10,6 +10,7 @@ from anemia_lightning.command_line.terminal import step_bars
 from anemia_lightning.contracts import GRAINS
 from anemia_lightning.errors import DataChangedError, SplitFileError, SplitImpossibleError, SplitLeakError
 from anemia_lightning.files.run_folder import RunFolder, read_run_card
+from anemia_lightning.report.patient_words import count_patients
 
 if TYPE_CHECKING:
     from anemia_lightning.data.datamodule import AnemiaDataModule
@@ -55,7 +56,7 @@ def photo_lines(cfg: DictConfig, prepared: "Prepared", *, listed_in: str = "spli
         listed_in: Which of the files that the command leaves lists those that are left out.
     """
     manifest = prepared.manifest
-    lines = [f"{len(manifest)} photos of {manifest['patient'].nunique()} patients from {cfg.data.name}"]
+    lines = [f"{count_patients(manifest).words} from {cfg.data.name}"]
     groups = manifest["photo_group"].nunique()
     if groups < len(manifest) and cfg.data.photo_groups in GRAINS:
         # An evaluation on other data splits nothing.

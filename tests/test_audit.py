@@ -62,7 +62,7 @@ def test_planted_copies_are_found_at_their_grain_and_named(audit: Audit) -> None
         "folder/Anemic/0.png",
         "folder/Healthy/same_file.png",
     }
-    assert "AUDIT_COPIES_ACROSS_PATIENTS" in found
+    assert "AUDIT_COPIES_ACROSS_PATIENTS" not in found, "nobody is named"
     by_grain = {row["grain"]: row for row in record["copies"]}
     assert (by_grain["bytes"]["across_classes"], by_grain["bytes"]["within_class"]) == (1, 1)
     assert by_grain["turned"]["within_class"] == 2

@@ -13,7 +13,7 @@ def test_photos_that_got_the_label_of_their_copies_are_counted() -> None:
     prepared = Prepared(photos, photos.iloc[:0], facts=photos, near=photos.iloc[:0], labels=labels)
     cfg = OmegaConf.create({"data": {"name": "folder", "photo_groups": "bytes"}})
     assert photo_lines(cfg, prepared) == [
-        "3 photos of 3 patients from folder",
+        "3 photos (patients not named) from folder",
         "They show 1 different photographs.",
         "2 photos got the commoner label of their copies (data.on_label_conflict=majority).",
     ]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from anemia_lightning.contracts import GRAINS
+from anemia_lightning.contracts import GRAINS, names_patient
 from anemia_lightning.data.preparation import Prepared
 from anemia_lightning.data.reading import read_photo
 from anemia_lightning.data.recuts import SAME_PHOTO_SCORE
@@ -95,8 +95,9 @@ def _describe(members: pd.DataFrame) -> str:
     hemoglobin = members["hemoglobin_g_dl"]
     if hemoglobin.nunique() > 1:
         parts.append(f"haemoglobin {hemoglobin.min():g} to {hemoglobin.max():g} g/dL")
-    for column in ("patient", "site"):
-        values = members[column][members[column] != ""].nunique()
+    known = {"patient": names_patient(members), "site": members["site"] != ""}
+    for column, is_known in known.items():
+        values = members[column][is_known].nunique()
         if values > 1:
             parts.append(f"{values} {column}s")
     hidden = len(members) - MOST_IN_GROUP

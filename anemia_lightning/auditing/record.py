@@ -12,6 +12,7 @@ from anemia_lightning.data.audit.evidence import Evidence
 from anemia_lightning.data.audit.findings import find_problems, is_sound
 from anemia_lightning.data.labels import NEAR_G_DL
 from anemia_lightning.data.preparation import Prepared
+from anemia_lightning.report.patient_words import count_patients
 
 
 def audit_record(
@@ -27,13 +28,15 @@ def audit_record(
     """
     findings = find_problems(evidence)
     manifest, described = prepared.manifest, evidence.described
+    numbers = count_patients(manifest)
     record = {
         "data": {
             "name": cfg.data.name,
             "root": cfg.data.get("root"),
             "caution": cfg.data.get("caution"),
             "photos": len(manifest),
-            "patients": manifest["patient"].nunique(),
+            "patients": numbers.patients,
+            "unnamed": numbers.unnamed,
             "anaemic": int(manifest["label"].sum()),
         },
         "sound": is_sound(findings),

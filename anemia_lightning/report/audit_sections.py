@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from anemia_lightning.report.estimates import estimate_text
+from anemia_lightning.report.patient_words import Numbers
 from anemia_lightning.report.sections import Section, Table
 
 GRAIN_WORDS = {
@@ -24,10 +25,8 @@ def audit_summary(audit: Mapping[str, Any]) -> list[str]:
     data, distinct = audit["data"], audit["distinct_photographs"]
     excluded = sum(audit["excluded"]["codes"].values())
     left_out = f" {excluded} more cannot be used." if excluded else ""
-    photos = (
-        f"{data['photos']} photos of {data['patients']} patients can be read, {data['anaemic']} of them of anaemic "
-        f"patients.{left_out}"
-    )
+    numbers = Numbers(data["photos"], data["patients"], data["unnamed"])
+    photos = f"{numbers.words} can be read, {data['anaemic']} of the photos of anaemic people.{left_out}"
     if distinct["recut"] == data["photos"]:
         return [photos, "No copies were found: every photo shows a photograph of its own."]
     return [
@@ -99,7 +98,8 @@ def _copies(audit: Mapping[str, Any]) -> Iterator[Section]:
         [
             GRAIN_WORDS[row["grain"]],
             *(str(row[name]) for name in ("distinct", "groups", "photos", "largest", "across_classes")),
-            *(str(row[name]) for name in ("across_patients", "across_sites", "other_hemoglobin")),
+            str(row["across_patients"]) if audit["data"]["patients"] else "-",
+            *(str(row[name]) for name in ("across_sites", "other_hemoglobin")),
             _number(row["spread_highest_g_dl"], 1),
             _percent(leaks[row["grain"]]),
         ]
@@ -149,12 +149,9 @@ def _counts(audit: Mapping[str, Any]) -> Iterator[Section]:
         rows = [row for row in audit["counts"] if row["column"] == column]
         follows = f" (Cramér's V with the class {values[column]:.2f})" if column in values else ""
         name = column.replace("_", " ")
-        cells = [
-            [row["value"], str(row["photos"]), str(row["patients"]), str(row["anaemic"]), _percent(row["share"])]
-            for row in rows
-        ]
-        columns = [name, "photos", "patients", "anaemic", "share"]
-        tables.append(Table(f"By {name}{follows}", columns, _shortened(cells)))
+        counted = ("photos", *(["patients"] if audit["data"]["patients"] else []), "anaemic")
+        cells = [[row["value"], *(str(row[each]) for each in counted), _percent(row["share"])] for row in rows]
+        tables.append(Table(f"By {name}{follows}", [name, *counted, "share"], _shortened(cells)))
     yield Section("Who is in the data", [], tables)
 
 

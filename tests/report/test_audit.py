@@ -27,7 +27,15 @@ def jpeg() -> bytes:
 def record(**changes: Any) -> dict[str, Any]:
     interval = {"value": 0.5949, "low": 0.51, "high": 0.672}
     content: dict[str, Any] = {
-        "data": {"name": "set", "root": "x", "caution": None, "photos": 30, "patients": 20, "anaemic": 12},
+        "data": {
+            "name": "set",
+            "root": "x",
+            "caution": None,
+            "photos": 30,
+            "patients": 20,
+            "unnamed": 0,
+            "anaemic": 12,
+        },
         "sound": True,
         "findings": [
             {"code": "AUDIT_COPIES", "severity": "warn", "says": "There are copies.", "advice": "Group.", "photos": []},
@@ -132,13 +140,21 @@ def markdown(folder: Path, **changes: Any) -> str:
 def test_the_page_says_in_words_what_the_data_are_and_what_is_wrong(tmp_path: Path) -> None:
     text = text_of(page(tmp_path))
     assert "A sound split of these data is possible." in text
-    assert "30 photos of 20 patients can be read, 12 of them of anaemic patients. 1 more cannot be used." in text
+    assert "30 photos of 20 patients can be read, 12 of the photos of anaemic people. 1 more cannot be used." in text
     assert "They are 28 different files with 27 different pictures" in text
     assert text.index("Careful:|There are copies.") < text.index("Note:|Near.")
     assert "same file|28|2|4|2|1|2|0|1|4.2|42%" in text
     assert "none: each photo alone|30|30|0|0.59 [0.51, 0.67]|also cut out anew|28|24|2|-" in text
     assert "By site (Cramér's V with the class 0.19)" in text
     assert "width|79|100|228|400|5,130|1" in text
+
+
+def test_patients_without_a_name_are_not_counted(tmp_path: Path) -> None:
+    data = record()["data"] | {"patients": 0, "unnamed": 30}
+    text = text_of(page(tmp_path, data=data))
+    assert "30 photos (patients not named) can be read, 12 of the photos of anaemic people." in text
+    assert "same file|28|2|4|2|1|-|0|1|4.2|42%" in text
+    assert "site|photos|anaemic|share|North|30|12|40%" in text
 
 
 def test_what_could_not_be_dealt_to_folds_is_said_to_have_no_row(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from anemia_lightning.contracts import GRAINS, GROUP_COLUMNS
+from anemia_lightning.contracts import GRAINS, GROUP_COLUMNS, names_patient
 
 
 def count_distinct(manifest: pd.DataFrame) -> dict[str, int]:
@@ -26,8 +26,10 @@ def count_copies(manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def _count_grain(manifest: pd.DataFrame, grain: str) -> dict[str, object]:
-    # What is missing counts as no site.
-    grouped = manifest.assign(site=manifest["site"].where(manifest["site"] != "")).groupby(f"group_{grain}")
+    # What is missing counts as no site, and as no patient.
+    site = manifest["site"].where(manifest["site"] != "")
+    patient = manifest["patient"].where(names_patient(manifest))
+    grouped = manifest.assign(site=site, patient=patient).groupby(f"group_{grain}")
     groups = grouped.agg(
         photos=("photo", "size"),
         labels=("label", "nunique"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from anemia_lightning.contracts import names_patient
 from anemia_lightning.data.audit.evidence import Evidence, Finding, Question, counted, enumerated, first_few
 from anemia_lightning.data.audit.photos import CLIPPED, MUCH_CLIPPED
 from anemia_lightning.data.labels import NEAR_G_DL
@@ -103,7 +104,7 @@ def _numbers(evidence: Evidence) -> Iterator[Finding]:
                 f"There are only {distinct} distinct {name} photographs.",
                 "Cross-validate (crossval), and believe no score without its interval.",
             )
-    if (described["patient"] == described["photo"]).all():
+    if not names_patient(described).any():
         yield Finding(
             "AUDIT_NO_PATIENTS",
             "info",

@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.stats import chi2_contingency
 from scipy.stats.contingency import association
 
+from anemia_lightning.contracts import names_patient
 from anemia_lightning.data.group_columns import age_band, age_bands
 
 COUNTED = ("source", "site", "sex", "age_band", "severity", "format", "mode", "exif_orientation", "split")
@@ -53,8 +54,8 @@ def count_classes(described: pd.DataFrame, columns: Sequence[str] = COUNTED) -> 
     """Counts photos by each value of some columns.
 
     Returns:
-        One row per column and value: column, value, photos, patients, anaemic, and share: of the anaemic among the
-        photos. Columns without any value are left out.
+        One row per column and value: column, value, photos, patients (those whom the data name), anaemic, and share: of
+        the anaemic among the photos. Columns without any value are left out.
     """
     tables = [_count_column(described, column) for column in columns if (described[column] != "").any()]
     names = ["column", "value", "photos", "patients", "anaemic", "share"]
@@ -63,7 +64,8 @@ def count_classes(described: pd.DataFrame, columns: Sequence[str] = COUNTED) -> 
 
 def _count_column(described: pd.DataFrame, column: str) -> pd.DataFrame:
     values = described[column].where(described[column] != "", UNKNOWN)
-    counts = described.groupby(values, sort=True).agg(
+    named = described.assign(patient=described["patient"].where(names_patient(described)))
+    counts = named.groupby(values, sort=True).agg(
         photos=("photo", "size"), patients=("patient", "nunique"), anaemic=("label", "sum")
     )
     order = age_bands() if column == "age_band" else list(counts.sort_values("photos", ascending=False).index)
@@ -95,7 +97,7 @@ def count_missing(manifest: pd.DataFrame) -> pd.DataFrame:
     """Counts gaps: column, missing, share of the photos. A patient is missing where the photo stands for one."""
     missing = {column: int((manifest[column] == "").sum()) for column in _OPTIONAL_TEXTS}
     missing |= {column: int(manifest[column].isna().sum()) for column in _OPTIONAL_NUMBERS}
-    missing["patient"] = int((manifest["patient"] == manifest["photo"]).sum())
+    missing["patient"] = int((~names_patient(manifest)).sum())
     table = pd.DataFrame({"column": list(missing), "missing": list(missing.values())})
     return table.assign(share=table["missing"] / max(1, len(manifest)))
 

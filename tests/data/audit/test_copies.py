@@ -54,6 +54,11 @@ def test_groups_are_counted_by_what_they_cross(copies: pd.DataFrame) -> None:
     }
 
 
+def test_photos_without_a_patient_cross_none(copies: pd.DataFrame) -> None:
+    counts = count_copies(copies.assign(patient=copies["photo"]))
+    assert counts["across_patients"].tolist() == [0, 0, 0, 0]
+
+
 def test_the_worst_group_is_listed_first_and_says_how_near_the_contradiction_is(copies: pd.DataFrame) -> None:
     listed = list_copies(copies)
     assert listed["photo"].tolist() == ["s/0.png", "s/1.png", "s/2.png", "s/3.png", "s/4.png"]

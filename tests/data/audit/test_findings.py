@@ -105,6 +105,14 @@ def test_what_copies_would_leak_is_said(table: Table, weigh: Weigh) -> None:
     assert "AUDIT_COPIES_ACROSS_PATIENTS" not in found
 
 
+def test_copies_under_several_patients_are_told_where_the_data_name_patients(table: Table, weigh: Weigh) -> None:
+    groups = [0, 1, 2, 3, 0, *range(5, 200)]
+    found = by_code(weigh(clean(table, group_recut=groups)))
+    says = "1 photograph stands in the data under more than one patient."
+    assert found["AUDIT_COPIES_ACROSS_PATIENTS"].says == says
+    assert "AUDIT_COPIES_ACROSS_PATIENTS" not in by_code(weigh(table([0, 1] * 100, group_recut=groups)))
+
+
 @pytest.mark.parametrize(
     ("columns", "more", "code", "sentence"),
     [

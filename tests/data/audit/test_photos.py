@@ -34,6 +34,13 @@ def test_photos_are_counted_by_each_value_the_commonest_first_and_the_unknown_la
     assert "sex" not in set(counts["column"]), "nobody's sex is given"
 
 
+def test_patients_are_counted_whom_the_data_name(table: Table, facts: Table) -> None:
+    manifest = table([1, 1, 0], site=["A", "A", "A"])
+    manifest.loc[0, "patient"] = "p"
+    counts = count_classes(describe_photos(manifest, facts(manifest)), ["site"])
+    assert counts["patients"].tolist() == [1]
+
+
 def test_age_bands_are_those_of_the_report_from_the_youngest(table: Table, facts: Table) -> None:
     ages = [800, 3, 30, 800, float("nan")]
     manifest = table([0, 1, 0, 1, 1], age_months=ages)
