@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from anemia_lightning.assessment.repeats import join_repeats
-from anemia_lightning.contracts import UNKNOWN_LABEL
+from anemia_lightning.contracts import UNKNOWN_LABEL, names_patient
 from anemia_lightning.errors import PatientLabelsError
 from anemia_lightning.metrics.decision import Decision
 from anemia_lightning.metrics.intervals import numbered
@@ -89,6 +89,8 @@ def judge_photos(decided: pd.DataFrame, clusters: "pd.Series[int]") -> tuple[Jud
 
 def judge_patients(photos: pd.DataFrame, of_photos: Judged, pooling: Pooling) -> tuple[Judged | None, str]:
     """Returns one row per patient, or None and why: there is nothing to pool, or no one label to compare with."""
+    if not names_patient(photos).any():
+        return None, "The data name no patients, so there are no scores by patient."
     if not photos["patient"].duplicated().any():
         return None, "Each patient has one photo, so the scores by patient are those by photo."
     try:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from anemia_lightning.report.markdown import literal, write_markdown
 from anemia_lightning.report.page import NOTICE
+from anemia_lightning.report.patient_words import Numbers, count_patients
 
 _EXCLUDED = "excluded"
 _PART_WORDS = {
@@ -25,13 +26,12 @@ _LETTERS_PER_LINE = {_MARGIN: (44, 48), _INDENT: (38, 42)}
 
 
 class Count(NamedTuple):
-    """Some photos and the patients whom they show."""
+    """Some photos under a name."""
 
     name: str
-    photos: int
-    patients: int
-    anaemic: int | None
-    """How many of the photos are of anaemic patients; None of what is left out, whose label may be unknown."""
+    numbers: Numbers
+    anaemic: Numbers | None
+    """Those of them that are labelled anaemic; None of what is left out, whose label may be unknown."""
 
 
 class Flow(NamedTuple):
@@ -72,7 +72,7 @@ def participant_flow(splits: pd.DataFrame, *, order: Sequence[str] = ("train", "
     assert sum(map(len, parts.values())) == len(used), "every photo that is used belongs to one of the parts"
     return Flow(
         _count("photos found", splits)._replace(anaemic=None),
-        sorted((reason._replace(anaemic=None) for reason in reasons), key=lambda reason: -reason.photos),
+        sorted((reason._replace(anaemic=None) for reason in reasons), key=lambda reason: -reason.numbers.photos),
         _count("photos used", used),
         [_count(_PART_WORDS.get(name, f"test part of {name}"), rows) for name, rows in parts.items() if len(rows)],
     )
@@ -121,7 +121,7 @@ def _reason(kind: str, reasons: "pd.Series[str]") -> str:
 
 
 def _count(name: str, rows: pd.DataFrame) -> Count:
-    return Count(name, len(rows), int(rows["patient"].nunique()), int((rows["label"] == 1).sum()))
+    return Count(name, count_patients(rows), count_patients(rows[rows["label"] == 1]))
 
 
 def _rows(flow: Flow) -> Iterator[tuple[Count, str]]:
@@ -132,10 +132,11 @@ def _rows(flow: Flow) -> Iterator[tuple[Count, str]]:
 
 
 def _words(count: Count, kind: str) -> tuple[str, str]:
-    anaemic = "" if count.anaemic is None else f", {count.anaemic} anaemic"
     name = f"left out: {count.name}" if kind == "excluded" else count.name
-    photos, patients = "photo" + "s" * (count.photos != 1), "patient" + "s" * (count.patients != 1)
-    return name, f"{count.photos} {photos} of {count.patients} {patients}{anaemic}"
+    if count.anaemic is None:
+        return name, count.numbers.words
+    anaemic = count.anaemic.words if count.numbers.patients else str(count.anaemic.photos)
+    return name, f"{count.numbers.words}, anaemic: {anaemic}"
 
 
 def _paths(boxes: Sequence[Box]) -> Iterator[str]:

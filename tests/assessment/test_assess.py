@@ -87,6 +87,14 @@ def test_one_photo_per_patient_is_counted_once(draw: Draw) -> None:
     assert found["patients_note"] == "Each patient has one photo, so the scores by patient are those by photo."
 
 
+def test_without_names_nothing_is_said_of_patients(draw: Draw) -> None:
+    study = draw()
+    study.predictions["patient"] = study.predictions["photo"]
+    found = study.assess()
+    assert (found["unit"], found["patients"]) == ("photo", None)
+    assert found["patients_note"] == "The data name no patients, so there are no scores by patient."
+
+
 def test_a_patient_of_both_labels_has_no_answer_to_compare_with(draw: Draw) -> None:
     study = draw(per_patient=2)
     study.predictions.loc[0, "label"] = 1 - study.predictions.loc[0, "label"]

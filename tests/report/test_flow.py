@@ -35,13 +35,17 @@ def usual() -> Flow:
 
 def test_every_photo_is_counted_once_with_its_reason() -> None:
     flow = usual()
-    assert flow.found[1:] == (7, 5, None)
-    assert flow.used[1:] == (4, 3, 3)
+    assert flow.found[1:] == ((7, 5, 0), None)
+    assert flow.used[1:] == ((4, 3, 0), (3, 2, 0))
     assert [tuple(reason) for reason in flow.excluded] == [
-        ("IMG_DAMAGED", 2, 2, None),
-        ("label conflict: copies of one photograph with both labels", 1, 1, None),
+        ("IMG_DAMAGED", (2, 2, 0), None),
+        ("label conflict: copies of one photograph with both labels", (1, 1, 0), None),
     ]
-    assert [part[1:] for part in flow.parts] == [(2, 1, 2), (1, 1, 0), (1, 1, 1)]
+    assert [part[1:] for part in flow.parts] == [
+        ((2, 1, 0), (2, 1, 0)),
+        ((1, 1, 0), (0, 0, 0)),
+        ((1, 1, 0), (1, 1, 0)),
+    ]
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -59,10 +63,26 @@ def test_parts_and_reasons_add_up_whatever_the_data(seed: int) -> None:
         for place in range(100)
     ]
     flow = participant_flow(splits(*rows), order=names[1:])
-    assert flow.found.photos == 100
-    assert flow.found.photos == flow.used.photos + sum(reason.photos for reason in flow.excluded)
-    assert flow.used.photos == sum(part.photos for part in flow.parts)
-    assert flow.used.anaemic == sum(part.anaemic or 0 for part in flow.parts)
+    assert flow.found.numbers.photos == 100
+    left_out = sum(reason.numbers.photos for reason in flow.excluded)
+    assert flow.found.numbers.photos == flow.used.numbers.photos + left_out
+    assert flow.used.numbers.photos == sum(part.numbers.photos for part in flow.parts)
+    anaemic = [part.anaemic.photos for part in (flow.used, *flow.parts) if part.anaemic]
+    assert anaemic[0] == sum(anaemic[1:])
+
+
+def test_the_anaemic_are_counted_by_photo_and_by_patient() -> None:
+    lines = [" ".join(box.lines) for box in flow_boxes(usual())]
+    assert lines[0] == "photos found 7 photos of 5 patients"
+    assert lines[3] == "photos used 4 photos of 3 patients, anaemic: 3 photos of 2 patients"
+    assert lines[4] == "training 2 photos of 1 patient, anaemic: 2 photos of 1 patient"
+
+
+def test_patients_without_a_name_are_not_counted() -> None:
+    flow = participant_flow(splits(("a", "a", 1, "train", ""), ("b", "b", 0, "test", ""), ("c", "p", 0, "test", "")))
+    lines = [" ".join(box.lines) for box in flow_boxes(flow)]
+    assert lines[0] == "photos found 3 photos of 1 patient and others not named"
+    assert lines[2] == "training 1 photo (patients not named), anaemic: 1"
 
 
 def test_each_part_says_what_it_is_for() -> None:
