@@ -10,17 +10,27 @@ import pandas as pd
 from anemia_lightning.metrics.balance import CONSIDERABLE, categories_differ, numbers_differ
 from anemia_lightning.report.markdown import literal, table_lines, write_markdown
 from anemia_lightning.report.page import NOTICE
+from anemia_lightning.report.patient_words import Numbers, count_patients
 from anemia_lightning.report.sections import Section, Table
 
-_NUMBERS = {"age_months": "age, months", "hemoglobin_g_dl": "haemoglobin, g/dL"}
-_TEXTS = ("sex", "pregnancy", "severity", "site", "source")
+_NUMBERS = {
+    "age_months": "age, months",
+    "hemoglobin_g_dl": "haemoglobin, g/dL",
+    "altitude_m": "altitude, m",
+    "cigarettes_per_day": "cigarettes per day",
+}
+_TEXTS = ("sex", "pregnancy", "severity", "site", "device", "source")
 _CLASSES = {"anaemic": "yes", "not anaemic": "no"}
 _MOST_VALUES = 15
 _MOST_COMPARED = 3
 """More parts than these are not compared one by one."""
 
+_PATIENTS = (
+    "Patients are counted: where one has several photos, a number is their mean and a text the first that is known."
+)
+_ALSO_UNNAMED = "Each photo of which the data do not name the patient counts as a patient of its own."
+_PHOTOS = "Photos are counted, since the data name no patients."
 _SAYS = (
-    "Patients are counted: where one has several photos, a number is their mean and a text the first that is known. "
     "Numbers: mean (standard deviation); shares are of those of whom it is known. SMD is the standardised mean "
     "difference (Austin 2009; of several values Yang and Dalton 2012), in standard deviations; from "
     f"{CONSIDERABLE} on groups are commonly called imbalanced."
@@ -33,15 +43,16 @@ _BY_CLASS = (
 )
 
 _People = Mapping[str, pd.DataFrame]
-"""One row per patient, for each part."""
+"""One row per patient, for each part; a photo of which the data do not name the patient is one of its own."""
 
 
 def describe_people(photos: pd.DataFrame, *, by: str = "split", order: Sequence[str] = ()) -> Section:
     """Returns the characteristics of the people in each part of the data, and of those with and without anaemia.
 
     Args:
-        photos: One row per photo: patient, label, `by`, and what there is of age_months, hemoglobin_g_dl (NaN where
-            unknown), sex, pregnancy, severity, site and source ("" where unknown).
+        photos: One row per photo: photo, patient, label, `by`, and what there is of age_months, hemoglobin_g_dl,
+            altitude_m, cigarettes_per_day (NaN where unknown), sex, pregnancy, severity, site, device and source (""
+            where unknown).
         by: The column that names the part: split, or the fold that tests a photo.
         order: The parts in their order; others are left out. None named: all, as they first stand in the table.
     """
@@ -49,8 +60,10 @@ def describe_people(photos: pd.DataFrame, *, by: str = "split", order: Sequence[
     parts = {name: _people(photos[photos[by] == name]) for name in names}
     everyone = _people(photos[photos[by].isin(names)])
     classes = {words: everyone[everyone["anaemic"] == value] for words, value in _CLASSES.items()}
-    tables = [_table(_by_part(names), parts, ("anaemic", *_TEXTS)), _table(_BY_CLASS, classes, _TEXTS)]
-    says = [_SAYS, *_by_chance("parts of the data", parts), *_by_chance("classes", classes)]
+    numbers = count_patients(photos)
+    unit = "patients" if numbers.patients else "photos"
+    tables = [_table(_by_part(names), parts, ("anaemic", *_TEXTS), unit), _table(_BY_CLASS, classes, _TEXTS, unit)]
+    says = [_counted(numbers), *_by_chance("parts of the data", parts, unit), *_by_chance("classes", classes, unit)]
     return Section("Who is in the data", says, tables)
 
 
@@ -68,14 +81,21 @@ def _by_part(names: Sequence[str]) -> str:
     return "Characteristics by part of the data: the test part of each fold"
 
 
-def _by_chance(what: str, people: _People) -> Iterator[str]:
+def _counted(numbers: Numbers) -> str:
+    """Returns what the tables count, and how to read them."""
+    if not numbers.patients:
+        return f"{_PHOTOS} {_SAYS}"
+    return " ".join([_PATIENTS, *([_ALSO_UNNAMED] if numbers.unnamed else []), _SAYS])
+
+
+def _by_chance(what: str, people: _People, unit: str) -> Iterator[str]:
     """Yields in a sentence how far the smallest groups that are compared differ by chance; nothing where none are."""
     pairs = [pair for found in _comparisons(list(people)).values() for pair in found]
     sizes = [(len(people[one]), len(people[other])) for one, other in pairs if len(people[one]) and len(people[other])]
     if not sizes:
         return
     one, other = max(sizes, key=lambda size: 1 / size[0] + 1 / size[1])
-    says = f"Chance alone makes {what} differ: between {one} and {other} patients an SMD has a standard error of about "
+    says = f"Chance alone makes {what} differ: between {one} and {other} {unit} an SMD has a standard error of about "
     says += f"{math.sqrt(1 / one + 1 / other):.2f}, and that of a trait with several values comes out larger still."
     if len(people) > _MOST_COMPARED:
         says += f" Shown is the largest of {len(pairs)} pairs."
@@ -93,13 +113,12 @@ def _people(photos: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([by_patient.size().rename("photos"), label.rename("anaemic"), numbers, known], axis=1)
 
 
-def _table(caption: str, people: _People, texts: Sequence[str]) -> Table:
+def _table(caption: str, people: _People, texts: Sequence[str], unit: str) -> Table:
     everyone = pd.concat(people.values())
     compared = _comparisons(list(people))
-    rows = [
-        ["patients", *(str(len(each)) for each in people.values())],
-        ["photos", *(str(int(each["photos"].sum())) for each in people.values())],
-    ]
+    rows = [["photos", *(str(int(each["photos"].sum())) for each in people.values())]]
+    if unit != "photos":
+        rows.insert(0, [unit, *(str(len(each)) for each in people.values())])
     for column, words in _NUMBERS.items():
         if column in everyone and everyone[column].notna().any():
             rows += _number_rows(column, words, people)

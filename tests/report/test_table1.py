@@ -15,6 +15,7 @@ def photos(people: int = 60, *, parts: tuple[str, ...] = ("train", "val", "test"
     draw = np.random.default_rng(0)
     return pd.DataFrame(
         {
+            "photo": [f"s/{number}.png" for number in range(people)],
             "patient": [f"p{number}" for number in range(people)],
             "label": draw.integers(0, 2, people),
             "split": [parts[number % len(parts)] for number in range(people)],
@@ -114,6 +115,24 @@ def test_what_chance_alone_gives_is_said_of_the_smallest_parts() -> None:
     assert "between 50 and 4 patients an SMD has a standard error of about 0.52" in describe_people(unequal).says[1]
 
 
+def test_without_patients_photos_are_counted() -> None:
+    rows = photos(60)
+    nobody = describe_people(rows.assign(patient=rows["photo"]))
+    assert nobody.says[0].startswith("Photos are counted, since the data name no patients. Numbers: mean")
+    assert "between 20 and 20 photos an SMD" in nobody.says[1]
+    assert not any(head.startswith("patients") for table in nobody.tables for head in heads(table))
+    some = describe_people(rows.assign(patient=rows["patient"].where(rows["site"] == "Accra", rows["photo"])))
+    assert "Each photo of which the data do not name the patient counts as a patient of its own." in some.says[0]
+    assert row(some.tables[0], "patients") == row(describe_people(rows).tables[0], "patients")
+
+
+def test_what_a_label_was_adjusted_for_and_what_took_the_photos_is_shown() -> None:
+    rows = photos(60).assign(altitude_m=800.0, cigarettes_per_day=0.0, device=["phone", "tablet"] * 30)
+    table = describe_people(rows).tables[0]
+    assert row(table, "altitude, m")["train"] == "800.0 (0.0)"
+    assert {"cigarettes per day", "device: phone", "device: tablet"} <= set(heads(table))
+
+
 def test_one_part_is_compared_with_none() -> None:
     says = describe_people(photos().assign(split="test")).says
     assert not any("parts of the data differ" in sentence for sentence in says)
@@ -141,7 +160,7 @@ def test_of_many_values_the_commonest_are_named() -> None:
 
 
 def test_a_table_of_labels_alone_is_enough() -> None:
-    table = describe_people(photos()[["patient", "label", "split"]]).tables[0]
+    table = describe_people(photos()[["photo", "patient", "label", "split"]]).tables[0]
     assert sorted(heads(table)) == ["anaemic: no", "anaemic: yes", "patients", "photos"]
 
 
