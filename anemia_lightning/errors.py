@@ -512,15 +512,17 @@ class Fault(NamedTuple):
 
 
 class ManifestError(AnemiaError):
-    """Faults in a table of photos, all of them at once."""
+    """Faults in a table of photos, all of them at once.
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    Args:
+        faults: What is wrong.
+        otherwise: What can be done in place of mending the data, as words that follow an "or"; "" for nothing.
+    """
+
+    def __init__(self, faults: Sequence[Fault], *, otherwise: str = "") -> None:
         self.faults = list(faults)
-        super().__init__(
-            "photos and entries to work with",
-            "; ".join(map(str, faults)),
-            "Mend this in the data, and start again.",
-        )
+        change = f"Mend this in the data, or {otherwise}." if otherwise else "Mend this in the data, and start again."
+        super().__init__("photos and entries to work with", "; ".join(map(str, faults)), change)
 
 
 class PhotoUnreadable(AnemiaError):  # noqa: N818 (what the photo is, as `Unreadable` lists it)

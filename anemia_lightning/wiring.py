@@ -59,6 +59,7 @@ def build_preparation(cfg: DictConfig) -> "Preparation":
         source=build_source(cfg),
         labels=LabelRule(**plain(cfg.labels)),
         grain=cfg.data.photo_groups,
+        on_unlabelled=cfg.data.on_unlabelled,
         on_unreadable=cfg.data.on_unreadable,
         on_label_conflict=cfg.data.on_label_conflict,
         store=Path(cfg.paths.cache) / "surveys" if cfg.paths.cache else None,

@@ -76,6 +76,23 @@ def test_an_unreadable_photo_is_counted_by_its_code_whatever_the_settings_say(au
     assert "folder/Healthy/empty.png" in codes(record)["AUDIT_UNUSABLE"]["says"]
 
 
+def test_a_photo_without_a_label_is_counted_whatever_the_settings_say(tmp_path: Path, planted: Path) -> None:
+    photos = [f"{name}/{number}.png" for number in range(12) for name in ("Anemic", "Healthy")]
+    table = pd.DataFrame({"photo": photos, "hemoglobin_g_dl": [9.0, 13.0] * 11 + [9.0, np.nan]})
+    table.to_csv(tmp_path / "list.csv", index=False)
+    overrides = ["data=table", f"data.table={tmp_path / 'list.csv'}", "labels.rule=fixed:11"]
+    record = audit_data(
+        compose(
+            "audit",
+            [*overrides, f"data.root={planted}", "paths.cache=null", f"paths.root={tmp_path}", "probes=false"],
+            run_dir=tmp_path / "run",
+        )
+    )
+    assert record["excluded"]["codes"] == {"no label (no haemoglobin)": 1}
+    assert codes(record)["AUDIT_UNUSABLE"]["photos"] == ["table/Healthy/11.png"]
+    assert record["data"]["unnamed"] == 23
+
+
 def test_all_files_are_written_and_the_data_are_left_alone(audit: Audit, planted: Path, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in planted.rglob("*")}
     record = audit("thumbnails=true")

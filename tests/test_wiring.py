@@ -1,4 +1,4 @@
-"""What becomes of a Trainer's settings where the devices are not there, or several."""
+"""What becomes of a Trainer's settings where the devices are not there, or several; and of a data set's."""
 
 from importlib import import_module
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
-from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
 from anemia_lightning import wiring
@@ -210,3 +211,7 @@ def test_what_lightning_has_started_itself_in_a_task_is_not_counted(monkeypatch:
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
     monkeypatch.setenv("LOCAL_RANK", "1")
     wiring.check_devices(compose("train", ["trainer.accelerator=cpu", "trainer.devices=2"]))
+
+
+def test_photos_without_a_label_are_left_out_where_that_was_asked_for() -> None:
+    assert wiring.build_preparation(compose("train", ["data.on_unlabelled=drop"])).on_unlabelled == "drop"

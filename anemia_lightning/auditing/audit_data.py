@@ -66,8 +66,8 @@ def audit_data(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _survey(preparation: Preparation) -> Prepared:
-    """Returns all photos that can be read, contradictions among their labels included."""
-    lenient = replace(preparation, on_unreadable="skip", on_label_conflict="keep")
+    """Returns all photos that can be read and have a label, contradictions among these included."""
+    lenient = replace(preparation, on_unlabelled="drop", on_unreadable="skip", on_label_conflict="keep")
     with step_bars() as progress:
         return lenient(progress=progress)
 

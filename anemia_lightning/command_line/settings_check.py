@@ -24,6 +24,7 @@ STAGES = ("stem", "layer1", "layer2", "layer3", "layer4")
 _DATA_CHOICES = {
     "data.region": ("full", "mask_crop"),
     "data.resize": ("stretch", "letterbox"),
+    "data.on_unlabelled": ("stop", "drop"),
     "data.on_unreadable": ("stop", "skip"),
     "on_unreadable": ("stop", "skip"),
     "data.photo_groups": ("none", *GRAINS),

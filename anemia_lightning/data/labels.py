@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,12 @@ from anemia_lightning.errors import ConfigError, Fault, ManifestError
 
 OWN = "own"
 """The rule by which the labels of the data set stay as they are."""
+
+UNLABELLED = "no label"
+"""With what the reason begins why a photo is left out of which the rule says nothing."""
+
+OnUnlabelled = Literal["stop", "drop"]
+"""What becomes of these."""
 
 NEAR_G_DL = 0.5
 """Closer to the cut-off than this, a label may be measurement error."""
@@ -70,42 +76,61 @@ class Labelled(NamedTuple):
     """A manifest with its final labels."""
 
     manifest: pd.DataFrame
+    """The photos that have one."""
+    unlabelled: pd.DataFrame
+    """Those that have none and are left out, with the `reason`."""
     record: dict[str, Any]
-    """How they came about, as plain values: rule, source, photos, assumed ({input: {value, photos}}), near_cutoff
-    (photos whose adjusted haemoglobin is closer to the cut-off than `NEAR_G_DL`; None by the rule own) and flips
-    ({other rule: {flips, of, assumed}}: of so many photos of which it says something, so many labels differ).
+    """How they came about, as plain values: rule, source, photos (those that have one), unlabelled ({why: photos}),
+    assumed ({input: {value, photos}}), near_cutoff (photos whose adjusted haemoglobin is closer to the cut-off than
+    `NEAR_G_DL`; None by the rule own) and flips ({other rule: {flips, of, assumed}}: of so many photos of which it says
+    something, so many labels differ).
     They count labels as the rule gives them, whatever becomes of copies that disagree."""
 
 
-def label_manifest(manifest: pd.DataFrame, rule: LabelRule) -> Labelled:
-    """Gives all photos their final label and severity.
+def label_manifest(manifest: pd.DataFrame, rule: LabelRule, *, on_unlabelled: OnUnlabelled = "stop") -> Labelled:
+    """Gives photos their final label and severity.
+
+    Args:
+        manifest: The photos.
+        rule: How their labels come about.
+        on_unlabelled: Whether photos of which the rule says nothing stop everything, or are left out. Where it says
+            nothing of any, they stop everything.
 
     Raises:
-        ConfigError: If the labels are to be the data set's own, but some photos have none.
+        ConfigError: If the labels are to be the data set's own, but photos have haemoglobin in their place.
         ManifestError: If the rule says nothing of some photos, or all have the same label.
     """
     applied = apply_rule(manifest, rule)
-    _require_labels(manifest["photo"], applied.table, rule)
-    labelled = manifest.assign(label=applied.table["label"], severity=applied.table["severity"])
-    require_both_classes(labelled)
-    near = int((applied.table["margin_g_dl"].abs() < NEAR_G_DL).sum())
+    is_labelled = applied.table["label"] != UNKNOWN_LABEL
+    obstacles = applied.table["obstacle"][~is_labelled]
+    if len(obstacles) and (on_unlabelled == "stop" or not is_labelled.any()):
+        _refuse(manifest[~is_labelled], obstacles, rule, is_any_left=bool(is_labelled.any()))
+    unlabelled = manifest[~is_labelled].assign(label=UNKNOWN_LABEL, reason=obstacles.map(_reason))
+    # A table shares its columns with what it was made of until some rows are left out.
+    known, said = manifest, applied.table
+    if len(unlabelled):
+        known, said = (each[is_labelled].reset_index(drop=True) for each in (manifest, applied.table))
+    labelled = known.assign(label=said["label"], severity=said["severity"])
+    require_both_classes(labelled, left_out=unlabelled)
+    near = int((said["margin_g_dl"].abs() < NEAR_G_DL).sum())
     others = [dataclasses.replace(rule, rule=name) for name in (OWN, *GUIDELINES) if name != rule.rule]
     record = {
         "rule": rule.rule,
         "source": rule.source,
-        "photos": len(manifest),
+        "photos": len(labelled),
+        "unlabelled": dict(sorted(Counter(obstacles).items())),
         "assumed": {name: {"value": rule.assume[name], "photos": count} for name, count in applied.assumed.items()},
         "near_cutoff": None if rule.rule == OWN else {"closer_than_g_dl": NEAR_G_DL, "photos": near},
-        "flips": {other.rule: _flips(labelled["label"], manifest, other) for other in others},
+        "flips": {other.rule: _flips(labelled["label"], known, other) for other in others},
     }
-    return Labelled(labelled, record)
+    return Labelled(labelled, unlabelled.reset_index(drop=True), record)
 
 
 def apply_rule(manifest: pd.DataFrame, rule: LabelRule) -> Applied:
     """Returns what a rule says of each photo, as far as it says anything."""
     if rule.rule == OWN:
         own = manifest[["label", "severity"]].assign(margin_g_dl=math.nan)
-        return Applied(own.assign(obstacle=np.where(own["label"] == UNKNOWN_LABEL, "no label", "")), {})
+        return Applied(own.assign(obstacle=np.where(own["label"] == UNKNOWN_LABEL, UNLABELLED, "")), {})
     assessments, assumed = [], Counter[str]()
     rows = manifest[list(Person._fields)].itertuples(index=False, name=None)
     for hemoglobin, row in zip(manifest["hemoglobin_g_dl"], rows, strict=True):
@@ -132,20 +157,35 @@ def _flips(labels: "pd.Series[int]", manifest: pd.DataFrame, other: LabelRule) -
     return {"flips": int((theirs["label"] != labels)[said].sum()), "of": int(said.sum()), "assumed": assumed}
 
 
-def _require_labels(photos: "pd.Series[str]", table: pd.DataFrame, rule: LabelRule) -> None:
-    unlabelled = table["label"] == UNKNOWN_LABEL
-    if not unlabelled.any():
-        return
+def _reason(obstacle: str) -> str:
+    """Returns why a photo is left out; without a colon, so that each cause is counted by itself."""
+    return UNLABELLED if obstacle == UNLABELLED else f"{UNLABELLED} ({obstacle})"
+
+
+def _refuse(unlabelled: pd.DataFrame, obstacles: "pd.Series[str]", rule: LabelRule, *, is_any_left: bool) -> NoReturn:
+    """Raises what is wrong where a rule says nothing of some photos."""
+    otherwise = "leave these photos out with data.on_unlabelled=drop" if is_any_left else ""
     if rule.rule == OWN:
-        number = f"{unlabelled.sum()} photos have" if unlabelled.sum() > 1 else "1 photo has"
-        choice = "choose labels=who2024, labels=who2011 or labels.rule=fixed:<g/dL>."
-        raise ConfigError([f"{number} a haemoglobin but no label: {choice}"])
+        _refuse_own(unlabelled, otherwise)
     faults = []
-    for obstacle, places in photos[unlabelled].groupby(table["obstacle"]):
+    for obstacle, places in unlabelled["photo"].groupby(obstacles):
         missing = str(obstacle).removeprefix("no ")
         needed = f", which {rule.rule} needs (or assume one with labels.assume.{missing})"
         faults.append(Fault(f"photos with {obstacle}{needed if missing in rule.assume else ''}", places.tolist()))
-    raise ManifestError(faults)
+    raise ManifestError(faults, otherwise=otherwise)
+
+
+def _refuse_own(unlabelled: pd.DataFrame, otherwise: str) -> NoReturn:
+    """Raises what is wrong where the data set itself gives some photos no label."""
+    rules = "labels=who2024, labels=who2011 or labels.rule=fixed:<g/dL>"
+    is_bare = unlabelled["hemoglobin_g_dl"].isna()
+    bare, others = (unlabelled["photo"][which].tolist() for which in (is_bare, ~is_bare))
+    if bare:
+        faults = [Fault("photos with neither a label nor a haemoglobin", bare)]
+        faults += [Fault(f"photos with a haemoglobin but no label (choose {rules})", others)] if others else []
+        raise ManifestError(faults, otherwise=otherwise)
+    number = f"{len(others)} photos have" if len(others) > 1 else "1 photo has"
+    raise ConfigError([f"{number} a haemoglobin but no label: choose {rules}{f', or {otherwise}' * bool(otherwise)}."])
 
 
 def _assumptions(given: Mapping[str, Any]) -> dict[str, float | str | None]:

@@ -52,10 +52,10 @@ def build_manifest(
 
     Returns:
         `MANIFEST_COLUMNS`, then the source's own columns, sorted by photo id. Text is `str`, "" where it is
-        missing; ids stay as they were written. The label is int64: 0, 1, or `UNKNOWN_LABEL` where there is only
-        haemoglobin. Age, haemoglobin, altitude and cigarettes are float64, NaN where they are missing. Sex is female
-        or male however it was written (f, Man, girl); pregnancy is one of `PREGNANCIES` or "", and whoever is
-        pregnant is neither male nor below 10 years.
+        missing; ids stay as they were written. The label is int64: 0, 1, or `UNKNOWN_LABEL` where there is none. Age,
+        haemoglobin, altitude and cigarettes are float64, NaN where they are missing. Sex is female or male however it
+        was written (f, Man, girl); pregnancy is one of `PREGNANCIES` or "", and whoever is pregnant is neither male
+        nor below 10 years.
 
     Raises:
         ManifestError: With all faults at once.
@@ -79,15 +79,23 @@ def build_manifest(
     return table[[*MANIFEST_COLUMNS, *own]].sort_values("photo", ignore_index=True)
 
 
-def require_both_classes(manifest: pd.DataFrame) -> None:
+def require_both_classes(manifest: pd.DataFrame, *, left_out: pd.DataFrame | None = None) -> None:
     """Asserts that there are photos of both classes.
 
+    Args:
+        manifest: The photos.
+        left_out: Those that were left out before, with the `reason`.
+
     Raises:
-        ManifestError: Naming the class that has none.
+        ManifestError: Naming the class that has none, and what was left out.
     """
     lacking = [label for label in (1, 0) if not (manifest["label"] == label).any()]
     if lacking:
-        raise ManifestError([Fault(f"no photo with label {each} ({_CLASS_NAMES[each]})", []) for each in lacking])
+        faults = [Fault(f"no photo with label {each} ({_CLASS_NAMES[each]})", []) for each in lacking]
+        if left_out is not None and len(left_out):
+            reasons = zip(left_out["photo"], left_out["reason"], strict=True)
+            faults.append(Fault("photos left out", [f"{photo} ({reason})" for photo, reason in reasons]))
+        raise ManifestError(faults)
 
 
 def foreign_names(photos: pd.DataFrame) -> list[Fault]:
@@ -165,11 +173,7 @@ def _text_faults(table: pd.DataFrame) -> list[Fault]:
 
 
 def _label_faults(table: pd.DataFrame) -> list[Fault]:
-    unknown = _label_is(table, UNKNOWN_LABEL)
-    return [
-        *_where(table, "a label other than 0 and 1", ~_label_is(table, 0, 1) & ~unknown, "label"),
-        *_where(table, "neither a label nor a haemoglobin", unknown & table["hemoglobin_g_dl"].isna()),
-    ]
+    return _where(table, "a label other than 0 and 1", ~_label_is(table, 0, 1, UNKNOWN_LABEL), "label")
 
 
 def _label_is(table: pd.DataFrame, *values: int) -> "pd.Series[bool]":

@@ -10,12 +10,12 @@ import pandas as pd
 from anemia_lightning.contracts import GRAINS, GROUP_COLUMNS
 from anemia_lightning.data.conflicts import ConflictRule, resolve_conflicts
 from anemia_lightning.data.exclusions import set_excluded_aside
-from anemia_lightning.data.labels import LabelRule, label_manifest
+from anemia_lightning.data.labels import LabelRule, OnUnlabelled, label_manifest
 from anemia_lightning.data.manifest import require_both_classes
 from anemia_lightning.data.splits import independent_groups
 from anemia_lightning.data.survey import StepProgress, Survey, survey_photos
 from anemia_lightning.data.survey_store import stored_survey
-from anemia_lightning.errors import Fault, ManifestError, UnreadablePhotosError
+from anemia_lightning.errors import UnreadablePhotosError
 
 Grain = Literal["none", "bytes", "pixels", "turned", "recut"]
 
@@ -51,6 +51,7 @@ class Preparation:
         source: Returns the manifest.
         labels: How labels follow from haemoglobin.
         grain: What counts as copies of one photograph and stays together.
+        on_unlabelled: Whether photos of which the labels say nothing stop everything, or are excluded and listed.
         on_unreadable: Whether photos that cannot be read stop everything, or are excluded and listed.
         on_label_conflict: What becomes of photo groups with contradicting labels.
         store: Folder that keeps surveys; None surveys anew each time.
@@ -60,6 +61,7 @@ class Preparation:
     source: Callable[[], pd.DataFrame]
     labels: LabelRule = field(default_factory=LabelRule)
     grain: Grain = "recut"
+    on_unlabelled: OnUnlabelled = "stop"
     on_unreadable: Literal["stop", "skip"] = "stop"
     on_label_conflict: ConflictRule = "drop"
     store: Path | None = None
@@ -77,7 +79,7 @@ class Preparation:
             LabelConflictError: If copies of one photograph contradict each other, and that is to stop everything.
         """
         usable, set_aside = set_excluded_aside(self.source())
-        labelled = label_manifest(usable, self.labels)
+        labelled = label_manifest(usable, self.labels, on_unlabelled=self.on_unlabelled)
         survey = self._survey(labelled.manifest, progress)
         self._check_readable(survey)
         reasons = {photo.photo: f"{photo.code}: {photo.reason}" for photo in survey.unreadable}
@@ -85,8 +87,8 @@ class Preparation:
         unreadable = labelled.manifest[~is_readable].assign(reason=lambda rows: rows["photo"].map(reasons))
         grouped = group_copies(labelled.manifest[is_readable].reset_index(drop=True), survey, self.grain)
         resolved = resolve_conflicts(grouped, rule=self.on_label_conflict)
-        excluded = pd.concat([set_aside, unreadable, resolved.dropped], ignore_index=True)
-        _require_both_classes(resolved.manifest, excluded)
+        excluded = pd.concat([set_aside, labelled.unlabelled, unreadable, resolved.dropped], ignore_index=True)
+        require_both_classes(resolved.manifest, left_out=excluded)
         return Prepared(
             resolved.manifest.reset_index(drop=True),
             excluded,
@@ -136,11 +138,3 @@ def _name(pairs: pd.DataFrame, photos: "pd.Series[str]") -> pd.DataFrame:
     """Replaces row numbers by photo ids."""
     ids = photos.to_numpy(dtype=object)
     return pairs.assign(**{side: ids[pairs[side].to_numpy(dtype=int)] for side in ("first", "second")})
-
-
-def _require_both_classes(manifest: pd.DataFrame, excluded: pd.DataFrame) -> None:
-    try:
-        require_both_classes(manifest)
-    except ManifestError as error:
-        left_out = [f"{photo} ({reason})" for photo, reason in zip(excluded["photo"], excluded["reason"], strict=True)]
-        raise ManifestError([*error.faults, *([Fault("photos left out", left_out)] if left_out else [])]) from None

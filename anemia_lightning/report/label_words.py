@@ -31,6 +31,8 @@ def _sentences(labels: Mapping[str, Any]) -> Iterator[str]:
         yield "By which cut-off they were made is for the data set to say."
     else:
         yield f"Labels follow from haemoglobin by the rule {rule} ({labels['source']}); 1 is anaemic."
+    if unlabelled := labels["unlabelled"]:
+        yield _left_out(rule, unlabelled)
     if assumed := labels["assumed"]:
         known = [f"{_assumption(name, each['value'])} for {each['photos']}" for name, each in assumed.items()]
         yield f"Assumed where the data do not say it, of {photos} photos: {', '.join(known)}."
@@ -41,6 +43,16 @@ def _sentences(labels: Mapping[str, Any]) -> Iterator[str]:
         )
     if others := [_other(name, found) for name, found in labels["flips"].items() if found["of"]]:
         yield f"Labels would be others by other rules: {', '.join(others)}."
+
+
+def _left_out(rule: str, unlabelled: Mapping[str, int]) -> str:
+    """Returns how many photos have no label, and why."""
+    total = sum(unlabelled.values())
+    photos = "1 more photo was" if total == 1 else f"{total} more photos were"
+    if rule == _OWN:
+        return f"{photos} left out, since the data set gives no label there."
+    causes = "; ".join(f"{cause} ({count})" for cause, count in unlabelled.items())
+    return f"{photos} left out, since the rule gives no label there: {causes}."
 
 
 def _assumption(name: str, value: object) -> str:

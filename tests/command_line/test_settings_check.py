@@ -90,6 +90,7 @@ def test_null_leaves_out_a_column_or_a_source(overrides: list[str]) -> None:
             "data.start_method is one of null, fork, spawn, forkserver, not thread.",
         ),
         ("predict", ["ckpt=x", "source=x", "on_unreadable=ask"], "on_unreadable is one of stop, skip, not ask."),
+        ("train", ["data.on_unlabelled=skip"], "data.on_unlabelled is one of stop, drop, not skip."),
     ],
 )
 def test_settings_of_the_wrong_kind_are_refused(verb: str, overrides: list[str], sentence: str) -> None:

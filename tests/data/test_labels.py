@@ -59,7 +59,7 @@ CHILDREN = (
 
 
 def test_labels_and_grades_by_a_guideline() -> None:
-    manifest, _ = label_manifest(build(*CHILDREN), LabelRule("who2024"))
+    manifest = label_manifest(build(*CHILDREN), LabelRule("who2024")).manifest
     assert manifest["label"].tolist() == [0, 1, 1, 0, 1]
     assert manifest["label"].dtype == np.int64
     assert manifest["severity"].tolist() == ["none", "mild", "mild", "none", "severe"]
@@ -67,14 +67,15 @@ def test_labels_and_grades_by_a_guideline() -> None:
 
 def test_the_labels_of_the_data_set_stay_whatever_their_haemoglobin() -> None:
     given = build(*CHILDREN)
-    manifest, record = label_manifest(given, LabelRule())
+    manifest, unlabelled, record = label_manifest(given, LabelRule())
+    assert unlabelled.empty
     pd.testing.assert_frame_equal(manifest, given)
     assert (record["rule"], record["source"], record["assumed"]) == ("own", "the data set", {})
     assert record["near_cutoff"] is None
 
 
 def test_a_fixed_cut_off_needs_nothing_but_haemoglobin() -> None:
-    manifest, record = label_manifest(
+    manifest, _, record = label_manifest(
         build({"hemoglobin_g_dl": 10.5}, {"hemoglobin_g_dl": 10.4}), LabelRule("fixed:10.5")
     )
     assert manifest["label"].tolist() == [0, 1]
@@ -141,13 +142,79 @@ def test_what_may_not_be_assumed_is_refused_with_all_photos() -> None:
         "photos with no haemoglobin: s/6; "
         "photos with no sex, which who2024 needs (or assume one with labels.assume.sex): s/3; "
         "photos with no trimester, which who2024 needs (or assume one with labels.assume.trimester): s/4. "
-        "Mend this in the data, and start again."
+        "Mend this in the data, or leave these photos out with data.on_unlabelled=drop."
     )
     refused = refusal(manifest, LabelRule("who2011", {"altitude_m": None}))
     assert (
         "photos with no altitude_m, which who2011 needs (or assume one with labels.assume.altitude_m): s/0, s/4"
         in refused
     )
+
+
+INCOMPLETE: tuple[dict[str, Any], ...] = (
+    *CHILDREN,
+    {"hemoglobin_g_dl": 11, "patient": "P1"},
+    {"hemoglobin_g_dl": 11, "patient": "P1"},
+    {"hemoglobin_g_dl": 11, "age_months": 5},
+    {"label": 1, "age_months": 30},
+    {},
+)
+
+
+def test_whom_the_rule_says_nothing_of_can_be_left_out_with_the_cause() -> None:
+    manifest, unlabelled, record = label_manifest(build(*INCOMPLETE), LabelRule("who2024"), on_unlabelled="drop")
+    pd.testing.assert_frame_equal(manifest, label_manifest(build(*CHILDREN), LabelRule("who2024")).manifest)
+    assert dict(zip(unlabelled["photo"], unlabelled["reason"], strict=True)) == {
+        "s/5": "no label (no age_months)",
+        "s/6": "no label (no age_months)",
+        "s/7": "no label (an age below 6 months, for which who2024 has no cut-off)",
+        "s/8": "no label (no haemoglobin)",
+        "s/9": "no label (no haemoglobin)",
+    }
+    assert set(unlabelled["label"]) == {UNKNOWN_LABEL}, "its own label is by another rule"
+    assert record["photos"] == 5
+    assert record["unlabelled"] == {
+        "an age below 6 months, for which who2024 has no cut-off": 1,
+        "no age_months": 2,
+        "no haemoglobin": 2,
+    }
+    whole = label_manifest(build(*CHILDREN), LabelRule("who2024")).record
+    assert record | {"unlabelled": {}} == whole, "who is left out counts nowhere else"
+
+
+def test_an_assumption_makes_a_label_before_anybody_is_left_out() -> None:
+    rule = LabelRule("who2024", {"age_months": 30})
+    record = label_manifest(build(*INCOMPLETE), rule, on_unlabelled="drop").record
+    assert "no age_months" not in record["unlabelled"]
+    assert record["assumed"]["age_months"] == {"value": 30.0, "photos": 2}
+
+
+def test_the_data_set_s_own_labels_can_do_without_some() -> None:
+    found = label_manifest(build(*CHILDREN, {"hemoglobin_g_dl": 9}, {}), LabelRule(), on_unlabelled="drop")
+    assert found.manifest["photo"].tolist() == ["s/0", "s/1", "s/2", "s/3", "s/4"]
+    assert found.unlabelled["reason"].tolist() == ["no label", "no label"]
+    assert found.record["unlabelled"] == {"no label": 2}
+
+
+def test_neither_a_label_nor_a_haemoglobin_is_told_with_all_photos() -> None:
+    assert refusal(build({}, {"label": 1}, {"label": 0}, {"hemoglobin_g_dl": 9}), LabelRule()) == (
+        "Looked for photos and entries to work with; found photos with neither a label nor a haemoglobin: s/0; "
+        "photos with a haemoglobin but no label (choose labels=who2024, labels=who2011 or labels.rule=fixed:<g/dL>): "
+        "s/3. Mend this in the data, or leave these photos out with data.on_unlabelled=drop."
+    )
+
+
+@pytest.mark.parametrize(("rows", "rule"), [(({}, {}), "who2024"), (({"hemoglobin_g_dl": 9},), "own")])
+def test_where_nobody_has_a_label_nobody_is_left_out(rows: tuple[dict[str, Any], ...], rule: str) -> None:
+    with pytest.raises((ManifestError, ConfigError)) as caught:
+        label_manifest(build(*rows), LabelRule(rule), on_unlabelled="drop")
+    assert "on_unlabelled" not in str(caught.value)
+
+
+def test_a_class_that_is_missing_is_told_with_who_was_left_out() -> None:
+    rows = ({"hemoglobin_g_dl": 9, "age_months": 30}, {"hemoglobin_g_dl": 13})
+    with pytest.raises(ManifestError, match=r"no photo with label 0 .*; photos left out: s/1 \(no label \(no age_mon"):
+        label_manifest(build(*rows), LabelRule("who2024"), on_unlabelled="drop")
 
 
 def test_who_is_pregnant_is_never_assumed_not_to_be() -> None:
@@ -175,7 +242,8 @@ def test_a_word_for_the_sex_matters_only_where_the_sex_does() -> None:
 def test_the_data_set_s_own_labels_must_be_there(rows: int, number: str) -> None:
     manifest = build(*({"hemoglobin_g_dl": 9} for _ in range(rows)), {"label": 1}, {"label": 0})
     assert refusal(manifest, LabelRule()) == (
-        f"{number} a haemoglobin but no label: choose labels=who2024, labels=who2011 or labels.rule=fixed:<g/dL>."
+        f"{number} a haemoglobin but no label: choose labels=who2024, labels=who2011 or labels.rule=fixed:<g/dL>, "
+        "or leave these photos out with data.on_unlabelled=drop."
     )
 
 

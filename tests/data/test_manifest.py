@@ -142,13 +142,9 @@ def test_an_empty_table_is_refused(rows: Any) -> None:
     assert faults_of(rows, faults=[Fault("gone", ["x"])]) == ["gone: x"]
 
 
-def test_a_label_may_be_unknown_where_there_is_haemoglobin() -> None:
-    manifest = build_manifest(
-        [row("a.png", UNKNOWN_LABEL, hemoglobin_g_dl=9), row("b.png", np.int64(-1), hemoglobin_g_dl=9)]
-    )
-    assert manifest["label"].tolist() == [UNKNOWN_LABEL, UNKNOWN_LABEL]
-    rows = [row("a.png", UNKNOWN_LABEL), row("b.png", UNKNOWN_LABEL, hemoglobin_g_dl="NA"), row("c.png", 1)]
-    assert faults_of(rows) == ["neither a label nor a haemoglobin: s/a.png, s/b.png"]
+def test_a_label_may_be_unknown() -> None:
+    rows = [row("a.png", UNKNOWN_LABEL, hemoglobin_g_dl=9), row("b.png", np.int64(-1)), row("c.png", 1)]
+    assert build_manifest(rows)["label"].tolist() == [UNKNOWN_LABEL, UNKNOWN_LABEL, 1]
 
 
 def test_a_label_may_contradict_its_haemoglobin_and_all_may_be_alike() -> None:

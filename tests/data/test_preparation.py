@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from anemia_lightning.contracts import GROUP_COLUMNS
+from anemia_lightning.contracts import GROUP_COLUMNS, UNKNOWN_LABEL
 from anemia_lightning.data.labels import LabelRule
 from anemia_lightning.data.manifest import build_manifest
 from anemia_lightning.data.preparation import Preparation
@@ -89,6 +89,19 @@ def test_the_label_rule_is_applied_and_recorded(manifest: pd.DataFrame) -> None:
 def test_a_rule_that_leaves_one_class_is_refused(manifest: pd.DataFrame) -> None:
     with pytest.raises(ManifestError, match="no photo with label 1"):
         prepare(manifest, grain="none", labels=LabelRule(rule="fixed:8"))
+
+
+def test_photos_without_a_label_stop_or_are_left_out(manifest: pd.DataFrame) -> None:
+    manifest.loc[5, "hemoglobin_g_dl"] = np.nan
+    Path(manifest["path"][5]).write_bytes(b"")
+    fixed = LabelRule(rule="fixed:11")
+    with pytest.raises(ManifestError, match=r"photos with no haemoglobin: s/5\.png\. .* data\.on_unlabelled=drop"):
+        prepare(manifest, grain="none", labels=fixed)
+    prepared = prepare(manifest, grain="none", labels=fixed, on_unlabelled="drop")
+    left_out = prepared.excluded[["photo", "label", "reason"]].to_numpy().tolist()
+    assert left_out == [["s/5.png", UNKNOWN_LABEL, "no label (no haemoglobin)"]], "and is not even read"
+    assert prepared.labels["unlabelled"] == {"no haemoglobin": 1}
+    assert len(prepared.manifest) == len(prepared.facts) == 7
 
 
 def test_unreadable_photos_stop_or_are_left_out(manifest: pd.DataFrame) -> None:

@@ -10,6 +10,7 @@ OWN: dict[str, Any] = {
     "rule": "own",
     "source": "the data set",
     "photos": 300,
+    "unlabelled": {},
     "assumed": {},
     "near_cutoff": None,
     "flips": {
@@ -32,6 +33,7 @@ def test_of_a_rule_it_says_what_was_assumed_and_what_is_near_the_cut_off() -> No
         "rule": "who2024",
         "source": "WHO 2024",
         "photos": 40,
+        "unlabelled": {},
         "assumed": {"altitude_m": {"value": 0.0, "photos": 40}, "pregnancy": {"value": "no", "photos": 7}},
         "near_cutoff": {"closer_than_g_dl": 0.5, "photos": 9},
         "flips": {"own": {"flips": 2, "of": 40, "assumed": {}}},
@@ -47,6 +49,18 @@ def test_of_a_rule_it_says_what_was_assumed_and_what_is_near_the_cut_off() -> No
 
 def test_nothing_is_said_of_labels_of_which_nothing_is_known() -> None:
     assert labels_say({}) == []
+
+
+def test_who_has_no_label_is_counted_by_cause() -> None:
+    causes = {"an age below 6 months, for which who2024 has no cut-off": 1, "no haemoglobin": 2}
+    rule = {"rule": "who2024", "source": "WHO 2024", "photos": 40, "assumed": {}, "near_cutoff": None, "flips": {}}
+    (_, said) = labels_say({**rule, "unlabelled": causes})
+    assert said == (
+        "3 more photos were left out, since the rule gives no label there: an age below 6 months, for which who2024 "
+        "has no cut-off (1); no haemoglobin (2)."
+    )
+    said = labels_say(OWN | {"unlabelled": {"no label": 1}})[2]
+    assert said == "1 more photo was left out, since the data set gives no label there."
 
 
 def test_every_assumption_that_a_rule_can_need_has_its_words() -> None:

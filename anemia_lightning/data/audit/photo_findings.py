@@ -1,11 +1,11 @@
 """What is wrong with photos, labels and files: unreadable, contradicted by haemoglobin, giving the class away."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from anemia_lightning.contracts import names_patient
 from anemia_lightning.data.audit.evidence import Evidence, Finding, Question, counted, enumerated, first_few
 from anemia_lightning.data.audit.photos import CLIPPED, MUCH_CLIPPED
-from anemia_lightning.data.labels import NEAR_G_DL
+from anemia_lightning.data.labels import NEAR_G_DL, UNLABELLED
 
 FOLLOWS = 0.3
 """From this Cramér's V on, the class follows a column: a medium effect (Cohen 1988, section 7.2)."""
@@ -14,7 +14,7 @@ FEW = 100
 """Fewer photos of a class than this leave wide intervals (Collins et al. 2016, doi:10.1002/sim.6787)."""
 
 _UNREADABLE = ("IMG_", "MASK_")
-"""With what the codes of photos begin that cannot be decoded; others were left out by their source."""
+"""With what the codes of photos begin that cannot be decoded."""
 
 _CERTAIN = 0.001
 _CHANCE = 0.5
@@ -24,18 +24,30 @@ def _unreadable(evidence: Evidence) -> Iterator[Finding]:
     excluded = evidence.excluded
     if len(excluded):
         named = [f"{row['photo']} ({row['reason']})" for row in excluded.to_dict("records")]
-        is_unreadable = [str(reason).startswith(_UNREADABLE) for reason in excluded["reason"]]
-        advice = "Nothing: every command leaves these out."
-        if any(is_unreadable):
-            others = "" if all(is_unreadable) else "; every command leaves out the others"
-            advice = f"Replace those that cannot be decoded, or leave them out with data.on_unreadable=skip{others}."
         yield Finding(
             "AUDIT_UNUSABLE",
             "warn",
             f"{counted(len(excluded), 'photo')} cannot be used: {first_few(named, '; ')}.",
-            advice,
+            _advice([str(reason) for reason in excluded["reason"]]),
             tuple(excluded["photo"]),
         )
+
+
+def _advice(reasons: Sequence[str]) -> str:
+    """Returns what to do about photos that are left out for these reasons."""
+    unreadable = [reason for reason in reasons if reason.startswith(_UNREADABLE)]
+    unlabelled = [reason for reason in reasons if reason.startswith(UNLABELLED)]
+    parts = []
+    if unreadable:
+        parts.append("replace those that cannot be decoded, or leave them out with data.on_unreadable=skip")
+    if unlabelled:
+        parts.append("complete those without a label, or leave them out with data.on_unlabelled=drop")
+    if not parts:
+        return "Nothing: every command leaves these out."
+    if len(unreadable) + len(unlabelled) < len(reasons):
+        parts.append("every command leaves out the others")
+    advice = "; ".join(parts)
+    return f"{advice[0].upper()}{advice[1:]}."
 
 
 def _labels(evidence: Evidence) -> Iterator[Finding]:

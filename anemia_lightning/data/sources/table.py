@@ -37,9 +37,8 @@ def read_table(
     """Reads photographs that a table lists.
 
     Only photo and label or haemoglobin must be there: photo and mask are paths with '/', haemoglobin is in g/dL,
-    ids are text, and split is train, val, test or nothing. Where there is a haemoglobin and no label, the label is
-    unknown. Without a column of patients each photo is a patient of its own. Column names and labels match
-    whatever their case.
+    ids are text, and split is train, val, test or nothing. A blank label is an unknown one. Without a column of
+    patients each photo is a patient of its own. Column names and labels match whatever their case.
 
     Args:
         root: The folder that paths in the table are relative to; none may lead out of it.
@@ -145,13 +144,12 @@ def _locate(folder: Path, cells: "pd.Series[str]", noun: str, faults: list[Fault
 def _labels(
     rows: pd.DataFrame, positive: Value | Sequence[Value], negative: Value | Sequence[Value], faults: list[Fault]
 ) -> "pd.Series[int]":
-    """Returns labels by their names, `UNKNOWN_LABEL` where there may be a haemoglobin instead."""
+    """Returns labels by their names, `UNKNOWN_LABEL` where there is none."""
     anaemic, healthy = _names(positive), _names(negative)
     if both := sorted(anaemic & healthy):
         raise ConfigError([f"data.positive_label and data.negative_label both name {', '.join(both)}."])
     meaning = dict.fromkeys(healthy, 0) | dict.fromkeys(anaemic, 1)
-    if "hemoglobin_g_dl" in rows:
-        meaning.setdefault("", UNKNOWN_LABEL)
+    meaning.setdefault("", UNKNOWN_LABEL)
     cells = rows.get("label", pd.Series("", index=rows.index, dtype=object))
     labels = {row: meaning.get(cell.casefold()) for row, cell in cells.items()}
     strange = [f"'{cell}' (row {row})" for row, cell in cells.items() if labels[row] is None]

@@ -190,6 +190,16 @@ def test_unreadable_photos_near_pairs_few_photos_and_nameless_patients_are_told(
             "Replace those that cannot be decoded, or leave them out with data.on_unreadable=skip.",
         ),
         (
+            ["no label (no age_months)", "no label"],
+            "Complete those without a label, or leave them out with data.on_unlabelled=drop.",
+        ),
+        (
+            ["IMG_EMPTY: an empty file", "no label", "eliminated by the authors of the set"],
+            "Replace those that cannot be decoded, or leave them out with data.on_unreadable=skip; "
+            "complete those without a label, or leave them out with data.on_unlabelled=drop; "
+            "every command leaves out the others.",
+        ),
+        (
             ["IMG_EMPTY: an empty file", "eliminated by the authors of the set"],
             "Replace those that cannot be decoded, or leave them out with data.on_unreadable=skip; "
             "every command leaves out the others.",

@@ -139,13 +139,18 @@ def test_some_labels_and_some_haemoglobin(tmp_path: Path) -> None:
 
 
 def test_no_row_without_label_and_haemoglobin_becomes_not_anaemic(tmp_path: Path) -> None:
-    draw(tmp_path, 'photo,hemoglobin_g_dl\na.png,nan\nb.png,"9,8"\ndeep/c.png,\n')
-    assert refusal(tmp_path) == (
-        "Looked for photos and entries to work with; found "
-        "hemoglobin_g_dl that is no number (decimals take a point): table/b.png ('9,8'); "
-        "neither a label nor a haemoglobin: table/a.png, table/b.png, table/deep/c.png. "
-        "Mend this in the data, and start again."
-    )
+    draw(tmp_path, "photo,hemoglobin_g_dl\na.png,nan\nb.png,9\ndeep/c.png,\n")
+    manifest = read(tmp_path)
+    assert manifest["label"].tolist() == [UNKNOWN_LABEL] * 3
+    with pytest.raises(AnemiaError, match=r"photos with no haemoglobin: table/a\.png, table/deep/c\.png\. Mend this"):
+        label_manifest(manifest, LabelRule("fixed:11"))
+
+
+def test_a_blank_label_is_an_unknown_one_unless_it_means_something(tmp_path: Path) -> None:
+    draw(tmp_path, "photo,label\na.png,1\nb.png,\ndeep/c.png,0\n")
+    assert read(tmp_path)["label"].tolist() == [1, UNKNOWN_LABEL, 0]
+    draw(tmp_path, "photo,label\na.png,1\nb.png,\ndeep/c.png,\n")
+    assert read(tmp_path, negative_label="")["label"].tolist() == [1, 0, 0]
 
 
 def test_haemoglobin_in_another_unit_is_refused(tmp_path: Path) -> None:
@@ -157,7 +162,7 @@ def test_haemoglobin_in_another_unit_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", ["-3", "0", "26", "inf"])
 def test_impossible_haemoglobin_is_refused(tmp_path: Path, value: str) -> None:
     draw(tmp_path, f"photo,hemoglobin_g_dl\na.png,{value}\nb.png,9\ndeep/c.png,12\n")
-    assert "haemoglobin" in refusal(tmp_path)
+    assert "table/a.png (" in refusal(tmp_path)
 
 
 def test_a_label_or_a_haemoglobin_must_be_there(tmp_path: Path) -> None:
@@ -201,7 +206,7 @@ def test_all_that_is_wrong_in_the_rows_is_said_at_once(tmp_path: Path) -> None:
         f"photographs that are not in {tmp_path}: gone.png (row 4), deep (row 8); "
         f"masks that are not in {tmp_path}: gone_mask.png (row 10); "
         "labels that are neither 1 (anaemic) nor 0 (not anaemic), "
-        "see data.positive_label and data.negative_label: 'maybe' (row 2), '' (row 3); "
+        "see data.positive_label and data.negative_label: 'maybe' (row 2); "
         "rows without a photo: row 9; "
         "a split other than train, val, test or nothing: table/deep/c.png ('holdout'). "
         "Mend this in the data, and start again."
