@@ -10,6 +10,7 @@ from anemia_lightning.command_line.terminal import step_bars
 from anemia_lightning.contracts import GRAINS
 from anemia_lightning.errors import DataChangedError, SplitFileError, SplitImpossibleError, SplitLeakError
 from anemia_lightning.files.run_folder import RunFolder, read_run_card
+from anemia_lightning.report.label_words import cutoffs_say
 from anemia_lightning.report.patient_words import count_patients
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def photo_lines(cfg: DictConfig, prepared: "Prepared", *, listed_in: str = "spli
         lines.append(f"Left out: {counts}; {listed_in} says which.")
     if relabelled := len(prepared.labels["relabelled"]):
         lines.append(f"{relabelled} photos got the commoner label of their copies (data.on_label_conflict=majority).")
+    lines += cutoffs_say(prepared.labels)
     flips = {rule: found for rule, found in prepared.labels["flips"].items() if found["flips"]}
     if flips:
         others = ", ".join(f"{found['flips']} of {found['of']} by {rule}" for rule, found in flips.items())

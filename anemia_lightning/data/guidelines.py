@@ -178,6 +178,16 @@ def anaemia(hemoglobin_g_dl: float, person: Person, *, rule: str) -> Assessment:
     return Assessment(int(adjusted < grades[0]), severity, (adjusted - grades[0]) / 1000, "")
 
 
+def cutoff_g_dl(person: Person, rule: str) -> float:
+    """Returns the adjusted haemoglobin in g/dL below which a rule calls a person anaemic of whom it says something.
+
+    Example:
+        >>> cutoff_g_dl(Person(age_months=12), "who2024"), cutoff_g_dl(Person(age_months=12), "fixed:11")
+        (10.5, 11.0)
+    """
+    return _grades(person, GUIDELINES[rule]).anaemia / 10 if rule in GUIDELINES else fixed_cutoff(rule)
+
+
 def missing_input(person: Person, rule: str) -> str | None:
     """Returns the first thing that a rule needs to know about a person beside haemoglobin, and that is missing.
 

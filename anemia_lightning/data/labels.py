@@ -10,7 +10,15 @@ import numpy as np
 import pandas as pd
 
 from anemia_lightning.contracts import UNKNOWN_LABEL
-from anemia_lightning.data.guidelines import GUIDELINES, Assessment, Person, anaemia, fixed_cutoff, missing_input
+from anemia_lightning.data.guidelines import (
+    GUIDELINES,
+    Assessment,
+    Person,
+    anaemia,
+    cutoff_g_dl,
+    fixed_cutoff,
+    missing_input,
+)
 from anemia_lightning.data.manifest import ALTITUDES_M, OLDEST_MONTHS, PREGNANCIES, require_both_classes, to_number
 from anemia_lightning.errors import ConfigError, Fault, ManifestError
 
@@ -67,7 +75,8 @@ class Applied(NamedTuple):
 
     table: pd.DataFrame
     """label (int64, `UNKNOWN_LABEL` where the rule says nothing), severity, margin_g_dl (adjusted haemoglobin minus the
-    cut-off) and obstacle (why it says nothing, or ""), with the manifest's index."""
+    cut-off), obstacle (why it says nothing, or "") and cutoff_g_dl (NaN where it is not known), with the manifest's
+    index."""
     assumed: dict[str, int]
     """For how many photos each of the assumptions was needed."""
 
@@ -81,9 +90,9 @@ class Labelled(NamedTuple):
     """Those that have none and are left out, with the `reason`."""
     record: dict[str, Any]
     """How they came about, as plain values: rule, source, photos (those that have one), unlabelled ({why: photos}),
-    assumed ({input: {value, photos}}), near_cutoff (photos whose adjusted haemoglobin is closer to the cut-off than
-    `NEAR_G_DL`; None by the rule own) and flips ({other rule: {flips, of, assumed}}: of so many photos of which it says
-    something, so many labels differ).
+    cutoffs (of a guideline: g_dl and photos of each), assumed ({input: {value, photos}}), near_cutoff (photos whose
+    adjusted haemoglobin is closer to the cut-off than `NEAR_G_DL`; None by the rule own) and flips ({other rule:
+    {flips, of, assumed}}: of so many photos of which it says something, so many labels differ).
     They count labels as the rule gives them, whatever becomes of copies that disagree."""
 
 
@@ -119,6 +128,7 @@ def label_manifest(manifest: pd.DataFrame, rule: LabelRule, *, on_unlabelled: On
         "source": rule.source,
         "photos": len(labelled),
         "unlabelled": dict(sorted(Counter(obstacles).items())),
+        "cutoffs": _cutoffs(said["cutoff_g_dl"]) if rule.rule in GUIDELINES else [],
         "assumed": {name: {"value": rule.assume[name], "photos": count} for name, count in applied.assumed.items()},
         "near_cutoff": None if rule.rule == OWN else {"closer_than_g_dl": NEAR_G_DL, "photos": near},
         "flips": {other.rule: _flips(labelled["label"], known, other) for other in others},
@@ -130,15 +140,23 @@ def apply_rule(manifest: pd.DataFrame, rule: LabelRule) -> Applied:
     """Returns what a rule says of each photo, as far as it says anything."""
     if rule.rule == OWN:
         own = manifest[["label", "severity"]].assign(margin_g_dl=math.nan)
-        return Applied(own.assign(obstacle=np.where(own["label"] == UNKNOWN_LABEL, UNLABELLED, "")), {})
-    assessments, assumed = [], Counter[str]()
+        obstacle = np.where(own["label"] == UNKNOWN_LABEL, UNLABELLED, "")
+        return Applied(own.assign(obstacle=obstacle, cutoff_g_dl=math.nan), {})
+    assessments, cutoffs, assumed = [], [], Counter[str]()
     rows = manifest[list(Person._fields)].itertuples(index=False, name=None)
     for hemoglobin, row in zip(manifest["hemoglobin_g_dl"], rows, strict=True):
         person, filled = _fill(Person(*row), rule)
         assessments.append(anaemia(hemoglobin, person, rule=rule.rule))
-        assumed.update(filled if not assessments[-1].obstacle else [])
-    table = pd.DataFrame(assessments, manifest.index, Assessment._fields)
+        is_labelled = not assessments[-1].obstacle
+        cutoffs.append(cutoff_g_dl(person, rule.rule) if is_labelled else math.nan)
+        assumed.update(filled if is_labelled else [])
+    table = pd.DataFrame(assessments, manifest.index, Assessment._fields).assign(cutoff_g_dl=cutoffs)
     return Applied(table, {name: assumed[name] for name in sorted(assumed)})
+
+
+def _cutoffs(cutoffs: "pd.Series[float]") -> list[dict[str, Any]]:
+    """Returns for how many photos each cut-off holds, from the lowest."""
+    return [{"g_dl": cutoff, "photos": photos} for cutoff, photos in sorted(Counter(cutoffs.tolist()).items())]
 
 
 def _fill(person: Person, rule: LabelRule) -> tuple[Person, list[str]]:

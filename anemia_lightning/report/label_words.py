@@ -24,6 +24,18 @@ def labels_say(labels: Mapping[str, Any]) -> list[str]:
     return list(_sentences(labels)) if labels else []
 
 
+def cutoffs_say(labels: Mapping[str, Any]) -> list[str]:
+    """Returns in a sentence which cut-offs of a guideline hold for how many photos; nothing by other rules.
+
+    Whoever gave years in place of months sees there the cut-offs of small children.
+
+    Args:
+        labels: As in `labels_say`.
+    """
+    known = [f"{each['g_dl']:g} g/dL for {each['photos']}" for each in labels["cutoffs"]]
+    return [f"Cut-offs, after altitude and smoking: {', '.join(known)} photos."] if known else []
+
+
 def _sentences(labels: Mapping[str, Any]) -> Iterator[str]:
     rule, photos = labels["rule"], labels["photos"]
     if rule == _OWN:
@@ -31,6 +43,7 @@ def _sentences(labels: Mapping[str, Any]) -> Iterator[str]:
         yield "By which cut-off they were made is for the data set to say."
     else:
         yield f"Labels follow from haemoglobin by the rule {rule} ({labels['source']}); 1 is anaemic."
+    yield from cutoffs_say(labels)
     if unlabelled := labels["unlabelled"]:
         yield _left_out(rule, unlabelled)
     if assumed := labels["assumed"]:

@@ -120,6 +120,33 @@ def test_the_record_says_what_was_assumed_and_who_is_near_the_cut_off() -> None:
     assert json.loads(json.dumps(record)) == record
 
 
+def test_the_record_says_which_cut_offs_hold_for_how_many() -> None:
+    records = {
+        rule: label_manifest(build(*CHILDREN), LabelRule(rule)).record for rule in ("who2024", "fixed:11", "own")
+    }
+    assert records["who2024"]["cutoffs"] == [
+        {"g_dl": 10.5, "photos": 2},
+        {"g_dl": 11.0, "photos": 2},
+        {"g_dl": 11.5, "photos": 1},
+    ]
+    assert records["fixed:11"]["cutoffs"] == records["own"]["cutoffs"] == []
+
+
+def test_the_cut_off_is_that_of_adjusted_haemoglobin() -> None:
+    for seed in range(5):
+        manifest = draw(seed)
+        for name in ("who2024", "who2011", "fixed:11"):
+            rule = LabelRule(name, {"sex": "male", "age_months": 300, "altitude_m": 2600, "trimester": "1"})
+            table = apply_rule(manifest, rule).table
+            known = table["label"] != UNKNOWN_LABEL
+            assert table["cutoff_g_dl"].notna().equals(known)
+            without = manifest.assign(altitude_m=0, cigarettes_per_day=0)
+            plain = apply_rule(without, rule).table[known]
+            below = manifest["hemoglobin_g_dl"][known] < plain["cutoff_g_dl"]
+            assert below.astype(int).tolist() == plain["label"].tolist()
+            assert plain["cutoff_g_dl"].equals(table["cutoff_g_dl"][known])
+
+
 def test_an_assumed_altitude_lowers_haemoglobin() -> None:
     manifest = build({"hemoglobin_g_dl": 11.3, "age_months": 30}, {"hemoglobin_g_dl": 15, "age_months": 30})
     assert label_manifest(manifest, LabelRule("who2024", {"altitude_m": 600})).manifest["label"].tolist() == [1, 0]

@@ -208,6 +208,8 @@ def example_assessment(**changes: Any) -> Values:
 
 _LABELS = {
     "photos": 176,
+    "unlabelled": {},
+    "cutoffs": [],
     "assumed": {},
     "near_cutoff": None,
     "flips": {"who2024": {"flips": 3, "of": 176, "assumed": {"altitude_m": 176}}},

@@ -64,7 +64,12 @@ def record(**changes: Any) -> dict[str, Any]:
             {"grain": "random", "photos": 30, "groups": 30, "dropped": 0, "auroc": {"size": interval}},
             {"grain": "recut", "photos": 28, "groups": 24, "dropped": 2, "auroc": {}},
         ],
-        "labels": {"rule": "own", "source": "the data set", "flips": {"who2024": {"flips": 3, "of": 30}}},
+        "labels": {
+            "rule": "own",
+            "source": "the data set",
+            "cutoffs": [],
+            "flips": {"who2024": {"flips": 3, "of": 30}},
+        },
         "hemoglobin": {
             "known": 30,
             "cutoff_g_dl": 11.0,

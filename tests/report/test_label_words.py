@@ -11,6 +11,7 @@ OWN: dict[str, Any] = {
     "source": "the data set",
     "photos": 300,
     "unlabelled": {},
+    "cutoffs": [],
     "assumed": {},
     "near_cutoff": None,
     "flips": {
@@ -34,12 +35,14 @@ def test_of_a_rule_it_says_what_was_assumed_and_what_is_near_the_cut_off() -> No
         "source": "WHO 2024",
         "photos": 40,
         "unlabelled": {},
+        "cutoffs": [{"g_dl": 10.5, "photos": 33}, {"g_dl": 12.0, "photos": 7}],
         "assumed": {"altitude_m": {"value": 0.0, "photos": 40}, "pregnancy": {"value": "no", "photos": 7}},
         "near_cutoff": {"closer_than_g_dl": 0.5, "photos": 9},
         "flips": {"own": {"flips": 2, "of": 40, "assumed": {}}},
     }
     assert labels_say(labels) == [
         "Labels follow from haemoglobin by the rule who2024 (WHO 2024); 1 is anaemic.",
+        "Cut-offs, after altitude and smoking: 10.5 g/dL for 33, 12 g/dL for 7 photos.",
         "Assumed where the data do not say it, of 40 photos: altitude 0 m for 40, pregnancy no for 7.",
         "The haemoglobin of 9 of 40 photos is closer than 0.5 g/dL to the cut-off, so that error of measurement may "
         "have made their label.",
@@ -53,7 +56,8 @@ def test_nothing_is_said_of_labels_of_which_nothing_is_known() -> None:
 
 def test_who_has_no_label_is_counted_by_cause() -> None:
     causes = {"an age below 6 months, for which who2024 has no cut-off": 1, "no haemoglobin": 2}
-    rule = {"rule": "who2024", "source": "WHO 2024", "photos": 40, "assumed": {}, "near_cutoff": None, "flips": {}}
+    rule = {"rule": "who2024", "source": "WHO 2024", "photos": 40, "cutoffs": []}
+    rule |= {"assumed": {}, "near_cutoff": None, "flips": {}}
     (_, said) = labels_say({**rule, "unlabelled": causes})
     assert said == (
         "3 more photos were left out, since the rule gives no label there: an age below 6 months, for which who2024 "
