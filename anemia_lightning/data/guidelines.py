@@ -191,8 +191,9 @@ def cutoff_g_dl(person: Person, rule: str) -> float:
 def missing_input(person: Person, rule: str) -> str | None:
     """Returns the first thing that a rule needs to know about a person beside haemoglobin, and that is missing.
 
-    What is needed depends on the rest: the sex from 15 years on unless someone is pregnant; pregnancy (not of males)
-    and cigarettes from 10 years on; the trimester, which who2011 does not ask for, of those who are pregnant.
+    What is needed depends on the rest: the age, on which nothing hangs for those who are pregnant; the sex from 15 years
+    on unless someone is pregnant; pregnancy (not of males) and cigarettes from 10 years on; the trimester, which who2011
+    does not ask for, of those who are pregnant.
 
     Returns:
         A field of `Person`, "trimester", or None if nothing is missing.
@@ -200,13 +201,14 @@ def missing_input(person: Person, rule: str) -> str | None:
     if rule not in GUIDELINES:
         return None
     age, sex, pregnancy = person.age_months, person.sex, person.pregnancy
+    is_pregnant = pregnancy not in ("", "no")
     is_missing = {
-        "age_months": math.isnan(age),
+        "age_months": math.isnan(age) and not is_pregnant,
         "pregnancy": age >= _ASKED_FROM_MONTHS and sex != "male" and not pregnancy,
-        "trimester": pregnancy not in ("", "no", *GUIDELINES[rule].pregnant),
+        "trimester": is_pregnant and pregnancy not in GUIDELINES[rule].pregnant,
         "sex": age >= _ADULT_FROM_MONTHS and not sex and pregnancy == "no",
         "altitude_m": math.isnan(person.altitude_m),
-        "cigarettes_per_day": age >= _ASKED_FROM_MONTHS and math.isnan(person.cigarettes_per_day),
+        "cigarettes_per_day": not age < _ASKED_FROM_MONTHS and math.isnan(person.cigarettes_per_day),
     }
     return next((name for name, missing in is_missing.items() if missing), None)
 

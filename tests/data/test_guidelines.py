@@ -112,6 +112,14 @@ def test_without_a_haemoglobin_there_is_no_label(rule: str) -> None:
     assert anaemia(math.nan, adult(), rule=rule).obstacle == "no haemoglobin"
 
 
+@pytest.mark.parametrize(
+    ("rule", "trimester", "cutoff"), [("who2024", "2", 10.5), ("who2024", "3", 11), ("who2011", "2", 11)]
+)
+def test_the_pregnant_need_no_age(rule: str, trimester: str, cutoff: float) -> None:
+    person = Person(pregnancy=trimester, altitude_m=0, cigarettes_per_day=0)
+    assert [anaemia(hb, person, rule=rule).label for hb in (cutoff, cutoff - 0.1)] == [0, 1]
+
+
 # From this altitude in m on, haemoglobin is higher by so many g/L.
 ALTITUDES = {
     "who2024": {500: 4, 1000: 8, 1500: 11, 2000: 14, 2500: 18, 3000: 21, 3500: 25, 4000: 29, 4500: 33},
@@ -211,6 +219,10 @@ def test_a_fixed_cut_off_looks_at_nothing_but_haemoglobin_and_has_no_grades() ->
         (Person(180, "", "no", 0, 0), "sex"),
         (Person(400, "", "2", 0, 0), None),
         (Person(400, "", "yes", 0, 0), "trimester"),
+        (Person(pregnancy="2", altitude_m=0, cigarettes_per_day=0), None),
+        (Person(pregnancy="yes", altitude_m=0, cigarettes_per_day=0), "trimester"),
+        (Person(pregnancy="2", altitude_m=0), "cigarettes_per_day"),
+        (Person(pregnancy="no", altitude_m=0, cigarettes_per_day=0), "age_months"),
     ],
 )
 def test_only_what_matters_is_asked_for(person: Person, missing: str | None) -> None:

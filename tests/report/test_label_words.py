@@ -76,7 +76,7 @@ def test_every_assumption_that_a_rule_can_need_has_its_words() -> None:
     assume = {"age_months": 240, "sex": "female", "trimester": "2"}
     record = label_manifest(build_manifest(rows), LabelRule("who2024", assume)).record
     said = " ".join(labels_say(record))
-    for words in ("age 240 months for 4", "altitude 0 m for 4", "0 cigarettes a day for 4", "pregnancy no for 2"):
+    for words in ("age 240 months for 2", "altitude 0 m for 4", "0 cigarettes a day for 4", "pregnancy no for 2"):
         assert words in said
     assert "sex female for 2" in said
     assert "trimester 2 for 2" in said
