@@ -11,7 +11,7 @@ from anemia_lightning.data.hemoglobin import HIGHEST_G_DL, LOWEST_G_DL, looks_li
 from anemia_lightning.errors import ConfigError
 
 _FIXED = "fixed:"
-_ASKED_FROM_MONTHS = 10 * 12
+ASKED_FROM_MONTHS = 10 * 12
 """Nobody asks younger children whether they are pregnant or smoke."""
 _ADULT_FROM_MONTHS = 15 * 12
 
@@ -191,9 +191,9 @@ def cutoff_g_dl(person: Person, rule: str) -> float:
 def missing_input(person: Person, rule: str) -> str | None:
     """Returns the first thing that a rule needs to know about a person beside haemoglobin, and that is missing.
 
-    What is needed depends on the rest: the age, on which nothing hangs for those who are pregnant; the sex from 15 years
-    on unless someone is pregnant; pregnancy (not of males) and cigarettes from 10 years on; the trimester, which who2011
-    does not ask for, of those who are pregnant.
+    What is needed depends on the rest: the age unless someone is pregnant; the sex from 15 years on, likewise;
+    pregnancy (not of males) and cigarettes from 10 years on; the trimester, which who2011 does not ask for, of those
+    who are pregnant.
 
     Returns:
         A field of `Person`, "trimester", or None if nothing is missing.
@@ -204,18 +204,18 @@ def missing_input(person: Person, rule: str) -> str | None:
     is_pregnant = pregnancy not in ("", "no")
     is_missing = {
         "age_months": math.isnan(age) and not is_pregnant,
-        "pregnancy": age >= _ASKED_FROM_MONTHS and sex != "male" and not pregnancy,
+        "pregnancy": age >= ASKED_FROM_MONTHS and sex != "male" and not pregnancy,
         "trimester": is_pregnant and pregnancy not in GUIDELINES[rule].pregnant,
         "sex": age >= _ADULT_FROM_MONTHS and not sex and pregnancy == "no",
         "altitude_m": math.isnan(person.altitude_m),
-        "cigarettes_per_day": not age < _ASKED_FROM_MONTHS and math.isnan(person.cigarettes_per_day),
+        "cigarettes_per_day": not age < ASKED_FROM_MONTHS and math.isnan(person.cigarettes_per_day),
     }
     return next((name for name, missing in is_missing.items() if missing), None)
 
 
 def is_impossible_pregnancy(person: Person) -> bool:
     """Says whether a male, or a child below 10 years, is said to be pregnant."""
-    is_able = person.sex != "male" and not person.age_months < _ASKED_FROM_MONTHS
+    is_able = person.sex != "male" and not person.age_months < ASKED_FROM_MONTHS
     return person.pregnancy not in ("", "no") and not is_able
 
 

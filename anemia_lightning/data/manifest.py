@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from anemia_lightning.contracts import MANIFEST_COLUMNS, UNKNOWN_LABEL
-from anemia_lightning.data.guidelines import Person, is_impossible_pregnancy
+from anemia_lightning.data.guidelines import ASKED_FROM_MONTHS, Person, is_impossible_pregnancy
 from anemia_lightning.data.hemoglobin import implausible_hemoglobin
 from anemia_lightning.errors import Fault, ManifestError
 
@@ -55,7 +55,7 @@ def build_manifest(
         missing; ids stay as they were written. The label is int64: 0, 1, or `UNKNOWN_LABEL` where there is none. Age,
         haemoglobin, altitude and cigarettes are float64, NaN where they are missing. Sex is female or male however it
         was written (f, Man, girl); pregnancy is one of `PREGNANCIES` or "", and whoever is pregnant is neither male
-        nor below 10 years.
+        nor below 10 years; nor is a smoker below 10 years.
 
     Raises:
         ManifestError: With all faults at once.
@@ -71,7 +71,7 @@ def build_manifest(
         found += unclear
     found += _label_faults(table)
     found += implausible_hemoglobin(table["hemoglobin_g_dl"].tolist(), table["photo"].tolist())
-    found += [*_range_faults(table), *_pregnancy_faults(table)]
+    found += [*_range_faults(table), *_pregnancy_faults(table), *_smoking_faults(table)]
     if found:
         raise ManifestError(found)
     table["label"] = table["label"].astype(np.int64)
@@ -200,6 +200,13 @@ def _pregnancy_faults(table: pd.DataFrame) -> list[Fault]:
         *_where(table, "a pregnancy other than no, 1, 2, 3 (the trimester), yes or nothing", ~known, "pregnancy"),
         *_where(table, "a pregnancy of a male or of a child below 10 years", known & impossible, "pregnancy"),
     ]
+
+
+def _smoking_faults(table: pd.DataFrame) -> list[Fault]:
+    is_child = table["age_months"] < ASKED_FROM_MONTHS
+    # Of adults whose age is given in years, nothing else tells.
+    what = "cigarettes of a child below 10 years (age_months takes months, not years)"
+    return _where(table, what, is_child & (table["cigarettes_per_day"] > 0), "cigarettes_per_day")
 
 
 def _numbers(table: pd.DataFrame, column: str) -> tuple[list[float], list[Fault]]:

@@ -41,7 +41,7 @@ def draw(seed: int, size: int = 60) -> pd.DataFrame:
             "sex": sex,
             "pregnancy": rng.choice(["", "no", "1", "2", "3"]) if can_be_pregnant else "",
             "altitude_m": rng.choice([0, 400, 700, 2600]),
-            "cigarettes_per_day": rng.choice([0, 5, 30]),
+            "cigarettes_per_day": rng.choice([0, 5, 30]) if age >= 120 else 0,
             "label": int(rng.choice([0, 1, UNKNOWN_LABEL])),
         }
         gap = rng.choice(["age_months", "altitude_m", "cigarettes_per_day", "label"])

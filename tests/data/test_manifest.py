@@ -178,6 +178,17 @@ def test_no_male_and_no_child_is_pregnant() -> None:
     assert faults_of(rows) == [expected]
 
 
+def test_no_child_smokes_so_that_years_are_not_taken_for_months() -> None:
+    rows = [
+        row("a.png", 1, cigarettes_per_day=10, age_months=34),
+        row("b.png", cigarettes_per_day=10, age_months=120),
+        row("c.png", cigarettes_per_day=10),
+        row("d.png", cigarettes_per_day=0, age_months=34),
+    ]
+    expected = "cigarettes of a child below 10 years (age_months takes months, not years): s/a.png ('10.0')"
+    assert faults_of(rows) == [expected]
+
+
 @pytest.mark.parametrize(
     ("column", "value", "fault"),
     [
