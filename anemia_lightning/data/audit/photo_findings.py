@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+import pandas as pd
+
 from anemia_lightning.contracts import names_patient
 from anemia_lightning.data.audit.evidence import Evidence, Finding, Question, counted, enumerated, first_few
 from anemia_lightning.data.audit.photos import CLIPPED, MUCH_CLIPPED
@@ -134,6 +136,39 @@ def _numbers(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
+def _patients(evidence: Evidence) -> Iterator[Finding]:
+    named = evidence.described[names_patient(evidence.described)]
+    for column, plural in (("sex", "sexes"), ("site", "sites")):
+        values = named[named[column] != ""].groupby("patient")[column].nunique()
+        several = [str(patient) for patient in values.index[values > 1]]
+        if several:
+            yield Finding(
+                f"AUDIT_PATIENT_SEVERAL_{plural.upper()}",
+                "warn",
+                f"{counted(len(several), 'patient', 'has', 'have')} photos under more than one {column}: "
+                f"{first_few(several)}.",
+                "Do names begin anew at each site? Then several people share one, and their photos are judged as one "
+                "person's: make names differ, such as by the site before the number.",
+            )
+    yield from _visits(named)
+
+
+def _visits(named: pd.DataFrame) -> Iterator[Finding]:
+    by_patient = named.groupby("patient")
+    spread = by_patient["hemoglobin_g_dl"].max() - by_patient["hemoglobin_g_dl"].min()
+    several = spread.index[spread > 0]
+    if len(several):
+        mixed = int((by_patient["label"].nunique()[several] > 1).sum())
+        yield Finding(
+            "AUDIT_PATIENT_SEVERAL_HEMOGLOBINS",
+            "info",
+            f"{counted(len(several), 'patient', 'has', 'have')} more than one haemoglobin, up to "
+            f"{spread.max():.1f} g/dL apart; {mixed} of them photos of both classes.",
+            "Check that these are visits: each photo needs the haemoglobin of its own day. Visits stay on one side of "
+            "a split; where a patient has both labels, scores are by photo alone.",
+        )
+
+
 def _files(evidence: Evidence) -> Iterator[Finding]:
     is_clipped = evidence.outliers["measure"].isin(CLIPPED)
     clipped = tuple(dict.fromkeys(evidence.outliers["photo"][is_clipped]))
@@ -183,5 +218,14 @@ def _reading(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-PHOTO_QUESTIONS: tuple[Question, ...] = (_unreadable, _labels, _other_rules, _shortcuts, _numbers, _files, _reading)
+PHOTO_QUESTIONS: tuple[Question, ...] = (
+    _unreadable,
+    _labels,
+    _other_rules,
+    _shortcuts,
+    _numbers,
+    _patients,
+    _files,
+    _reading,
+)
 """What to ask of the photos themselves."""

@@ -45,7 +45,7 @@ def weigh(facts: Table) -> Weigh:
 
 
 def clean(table: Table, **columns: list[Any]) -> pd.DataFrame:
-    return table([0, 1] * 100, patient=[f"p{number // 4}" for number in range(200)], **columns)
+    return table([0, 1] * 100, **({"patient": [f"p{number // 4}" for number in range(200)]} | columns))
 
 
 def by_code(findings: list[Finding]) -> dict[str, Finding]:
@@ -124,7 +124,7 @@ def test_copies_under_several_patients_are_told_where_the_data_name_patients(tab
             "AUDIT_CLASS_FOLLOWS",
             "follows the format (Cramér's V 1.00)",
         ),
-        ({"site": ["A"] * 150 + ["B"] * 50}, {}, None, ""),
+        ({"site": ["A"] * 152 + ["B"] * 48}, {}, None, ""),
         ({"sex": ["male"] * 199 + [""]}, {}, "AUDIT_MISSING_VALUES", "lack values that others have: sex."),
         (
             {},
@@ -140,7 +140,24 @@ def test_copies_under_several_patients_are_told_where_the_data_name_patients(tab
             "AUDIT_LABELS_DEPEND_ON_RULE",
             "Under another rule some labels would differ: 17 of 710 by the rule who2024.",
         ),
-        ({"hemoglobin_g_dl": [11.0, 10.8] * 100}, {}, "AUDIT_NEAR_CUTOFF", "200 photos of 200 stand within 0.5 g/dL"),
+        (
+            {"hemoglobin_g_dl": [11.0, 10.8] * 100, "patient": ["well", "ill"] * 100},
+            {},
+            "AUDIT_NEAR_CUTOFF",
+            "200 photos of 200 stand within 0.5 g/dL",
+        ),
+        (
+            {"site": ["A", *["B"] * 199]},
+            {},
+            "AUDIT_PATIENT_SEVERAL_SITES",
+            "1 patient has photos under more than one site: p0.",
+        ),
+        (
+            {"sex": ["male", "male", "female", "female"] * 50},
+            {},
+            "AUDIT_PATIENT_SEVERAL_SEXES",
+            "50 patients have photos under more than one sex: p0, p1, p10, and 47 more.",
+        ),
     ],
 )
 def test_each_fault_has_its_code_and_sentence(
@@ -211,6 +228,16 @@ def test_what_the_source_leaves_out_need_not_be_replaced(
 ) -> None:
     excluded = pd.DataFrame({"photo": [f"s/{reason}" for reason in reasons], "reason": reasons})
     assert [finding.advice for finding in weigh(clean(table), excluded=excluded)] == [advice]
+
+
+def test_patients_with_several_haemoglobins_are_told_with_their_labels(table: Table, weigh: Weigh) -> None:
+    hemoglobin = [13.0, 9.0, 13.0, 13.5] + [13.0, 9.0, 13.0, 9.0] * 49
+    patient = ["p0", "p1", "p0", "p0"] + ["well", "ill"] * 98
+    found = by_code(weigh(clean(table, hemoglobin_g_dl=hemoglobin, patient=patient)))
+    says = "1 patient has more than one haemoglobin, up to 0.5 g/dL apart; 1 of them photos of both classes."
+    assert found["AUDIT_PATIENT_SEVERAL_HEMOGLOBINS"].says == says
+    nameless = table([0, 1] * 100, hemoglobin_g_dl=hemoglobin, site=["A", "B", "B", "A"] * 50)
+    assert not [code for code in by_code(weigh(nameless)) if code.startswith("AUDIT_PATIENT_")]
 
 
 def test_the_worst_comes_first(table: Table, weigh: Weigh) -> None:
