@@ -159,6 +159,12 @@ def test_a_cross_validation_points_at_the_training_photos_of_its_folds(
     assert found["flow of participants, with and without the outcome"].startswith("flow.md; ")
 
 
+def test_a_calibration_before_any_evaluation_is_no_whole_answer_to_updating() -> None:
+    updating = [item for item in checklist_items() if "updating" in item.asks]
+    assert [item.number for item in updating] == ["12f", "24"]
+    assert all("followed from an evaluation" in item.human for item in updating)
+
+
 def test_the_counts_at_its_head_are_those_of_the_table(folder: Path) -> None:
     written = rows(folder, titles())
     text = (folder / "checklists.md").read_text(encoding="utf-8")
