@@ -32,6 +32,8 @@ _UNSCORED = "Groups of people, devices and places that the report shows no score
 _ALWAYS = (
     "Cameras and light change the redness of a photograph more than anaemia does; at another place, with another "
     "device or in other light its scores may be far lower.",
+    "Conjunctivitis, trachoma, jaundice, pigment, crying, eye drops and pressure on the lid change its colour too; the "
+    "program is told of none of them.",
     "Photographs that cannot be read or show no tissue are refused with a code; it does not notice a blurred or badly "
     "lit one.",
 )

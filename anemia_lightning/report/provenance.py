@@ -22,7 +22,8 @@ DATA = {
     "synthetic": DataSource("nobody: the photographs are drawn by this program", "as this program, Apache-2.0"),
     "cp_anemic": DataSource(
         "CP-AnemiC (Asare, Appiahene, Donkoh; doi:10.17632/m53vz6b7fx): children of about 6 to 60 months from ten "
-        "hospitals in Ghana, photographed with one model of tablet",
+        "hospitals in Ghana, photographed with one model of tablet; patients are not named, and its own label is "
+        "haemoglobin below 11.0 g/dL at any age",
         "listed as CC BY 4.0; read its page before you pass anything on",
     ),
     "eyes_defy": DataSource(

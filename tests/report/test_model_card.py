@@ -60,6 +60,8 @@ def test_it_says_what_it_is_for_and_what_not(tmp_path: Path, report: RunReport) 
     assert "from a probability of 0.412, by the rule youden" in text
     assert "Of the groups large enough to be named, the AUROC is lowest for age: 6-23 months, 0.700" in text
     assert "How it does by device is not known" in text
+    assert "- Conjunctivitis, trachoma, jaundice, pigment, crying, eye drops" in text
+    assert "its own label is haemoglobin below 11.0 g/dL at any age." in text
     assert "- Labels are those of the data set (rule own), where 1 is anaemic." in text
     assert "3 of 176 by who2024 (assumed: altitude for 176)" in text
     assert "SHA-256: d5d5" in text
