@@ -93,6 +93,17 @@ def test_a_photo_without_a_label_is_counted_whatever_the_settings_say(tmp_path: 
     assert record["data"]["unnamed"] == 23
 
 
+def test_labels_by_a_guideline_are_held_against_the_cut_off_of_each(tmp_path: Path, planted: Path) -> None:
+    photos = [f"{name}/{number}.png" for number in range(12) for name in ("Anemic", "Healthy")]
+    people = pd.DataFrame({"photo": photos, "hemoglobin_g_dl": [11.0, 14.0] * 12, "age_months": 400})
+    people.assign(sex=["female", "male"] * 12).to_csv(tmp_path / "list.csv", index=False)
+    overrides = ["data=table", f"data.table={tmp_path / 'list.csv'}", "labels=who2024", f"data.root={planted}"]
+    usual = ["paths.cache=null", f"paths.root={tmp_path}", "probes=false", "data.photo_groups=bytes"]
+    record = audit_data(compose("audit", [*overrides, *usual], run_dir=tmp_path / "run"))
+    assert (record["hemoglobin"]["cutoff_g_dl"], record["hemoglobin"]["near"]) == (None, 0)
+    assert [each["g_dl"] for each in record["labels"]["cutoffs"]] == [12.0, 13.0]
+
+
 def test_all_files_are_written_and_the_data_are_left_alone(audit: Audit, planted: Path, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in planted.rglob("*")}
     record = audit("thumbnails=true")

@@ -129,6 +129,8 @@ def _why_impossible(cfg: DictConfig, manifest: pd.DataFrame, given: "pd.Series[s
 
 
 def _check_labels(preparation: Preparation, manifest: pd.DataFrame) -> LabelCheck:
+    if preparation.labels.rule in GUIDELINES:
+        return check_labels(manifest, margins=apply_rule(manifest, preparation.labels).table["margin_g_dl"])
     rules = [replace(preparation.labels, rule=name) for name in GUIDELINES]
     return check_labels(manifest, [apply_rule(manifest, rule).table["label"] for rule in rules])
 

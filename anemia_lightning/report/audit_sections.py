@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from anemia_lightning.report.estimates import estimate_text
+from anemia_lightning.report.label_words import cutoffs_say
 from anemia_lightning.report.patient_words import Numbers
 from anemia_lightning.report.sections import Section, Table
 
@@ -133,13 +134,21 @@ def _labels(audit: Mapping[str, Any]) -> Iterator[Section]:
         return
     says = [
         f"The labels are by the rule {audit['labels']['rule']} ({audit['labels']['source']}).",
-        f"Haemoglobin is known of {check['known']} photos; {check['agreeing']} labels follow one cut-off, anaemic "
-        f"below {check['cutoff_g_dl']:g} g/dL. {check['near']} photos stand within {check['near_g_dl']:g} g/dL of it.",
+        *cutoffs_say(audit["labels"]),
+        f"Haemoglobin is known of {check['known']} photos.{_one_cutoff(check)}",
     ]
     flips = [[rule, str(flip["flips"]), str(flip["of"])] for rule, flip in audit["labels"]["flips"].items()]
     others = Table("Labels that would differ", ["under the rule", "labels", "of photos"], flips)
     tables = [others, *_listing("Labels that no rule explains", check["contradicting"])]
     yield Section("Labels and haemoglobin", says, tables)
+
+
+def _one_cutoff(check: Mapping[str, Any]) -> str:
+    """Returns how labels and photos stand to the cut-off, or by a guideline each photo to its own."""
+    near = f"{check['near']} photos stand within {check['near_g_dl']:g} g/dL of"
+    if check["cutoff_g_dl"] is None:
+        return f" {near} their cut-off."
+    return f" {check['agreeing']} labels follow one cut-off, anaemic below {check['cutoff_g_dl']:g} g/dL. {near} it."
 
 
 def _counts(audit: Mapping[str, Any]) -> Iterator[Section]:

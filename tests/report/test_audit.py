@@ -236,6 +236,17 @@ def test_long_tables_are_cut_and_say_so(tmp_path: Path) -> None:
     assert "s/30.png" not in text
 
 
+def test_of_a_guideline_each_photo_has_its_own_cut_off(tmp_path: Path) -> None:
+    one = text_of(page(tmp_path))
+    assert (
+        "30 photos. 29 labels follow one cut-off, anaemic below 11 g/dL. 4 photos stand within 0.5 g/dL of it." in one
+    )
+    several = record()["labels"] | {"cutoffs": [{"g_dl": 12.0, "photos": 20}, {"g_dl": 13.0, "photos": 10}]}
+    text = text_of(page(tmp_path, labels=several, hemoglobin=record()["hemoglobin"] | {"cutoff_g_dl": None}))
+    assert "Cut-offs, after altitude and smoking: 12 g/dL for 20, 13 g/dL for 10 photos." in text
+    assert "Haemoglobin is known of 30 photos. 4 photos stand within 0.5 g/dL of their cut-off." in text
+
+
 def test_without_probes_or_haemoglobin_nothing_is_made_up(tmp_path: Path) -> None:
     silent = record()["hemoglobin"] | {"known": 0, "cutoff_g_dl": None}
     text = text_of(page(tmp_path, grouping=None, hemoglobin=silent))

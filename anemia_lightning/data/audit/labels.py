@@ -16,23 +16,29 @@ class LabelCheck(NamedTuple):
     known: int
     """Photos with haemoglobin."""
     cutoff_g_dl: float | None
-    """The cut-off that fits most labels (anaemic below it); None without haemoglobin."""
+    """The cut-off that fits most labels (anaemic below it); None without haemoglobin, and where labels follow a
+    guideline, which has several."""
     agreeing: int
-    """Photos whose label follows from that cut-off."""
+    """Photos whose label follows from that cut-off, or from the guideline."""
     contradicting: list[str]
     """Photo ids whose label follows neither from that cut-off nor from any other rule."""
     near: int
-    """Photos within `NEAR_G_DL` of that cut-off."""
+    """Photos within `NEAR_G_DL` of that cut-off; by a guideline, of each one's own, in adjusted haemoglobin."""
 
 
-def check_labels(manifest: pd.DataFrame, others: "Sequence[pd.Series[int]]" = ()) -> LabelCheck:
+def check_labels(
+    manifest: pd.DataFrame, others: "Sequence[pd.Series[int]]" = (), *, margins: "pd.Series[float] | None" = None
+) -> LabelCheck:
     """Compares labels with haemoglobin.
 
     Args:
         manifest: The photos.
         others: The labels that other rules would give, with the manifest's index; `UNKNOWN_LABEL` where they say
             nothing. A label that one of them explains is no contradiction.
+        margins: Where the labels follow a guideline, the adjusted haemoglobin of each photo minus its own cut-off.
     """
+    if margins is not None:
+        return LabelCheck(len(margins), None, len(margins), [], int((margins.abs() < NEAR_G_DL).sum()))
     known = manifest[manifest["hemoglobin_g_dl"].notna()]
     if known.empty:
         return LabelCheck(0, None, 0, [], 0)

@@ -64,11 +64,12 @@ def _labels(evidence: Evidence) -> Iterator[Finding]:
             tuple(check.contradicting),
         )
     if check.near:
+        cutoff = "their cut-off" if check.cutoff_g_dl is None else f"the cut-off, {check.cutoff_g_dl:g} g/dL"
         yield Finding(
             "AUDIT_NEAR_CUTOFF",
             "info",
-            f"{counted(check.near, 'photo')} of {check.known} stand within {NEAR_G_DL:g} g/dL of the cut-off, "
-            f"{check.cutoff_g_dl:g} g/dL, where a label may be measurement error.",
+            f"{counted(check.near, 'photo')} of {check.known} stand within {NEAR_G_DL:g} g/dL of {cutoff}, where a "
+            "label may be measurement error.",
             "Report scores with and without them.",
         )
 

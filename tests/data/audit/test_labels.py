@@ -34,6 +34,12 @@ def test_photos_without_haemoglobin_are_not_judged(table: Table) -> None:
     assert check_labels(table([1, 0])) == LabelCheck(0, None, 0, [], 0)
 
 
+def test_labels_by_a_guideline_have_each_their_own_cut_off(table: Table) -> None:
+    margins = pd.Series([-0.6, -0.4, 0.0, 0.4, 0.5, -2.0])
+    check = check_labels(table([1, 1, 0, 0, 0, 1], hemoglobin_g_dl=HEMOGLOBIN), margins=margins)
+    assert check == LabelCheck(known=6, cutoff_g_dl=None, agreeing=6, contradicting=[], near=3)
+
+
 @pytest.mark.parametrize("seed", range(50))
 def test_no_other_cutoff_contradicts_fewer_labels(seed: int) -> None:
     rng = np.random.default_rng(seed)
