@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,6 +29,12 @@ from anemia_lightning.model.backbone import AnemiaNetwork
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Tests run side by side, and threads of one that wait for one another would take the cores from the others.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# How long an example takes tells how busy the machine is, and what passed once shall pass again.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tests")
 
 WriteRun = Callable[..., Path]
 """Called with a folder and settings: ``write_run(folder, {"optimizer": {"lr": 1e-3}}, seed=1)``."""

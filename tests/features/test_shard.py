@@ -72,7 +72,7 @@ layouts = st.dictionaries(st.sampled_from(["values", "scale", "a", "é"]), st.tu
 
 
 @given(layouts, st.integers(1, 7), st.integers(0, 1000), st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_come_back_to_the_last_bit_in_any_order(
     tmp_path: Path, layout: RowLayout, count: int, seed: int, random: Any
 ) -> None:

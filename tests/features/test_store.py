@@ -79,7 +79,7 @@ def filled(store: FeatureStore) -> FeatureStore:
 
 class TestRows:
     @given(st.lists(st.lists(st.integers(0, 40), max_size=12), max_size=6), st.integers(1, 9))
-    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_whatever_was_added_is_read_and_nothing_else(
         self, tmp_path_factory: pytest.TempPathFactory, batches: list[list[int]], rows_per_shard: int
     ) -> None:
