@@ -29,14 +29,21 @@ def test_a_fifth_of_what_is_free_but_20_gb_at_most(
     assert default_budget(tmp_path, held) == budget
 
 
-def test_a_folder_that_is_not_there_yet_has_the_room_of_its_disk(tmp_path: Path) -> None:
-    assert free_bytes(tmp_path / "not" / "there") == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.05)
-    assert not (tmp_path / "not").exists()
-
-
-def test_a_folder_below_a_file_has_the_room_of_its_disk(tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", ["not/there", "file/below"])
+def test_a_folder_that_cannot_be_looked_into_has_the_room_of_the_disk_above(
+    missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").touch()
-    assert free_bytes(tmp_path / "file" / "below") > 0
+    real = shutil.disk_usage
+
+    def usage(place: Path) -> Usage:
+        real(place)
+        # As if the folder and the disk of the system had room of their own.
+        return Usage(0, 0, 7 if place.is_relative_to(tmp_path) else 1)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    assert free_bytes(tmp_path / missing) == 7
+    assert not (tmp_path / "not").exists()
 
 
 @pytest.mark.parametrize(("text", "agreed"), [("500000000000\n", 500_000_000_000), ("5e11", 500_000_000_000), ("0", 0)])
