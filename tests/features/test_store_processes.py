@@ -5,7 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -181,24 +182,77 @@ def fsync(handle):
 os.fsync = fsync
 """
 
+SERVER = """
+import json, os, sys, traceback
+import torch
+torch.set_num_threads(1)
+import anemia_lightning.features.store
+for line in sys.stdin:
+    code, folder = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        sys.argv[1:] = [folder]
+        try:
+            exec(code, {})
+        except BaseException:
+            traceback.print_exc(file=sys.stdout)
+            print(flush=True)
+            os._exit(1)
+        sys.stdout.flush()
+        os._exit(0)
+    print("ended with", os.waitpid(child, 0)[1], flush=True)
+"""
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+PATIENCE_S = 300
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[subprocess.Popen[str]]:
+    """A process that forks one for each piece of code: to import what they need takes longer than all they do."""
+    pipe, command = subprocess.PIPE, [sys.executable, "-c", SERVER]
+    with subprocess.Popen(
+        command, env=ENVIRONMENT, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        yield process
+        process.communicate()
+
 
 @pytest.fixture
-def in_process(tmp_path: Path) -> Callable[..., dict[str, object]]:
+def in_process(server: subprocess.Popen[str], tmp_path: Path) -> Callable[[str], dict[str, object]]:
     """Runs code in a process of its own and returns what it tells."""
 
-    def run(code: str, before: Sequence[str] = ()) -> dict[str, object]:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        command = [*before, sys.executable, "-c", COMMON + code, str(tmp_path / "disk" / "features")]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
-        assert done.returncode == 0, done.stderr
-        told: dict[str, object] = json.loads(done.stdout)
+    def run(code: str) -> dict[str, object]:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        patience = threading.Timer(PATIENCE_S, server.kill)
+        patience.start()
+        server.stdin.write(json.dumps([COMMON + code, str(tmp_path / "disk" / "features")]) + "\n")
+        server.stdin.flush()
+        said = [server.stdout.readline()]
+        while said[-1] and not said[-1].startswith("ended with "):
+            said.append(server.stdout.readline())
+        patience.cancel()
+        assert said[-1] == "ended with 0\n", "".join(said)
+        told: dict[str, object] = json.loads(said[-2])
         return told
 
     return run
 
 
+def on_a_small_disk(disk: Path, code: str) -> dict[str, object] | None:
+    """Runs code where a disk of one megabyte is mounted; returns None where nobody may mount one."""
+    small, mount = ["unshare", "--mount", "--map-root-user", "sh", "-c"], f"mount -t tmpfs -o size=1m tmpfs '{disk}'"
+    if not shutil.which("unshare") or subprocess.run([*small, mount], capture_output=True, check=False).returncode:
+        return None
+    command = [*small, f'{mount} && exec "$@"', "sh", sys.executable, "-c", COMMON + code, str(disk / "features")]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, object] = json.loads(done.stdout)
+    return told
+
+
 def test_kills_at_any_instant_cost_what_was_not_written_yet_and_nothing_else(
-    in_process: Callable[..., dict[str, object]],
+    in_process: Callable[[str], dict[str, object]],
 ) -> None:
     told = in_process(KILLS)
     counts, killed = told["counts"], told["killed"]
@@ -212,31 +266,26 @@ def test_kills_at_any_instant_cost_what_was_not_written_yet_and_nothing_else(
     assert told["damaged"] == 0
 
 
-def test_several_processes_fill_one_collection_at_once(in_process: Callable[..., dict[str, object]]) -> None:
+def test_several_processes_fill_one_collection_at_once(in_process: Callable[[str], dict[str, object]]) -> None:
     assert in_process(TOGETHER) == {"codes": [0, 0, 0], "all": 300, "damaged": 0}
 
 
-def test_several_processes_begin_collections_at_once(in_process: Callable[..., dict[str, object]]) -> None:
+def test_several_processes_begin_collections_at_once(in_process: Callable[[str], dict[str, object]]) -> None:
     assert in_process(BEGINNING) == {"codes": [0, 0, 0], "views": list(range(60)), "photos": 240}
 
 
 def test_what_a_living_process_writes_is_left_alone_and_what_a_dead_one_wrote_is_not(
-    in_process: Callable[..., dict[str, object]],
+    in_process: Callable[[str], dict[str, object]],
 ) -> None:
     assert in_process(ALIVE) == {"alive": 1, "in_use": 1, "room": False, "dead": 0}
 
 
 def test_a_full_disk_ends_in_a_plain_message_and_keeps_what_was_written(
-    tmp_path: Path, in_process: Callable[..., dict[str, object]]
+    tmp_path: Path, in_process: Callable[[str], dict[str, object]]
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    small = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
-    mount = f"mount -t tmpfs -o size=1m tmpfs '{disk}'"
-    if shutil.which("unshare") and not subprocess.run([*small, mount], capture_output=True, check=False).returncode:
-        told = in_process(FULL, before=[*small, f'{mount} && exec "$@"', "sh"])
-    else:
-        told = in_process(NO_ROOM + FULL)
+    told = on_a_small_disk(disk, FULL) or in_process(NO_ROOM + FULL)
     assert str(told["told"]).startswith("Looked for room to write shard-")
     assert "found a full disk" in str(told["told"])
     there = told["there"]
@@ -246,7 +295,7 @@ def test_a_full_disk_ends_in_a_plain_message_and_keeps_what_was_written(
     assert told["stumps"] == 0
 
 
-def test_neither_memory_nor_open_files_grow_with_what_is_stored(in_process: Callable[..., dict[str, object]]) -> None:
+def test_neither_memory_nor_open_files_grow_with_what_is_stored(in_process: Callable[[str], dict[str, object]]) -> None:
     told = in_process(FRUGAL)
     assert told["files"] == 150
     growth = told["growth_kib"]
