@@ -33,7 +33,7 @@ if __name__ == "__main__":
         tasks = [pool.submit(work, sys.argv[1], bytes(1 << 20)) for _ in range(5)]
         tasks[0].result()
 """
-PATIENCE_S = 30
+PATIENCE_S = 120
 
 
 def is_alive(pid: int) -> bool:
