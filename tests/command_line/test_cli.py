@@ -651,7 +651,9 @@ def test_a_run_that_is_told_to_end_says_how_to_go_on(
 @pytest.mark.slow
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_says_how_to_go_on_and_does(tmp_path: Path, signum: int, code: int) -> None:
-    command = [sys.executable, "-m", "anemia_lightning.train", *QUICK, "trainer.max_epochs=300"]
+    # Nothing but the signal may end it, however late that comes.
+    patient = "callbacks.early_stopping.patience=300"
+    command = [sys.executable, "-m", "anemia_lightning.train", *QUICK, "trainer.max_epochs=300", patient]
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -664,9 +666,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(tmp_path: Path, signum: i
     assert process.returncode == code, errors
     assert "resume=last" in errors
     rows = len((latest / "metrics.csv").read_text().splitlines()) - 1
-    answer = in_a_process(
-        tmp_path, "resume=last", f"trainer.max_epochs={rows + 2}", "callbacks.early_stopping.patience=300"
-    )
+    answer = in_a_process(tmp_path, "resume=last", f"trainer.max_epochs={rows + 2}")
     assert answer.returncode == 0, answer.stderr
     assert len((latest / "metrics.csv").read_text().splitlines()) - 1 == rows + 2
 
