@@ -1,5 +1,6 @@
 """Intervals against a plain loop over scikit-learn, against what they should cover, and where there are none."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -154,9 +155,11 @@ def test_a_class_in_one_cluster_has_a_value_and_no_interval(clusters: list[int],
 
 
 def test_a_cluster_may_hold_both_labels() -> None:
-    found = auroc_interval([0, 1, 0, 1, 0, 1], [0.1, 0.4, 0.3, 0.2, 0.5, 0.6], [0, 0, 1, 1, 2, 2])
-    assert found.resamples == 2000
-    assert _covers(found, found.value or 0)
+    draw = np.array([0, 1, 0, 1, 0, 1]), np.array([0.1, 0.4, 0.3, 0.2, 0.5, 0.6]), np.array([0, 0, 1, 1, 2, 2])
+    found = auroc_interval(*draw, resamples=200, seed=3)
+    low, high, defined = _by_a_plain_loop(draw, resamples=200, seed=3)
+    assert [found.low, found.high, found.resamples] == pytest.approx([low, high, defined])
+    assert found.resamples == 200, "each resample holds both labels"
 
 
 def test_resamples_of_one_class_are_left_out_and_counted() -> None:
@@ -171,7 +174,11 @@ def test_when_no_resample_holds_both_classes_there_is_no_interval() -> None:
 
 def test_some_thousand_photos_fit_into_little_memory() -> None:
     labels, scores, cluster = _draw(0, clusters=8000)
+    tracemalloc.start()
     found = auroc_interval(labels, scores, cluster, resamples=100)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 8 * len(labels) * 100, "not all resamples at once"
     assert _covers(found, norm.cdf(1 / np.sqrt(2)))
 
 
