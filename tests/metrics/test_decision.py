@@ -201,7 +201,7 @@ def test_one_line_says_what_was_chosen(scaling: Scaling, words: str) -> None:
     [
         ({"rule": "best"}, ConfigError, "must be one of"),
         ({"coverage": 1.0}, ValueError, r"not in \(0, 1\)"),
-        ({"labels": [0, 2]}, ValueError, "not only 0 and 1|0 or 1"),
+        ({"labels": [0, 2]}, ValueError, r"labels are \[0, 2\], not only 0 and 1"),
         ({"logits": [0.0, np.inf]}, NonFiniteLogitsError, "1 that are infinite"),
     ],
 )

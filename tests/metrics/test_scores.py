@@ -141,9 +141,16 @@ def test_logits_of_a_diverged_network_are_refused_in_words(broken: float) -> Non
     )
 
 
-@pytest.mark.parametrize(("labels", "logits"), [([0, -1], [0.0, 0.0]), ([0, 1], [0.0]), ([[0]], [[0.0]])])
-def test_what_is_no_pair_of_labels_and_logits_is_a_defect(labels: Any, logits: Any) -> None:
-    with pytest.raises(ValueError, match="labels"):
+@pytest.mark.parametrize(
+    ("labels", "logits", "fault"),
+    [
+        ([0, -1], [0.0, 0.0], r"^labels are \[-1, 0\], not only 0 and 1$"),
+        ([0, 1], [0.0], r"^labels \(2,\) and logits \(1,\) are not both \[N\]$"),
+        ([[0]], [[0.0]], r"^labels \(1, 1\) and logits \(1, 1\) are not both \[N\]$"),
+    ],
+)
+def test_what_is_no_pair_of_labels_and_logits_is_a_defect(labels: Any, logits: Any, fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
         _score(labels, logits)
 
 
