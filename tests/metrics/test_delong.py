@@ -111,6 +111,7 @@ def test_midranks_equal_all_pairs(seed: int) -> None:
     found = delong_test(labels, first, second)
     assert found.standard_error == pytest.approx(error, rel=1e-7, abs=1e-8)
     assert [found.first, found.second] == pytest.approx([roc_auc_score(labels, each) for each in (first, second)])
+    assert found.z is not None or error < 1e-6
     if found.z is not None:
         assert found.z == pytest.approx((roc_auc_score(labels, first) - roc_auc_score(labels, second)) / error)
         assert found.p == pytest.approx(2 * (1 - norm.cdf(abs(found.z))))

@@ -96,9 +96,8 @@ def test_joint_sets_miss_no_more_than_twice_as_often(alpha: float) -> None:
         sets = joint.sets(logits)
         assert sets is not None
         missed.append(~np.take_along_axis(sets, labels[:, None], axis=1)[:, 0])
-    # The guarantee, and what is mostly had.
-    assert np.mean(missed) < 2 * alpha
-    assert np.mean(missed) < alpha + 0.02
+    # Twice alpha is guaranteed, this is what is mostly had; sets of both labels alone would miss none.
+    assert 0 < np.mean(missed) < alpha + 0.02
 
 
 def test_without_sets_of_one_there_are_none_of_all() -> None:

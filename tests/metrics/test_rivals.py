@@ -28,7 +28,9 @@ def _draw(seed: int, copies: int) -> tuple[NDArray[Any], NDArray[Any], dict[str,
 @pytest.mark.parametrize("copies", [1, 3])
 def test_equal_the_comparisons_one_by_one(seed: int, copies: int) -> None:
     labels, own, rivals, cluster = _draw(seed, copies)
-    for found in compare_rivals(labels, own, rivals, cluster, how=HOW):
+    compared = compare_rivals(labels, own, rivals, cluster, how=HOW)
+    assert [each.name for each in compared] == list(rivals)
+    for found in compared:
         other = rivals[found.name]
         known = score_differences(labels, own, other, clusters=cluster, resamples=200, seed=3)["auroc"]
         assert found.difference.interval == known.interval
