@@ -401,6 +401,13 @@ def test_degenerate_predictions_give_valid_json_and_reasons(draw: Draw, spoil: A
     assert _without_a_reason(found) == []
 
 
+def test_the_walk_finds_an_estimate_without_a_reason(draw: Draw) -> None:
+    found = draw(photos=40).assess()
+    found["photos"]["scores"]["auroc"].update(low=None, high=None, method="", note="")
+    found["populations"]["rows"][3]["ppv"].update(low=None, high=None, method="", note="")
+    assert sorted(_without_a_reason(found)) == [".photos.scores.auroc", ".populations.rows[3].ppv"]
+
+
 def _without_a_reason(value: Any, path: str = "") -> list[str]:
     """Returns the estimates that have no value or no interval and do not say why."""
     if isinstance(value, list):
