@@ -303,8 +303,10 @@ def test_predict_agrees_with_the_predictions_of_training(run: Path, drawn_photos
     assert (both["logit"] - both["logit_again"]).abs().max() < 1e-4
     assert (both["probability"] - both["probability_again"]).abs().max() < 1e-5
     assert (both["prediction"] == both["prediction_again"]).all()
-    one = predict(compose("predict", [*overrides[:1], f"source={photos / both['photo'][0]}"], run_dir=tmp_path / "one"))
+    overrides += [f"source={photos / both['photo'][0]}", "trainer.precision=32-true"]
+    one = predict(compose("predict", overrides, run_dir=tmp_path / "one"))
     assert one["photo"].tolist() == [both["photo"][0]]
+    assert one["logit"][0] == pytest.approx(both["logit"][0], abs=1e-4)
 
 
 def test_photographs_unlike_those_that_trained_the_model_are_told(
@@ -407,15 +409,6 @@ class TestPhotographsThatTheModelHasMet:
     def test_they_stop_the_evaluation(self, run: Path, tmp_path: Path, drawn_photos: Path) -> None:
         with pytest.raises(OverlapError, match=f"found {len(self.met(run))} of 48 that did: ") as caught:
             self.evaluate(run, tmp_path, drawn_photos)
-        assert set(caught.value.met) == self.met(run)
-
-    def test_those_of_the_model_that_it_was_started_from_stop_it_too(
-        self, run: Path, tmp_path: Path, drawn_photos: Path
-    ) -> None:
-        others = [*SMALL, f"paths.root={tmp_path}", f"init_from={run}/checkpoints/best.ckpt", "data.separation=4"]
-        then = train_run(compose("train", [*others, "trainer.max_epochs=1"], run_dir=tmp_path / "then")).folder
-        with pytest.raises(OverlapError) as caught:
-            self.evaluate(then, tmp_path, drawn_photos)
         assert set(caught.value.met) == self.met(run)
 
     def test_they_can_be_left_out(self, run: Path, tmp_path: Path, drawn_photos: Path) -> None:

@@ -257,20 +257,26 @@ def test_each_test_photo_is_scored_once_and_no_patient_is_on_two_sides(run: Path
 
 
 @pytest.mark.usefixtures("no_network")
-def test_a_run_can_start_from_the_weights_of_another(run: Path, tmp_path: Path, small: Small) -> None:
+def test_a_run_can_start_from_the_weights_of_another_and_remembers_whom_that_has_met(
+    run: Path, tmp_path: Path, small: Small
+) -> None:
+    start = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
+    # As if it had been started from a model of other photographs itself.
+    start["AnemiaDataModule"]["photo_hashes"].append("f" * 16)
+    torch.save(start, tmp_path / "best.ckpt")
     cfg = small(
         tmp_path / "next",
         # Which the checkpoint replaces: nobody need have them, and nothing may be said of them.
         "model.weights=IMAGENET1K_V1",
-        f"init_from={run}/checkpoints/best.ckpt",
+        f"init_from={tmp_path}/best.ckpt",
         "optimizer.lr=1e-12",
         "scheduler=constant",
     )
     folder = train_run(cfg).folder
-    before = torch.load(run / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
-    after = torch.load(folder / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
-    for name, tensor in before.items():
-        torch.testing.assert_close(after[name], tensor, rtol=0, atol=1e-6, msg=name)
+    after = torch.load(folder / "checkpoints/best.ckpt", weights_only=True)
+    for name, tensor in start["state_dict"].items():
+        torch.testing.assert_close(after["state_dict"][name], tensor, rtol=0, atol=1e-6, msg=name)
+    assert after["AnemiaDataModule"]["photo_hashes"] == sorted(start["AnemiaDataModule"]["photo_hashes"])
     card = json.loads((folder / "run.json").read_text())
     sha256 = card["weights"].pop("sha256")
     assert card["weights"] == {"source": "checkpoint", "name": None, "file": "best.ckpt"}
