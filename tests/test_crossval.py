@@ -183,7 +183,7 @@ def test_resuming_with_other_photos_is_refused(
     (tmp_path / "run" / "splits").mkdir(parents=True)
     name = fold_names(finished)[0]
     (tmp_path / "run" / "splits" / f"{name}.csv").write_text("photo,split\nanother,train\n")
-    with pytest.raises(DataChangedError):
+    with pytest.raises(DataChangedError, match="of run below the data of this cross-validation; found others"):
         cross_validate(compose_crossval(tmp_path / "run"))
 
 
@@ -325,7 +325,9 @@ def test_photos_of_all_folds_are_looked_at_together(finished: CrossvalResult, lo
     wrong = result.predictions["prediction"] != result.predictions["label"]
     assert values["photos"]["errors"] == int(wrong.sum())
     assert {row["n"] for row in values["robustness"]} == {8}
-    assert "What it looks at" in (result.folder / "report.html").read_text()
+    page = (result.folder / "report.html").read_text()
+    assert "What it looks at" in page
+    assert "Decisions flipped" in page
     assert not list((result.folder / "folds").rglob("looks.json"))
     assert not (finished.folder / "looks.json").exists()
 
