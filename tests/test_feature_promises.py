@@ -1,12 +1,13 @@
 """What the cache of frozen layers promises: it changes nothing but time, and it is on unless it is switched off."""
 
+import csv
 import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
@@ -343,33 +344,69 @@ def test_what_a_phase_has_computed_is_on_the_disk_when_the_next_begins(
 # --- what shares it, and what does not ---
 
 
+class Filled(NamedTuple):
+    """A run whose store others share."""
+
+    settings: list[str]
+    folder: Path
+    ran: dict[str, Any]
+
+    @property
+    def last(self) -> Path:
+        return self.folder / "run" / "checkpoints" / "last.ckpt"
+
+
 @pytest.fixture(scope="module")
-def filled(tiny_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
-    """Settings of a run that has filled a store with one view, and its last checkpoint; others with them keep none."""
+def filled(tiny_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> Filled:
+    """A run that has filled a store with one view; others with its settings keep no checkpoints."""
     folder = tmp_path_factory.mktemp("filled")
     # One epoch of the head and one that changes layer4 much.
     settings = [*tiny_overrides, "features.views=1", "trainer.max_epochs=2", "optimizer.lr=0.01"]
     settings += ["callbacks.unfreeze.phases=[{epoch: 1, train_from: layer4}]", f"features.dir={folder}/features"]
     with pytest.MonkeyPatch.context() as patch:
-        run_one(compose("train", settings, run_dir=folder / "run"), patch, score=False)
-    return [*settings, NO_CHECKPOINTS], folder / "run" / "checkpoints" / "last.ckpt"
+        ran = run_one(compose("train", settings, run_dir=folder / "run"), patch, score=False)
+    return Filled([*settings, NO_CHECKPOINTS], folder, ran)
 
 
 def test_other_seeds_splits_and_rates_share_it(
-    filled: tuple[list[str], Path], trunk_images: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    filled: Filled, trunk_images: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings, checkpoint = filled
     # Which this test alone adds to.
-    own = f"features.dir={shutil.copytree(checkpoint.parents[2] / 'features', tmp_path / 'features')}"
+    own = f"features.dir={shutil.copytree(filled.folder / 'features', tmp_path / 'features')}"
 
     def fit(name: str, *changes: str) -> int:
         trunk_images.clear()
-        run_one(compose("train", [*settings, own, *changes], run_dir=tmp_path / name), monkeypatch, score=False)
+        run_one(compose("train", [*filled.settings, own, *changes], run_dir=tmp_path / name), monkeypatch, score=False)
         return sum(trunk_images)
 
     assert fit("second", "seed=1", "optimizer.lr=0.02", "model.hidden=16", "model.init_seed=0") == 0
     # A photo that was never trained on has no training view yet, one that was never tested no plain one.
     assert 0 < fit("third", "split.seed=1") < 32 + 8
+
+
+def val_losses(ran: dict[str, Any]) -> list[str]:
+    return [row["val/loss"] for row in csv.DictReader(ran["metrics.csv"].decode().splitlines())]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "model.init_seed=1",
+        "data.background=[0,0,0]",
+        "data.region=mask_crop",
+        "data.resize=letterbox",
+        "data.image_size=48",
+        "model.backbone=resnet34",
+    ],
+)
+def test_another_ingredient_is_a_miss_and_changes_what_enters(
+    filled: Filled, change: str, trunk_images: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = run_one(compose("train", [*filled.settings, change], run_dir=tmp_path / "run"), monkeypatch, score=False)
+    assert (sum(trunk_images), len(ran["losses"])) == (32 + 8, 4)
+    # Pixels that were kept for the others would give the losses of the others.
+    assert all(one != other for one, other in zip(ran["losses"], filled.ran["losses"], strict=True))
+    assert all(one != other for one, other in zip(val_losses(ran), val_losses(filled.ran), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -380,29 +417,19 @@ def test_other_seeds_splits_and_rates_share_it(
         ("data.augmentation_seed=1", 32),
         ("data.augmentation.brightness=0.3", 32),
         ("init_from=", 0),
-        ("model.init_seed=1", 32 + 8),
-        ("data.background=[0,0,0]", 32 + 8),
-        ("data.region=mask_crop", 32 + 8),
-        ("data.resize=letterbox", 32 + 8),
-        ("data.image_size=48", 32 + 8),
         ("trainer.precision=bf16-mixed", 32 + 8),
         ("features.dtype=uint8", 32 + 8),
         pytest.param("features.compile=true", 32 + 8, marks=pytest.mark.slow),
-        ("model.backbone=resnet34", 32 + 8),
     ],
 )
-def test_another_ingredient_is_a_miss_and_changes_what_enters(
-    filled: tuple[list[str], Path],
-    change: str,
-    computed: int,
-    trunk_images: list[int],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_what_is_read_beside_the_features_of_others_is_what_is_computed(
+    filled: Filled, change: str, computed: int, trunk_images: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings, checkpoint = filled
-    changed = [*settings, f"init_from={checkpoint}" if change == "init_from=" else change]
+    changed = [*filled.settings, f"init_from={filled.last}" if change == "init_from=" else change]
     kept = run_one(compose("train", changed, run_dir=tmp_path / "kept"), monkeypatch, score=False)
     assert sum(trunk_images) == computed
+    # Compiled, they may come out the same.
+    assert kept["losses"] != filled.ran["losses"] or change == "features.compile=true"
     changed.append("features.store=false")
     unkept = run_one(compose("train", changed, run_dir=tmp_path / "unkept"), monkeypatch, score=False)
     assert results(kept) == results(unkept)
@@ -410,7 +437,7 @@ def test_another_ingredient_is_a_miss_and_changes_what_enters(
 
 @pytest.mark.parametrize("ingredient", ["version", "decoder", "device", "instructions"])
 def test_another_program_or_processor_is_a_miss(
-    filled: tuple[list[str], Path],
+    filled: Filled,
     ingredient: str,
     trunk_images: list[int],
     tmp_path: Path,
@@ -425,7 +452,7 @@ def test_another_program_or_processor_is_a_miss(
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False, "another": True})
     else:
         monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "another")
-    run_one(compose("train", filled[0], run_dir=tmp_path / "run"), monkeypatch, score=False)
+    run_one(compose("train", filled.settings, run_dir=tmp_path / "run"), monkeypatch, score=False)
     assert sum(trunk_images) == 32 + 8
 
 
