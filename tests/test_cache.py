@@ -6,8 +6,6 @@ import hashlib
 import json
 import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +20,6 @@ from anemia_lightning.errors import ConfigError
 from anemia_lightning.features.shard_collection import Ingredients
 from anemia_lightning.features.store import Collection, FeatureStore
 
-ROOT = Path(__file__).parents[1]
 TRUNK = "3f2a9c1b" + "0" * 56
 COLLECTIONS: list[tuple[Ingredients, int, float]] = [
     ({"kind": "pooled", "view": None, "trunk": TRUNK}, 3, 1_500_000_000),
@@ -268,11 +265,3 @@ def test_settings_that_cannot_be_are_refused_before_anything_is_touched(
     assert str(caught.value) == message
     assert bytes_below(kept) == before
     assert not (tmp_path / "run").exists()
-
-
-def test_the_command_line_lists(kept: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "anemia_lightning.cache", f"paths.cache={kept}"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[0].split() == ["kind", "view", "trunk", "type", "photos", "size", "last", "used"]
-    assert (tmp_path / "logs" / "cache" / "latest" / "cache.json").is_file()

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,27 +15,46 @@ VERBS = ("audit", "train", "crossval", "evaluate", "predict", "compare", "cache"
 
 ASK_AND_TELL = """
 import importlib, sys
-command = importlib.import_module("anemia_lightning." + sys.argv[1])
-for question in (["--version"], ["--help"], ["--cfg", "job"]):
-    print("asked:", *question)
-    sys.argv = [command.__name__, *question]
-    try:
-        command.main()
-    except SystemExit as end:
-        assert not end.code, end.code
-print("imported:", *sys.modules)
+for verb in sys.argv[1:]:
+    command = importlib.import_module("anemia_lightning." + verb)
+    for question in (["--version"], ["--help"], ["--cfg", "job"]):
+        print("asked:", *question)
+        sys.argv = [command.__name__, *question]
+        try:
+            command.main()
+        except SystemExit as end:
+            assert not end.code, end.code
+    print("imported:", *sys.modules)
 """
 
 IMPORT_AND_TELL = """
 import importlib, sys
 for name in sys.argv[1:]:
     importlib.import_module(name)
+    print("imported:", *sys.modules)
+"""
+
+REFUSE_AND_TELL = """
+from anemia_lightning.train import main
+sys.argv = ["anemia-train", "data=folder", "data.root=nowhere", "data.positive_class=x"]
+try:
+    main()
+except SystemExit as end:
+    print("ended with", end.code)
 print("imported:", *sys.modules)
 """
 
 
-def run(script: str, *arguments: str, cwd: Path) -> tuple[str, set[str]]:
-    """Runs a script in a fresh interpreter; returns what it printed and the modules it imported."""
+@dataclass(frozen=True)
+class Told:
+    """What a script printed between two lists of the modules it had imported, and the second."""
+
+    printed: str
+    imported: set[str]
+
+
+def run(script: str, *arguments: str, cwd: Path) -> tuple[list[Told], str]:
+    """Runs a script in a fresh interpreter; returns what it told, part by part, and what it complained of."""
     path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments],
@@ -44,54 +64,84 @@ def run(script: str, *arguments: str, cwd: Path) -> tuple[str, set[str]]:
         text=True,
         check=True,
     )
-    printed, imported = done.stdout.rsplit("imported:", 1)
-    return printed, set(imported.split())
+    parts = re.findall(r"(.*?)^imported:(.*?)\n", done.stdout, flags=re.MULTILINE | re.DOTALL)
+    return [Told(printed, set(imported.split())) for printed, imported in parts], done.stderr
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:
+    """What each command answers, one after the other in one interpreter: none may have imported what is heavy."""
+    folder = tmp_path_factory.mktemp("asked")
+    told, _ = run(ASK_AND_TELL, *VERBS, cwd=folder)
+    assert list(folder.iterdir()) == [], "they leave nothing behind"
+    return dict(zip(VERBS, told, strict=True))
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_version_help_and_settings_load_nothing_heavy_and_leave_nothing_behind(verb: str, tmp_path: Path) -> None:
+def test_version_help_and_settings_load_nothing_heavy_and_leave_nothing_behind(
+    verb: str, asked: dict[str, Told]
+) -> None:
     from anemia_lightning import __version__
 
-    printed, imported = run(ASK_AND_TELL, verb, cwd=tmp_path)
-    version, usage, settings = re.split(r"^asked: .*\n", printed, flags=re.MULTILINE)[1:]
+    version, usage, settings = re.split(r"^asked: .*\n", asked[verb].printed, flags=re.MULTILINE)[1:]
     assert version == f"anemia_lightning {__version__}\n"
     assert f"{verb} is powered by Hydra." in usage
     assert f"verb: {verb}" in settings
-    assert "hydra" in imported
-    assert imported.isdisjoint(HEAVY)
-    assert list(tmp_path.iterdir()) == []
+    assert {"hydra", f"anemia_lightning.{verb}"} <= asked[verb].imported
+    assert asked[verb].imported.isdisjoint(HEAVY)
 
 
 def test_what_every_command_imports_is_light(tmp_path: Path) -> None:
     modules = ("", ".errors", ".command_line.settings_check", ".command_line.cli", ".wiring")
-    _, imported = run(IMPORT_AND_TELL, *(f"anemia_lightning{module}" for module in modules), cwd=tmp_path)
-    assert {f"anemia_lightning{module}" for module in modules} <= imported
-    assert imported.isdisjoint(HEAVY)
+    told, _ = run(IMPORT_AND_TELL, *(f"anemia_lightning{module}" for module in modules), cwd=tmp_path)
+    assert {f"anemia_lightning{module}" for module in modules} <= told[-1].imported
+    assert told[-1].imported.isdisjoint(HEAVY)
 
 
-@pytest.mark.parametrize(
-    ("module", "unused"),
-    [
-        # Each is what a command imports for its work; what trains nothing needs no Lightning, what only looks no torch.
-        ("caching", ("lightning", "torchmetrics", "torchvision", "pandas", "scipy", "matplotlib")),
-        ("auditing.audit_data", ("lightning", "torch", "torchvision", "torchmetrics", "matplotlib")),
-        ("comparing.comparison", ("lightning", "torch", "torchvision", "torchmetrics")),
-        ("fitting.training", ("jinja2", "tensorboard")),
-        (
-            "evaluating.prediction",
-            ("lightning", "torchmetrics", "scipy.stats", "sklearn", "matplotlib", "jinja2", "onnx", "onnxruntime"),
-        ),
-    ],
-)
-def test_a_command_imports_what_it_uses(module: str, unused: tuple[str, ...], tmp_path: Path) -> None:
-    _, imported = run(IMPORT_AND_TELL, f"anemia_lightning.{module}", cwd=tmp_path)
-    assert f"anemia_lightning.{module}" in imported
-    assert imported.isdisjoint(unused)
+# What only looks needs no torch, what only keeps no table.
+LOOKING = {
+    "auditing.audit_data": ("lightning", "torch", "torchvision", "torchmetrics", "matplotlib"),
+    "comparing.comparison": ("lightning", "torch", "torchvision", "torchmetrics"),
+}
+KEEPING = {"caching": ("lightning", "torchmetrics", "torchvision", "pandas", "scipy", "matplotlib")}
+# A worker process needs no more than reading does, what trains nothing no Lightning, and no fit waits for a report.
+TRAINING = {
+    "data.dataset": ("lightning", "sklearn", "matplotlib", "hydra"),
+    "evaluating.prediction": (
+        *("lightning", "torchmetrics", "scipy.stats", "sklearn", "matplotlib", "jinja2", "onnx", "onnxruntime"),
+    ),
+    "fitting.training": ("jinja2", "tensorboard"),
+}
+
+
+@pytest.mark.parametrize("chain", [LOOKING, KEEPING], ids=", ".join)
+def test_a_command_imports_what_it_uses(chain: dict[str, tuple[str, ...]], tmp_path: Path) -> None:
+    told, _ = run(IMPORT_AND_TELL, *(f"anemia_lightning.{module}" for module in chain), cwd=tmp_path)
+    assert_unused(chain, told)
+
+
+def test_a_refusal_is_the_whole_answer_of_a_process_that_imports_what_it_uses(tmp_path: Path) -> None:
+    *before, _ = TRAINING
+    told, complained = run(
+        IMPORT_AND_TELL + REFUSE_AND_TELL, *(f"anemia_lightning.{module}" for module in before), cwd=tmp_path
+    )
+    assert_unused(TRAINING, told)
+    assert told[-1].printed == "ended with 2\n"
+    (line,) = complained.splitlines()
+    assert "nowhere" in line
+    assert not list(tmp_path.glob("logs/train/*/*"))
+
+
+def assert_unused(chain: dict[str, tuple[str, ...]], told: list[Told]) -> None:
+    """Asserts what modules do not import that were imported one after the other, the lightest first."""
+    for (module, unused), each in zip(chain.items(), told, strict=True):
+        assert f"anemia_lightning.{module}" in each.imported
+        assert each.imported.isdisjoint(unused), module
 
 
 def test_a_heavy_import_would_be_seen(tmp_path: Path) -> None:
-    _, imported = run(IMPORT_AND_TELL, "pandas", cwd=tmp_path)
-    assert imported & set(HEAVY) == {"pandas"}
+    told, _ = run(IMPORT_AND_TELL, "pandas", cwd=tmp_path)
+    assert told[0].imported & set(HEAVY) == {"pandas"}
 
 
 END_AND_TELL = """
