@@ -188,7 +188,8 @@ def test_all_unreadable_photos_are_listed_or_left_out(tmp_path: Path) -> None:
     message = refused(tmp_path, *settings)
     assert "Anemic/0.png" in message
     assert "Healthy/1.png" in message
-    answer = run(tmp_path, *settings, "data.on_unreadable=skip", "trainer.max_epochs=3")
+    brief = ("trainer.max_epochs=1", "callbacks.unfreeze.phases=[]")
+    answer = run(tmp_path, *settings, "data.on_unreadable=skip", *brief)
     assert answer.returncode == 0, answer.stderr
     splits = (tmp_path / "logs" / "train" / "latest" / "splits.csv").read_text().splitlines()
     assert [line for line in splits if ",excluded," in line and "Anemic/0.png" in line]
@@ -303,8 +304,10 @@ def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path, drawn: 
     assert "model.hidden" in message
 
 
-def test_a_sweep_records_a_failure_goes_on_and_says_so_at_its_end(tmp_path: Path) -> None:
-    answer = run(tmp_path, "-m", *QUICK, "trainer.max_epochs=3", "model.weights=null,nowhere.pth")
+def test_a_sweep_records_a_failure_goes_on_and_says_so_at_its_end(tmp_path: Path, drawn: tuple[str, ...]) -> None:
+    brief = ("trainer.max_epochs=1", "callbacks.unfreeze.phases=[]", "evaluation.resamples=200")
+    settings = ("experiment=quick", "data.image_size=32", "trainer.accelerator=cpu", *drawn, *brief)
+    answer = run(tmp_path, "-m", *settings, "evaluation.probe_photos=0", "model.weights=null,nowhere.pth")
     assert answer.returncode == 2
     assert answer.stderr.endswith(
         "\n1 run of the sweep failed, and the others went on; FAILED.txt in its folder says why.\n"
