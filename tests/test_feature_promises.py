@@ -625,10 +625,12 @@ def test_a_run_says_what_becomes_of_its_frozen_layers(
 
 
 def test_what_trains_deeper_reads_the_same_views(run: Run, unkept: Run) -> None:
-    kept = run("kept", DEEPER)
-    assert results(kept) == unkept(DEEPER)
-    shallow = run("shallow", "callbacks.unfreeze.phases=[{epoch: 1, train_from: layer4}]")
-    steps = 3 * len(kept["losses"]) // 5
+    layer4 = "{epoch: 1, train_from: layer4}"
+    deeper = ("trainer.max_epochs=3", f"callbacks.unfreeze.phases=[{layer4}, {{epoch: 2, train_from: layer3}}]")
+    kept = run("kept", *deeper)
+    assert results(kept) == unkept(*deeper)
+    shallow = run("shallow", "trainer.max_epochs=3", f"callbacks.unfreeze.phases=[{layer4}]")
+    steps = 2 * len(kept["losses"]) // 3
     assert kept["losses"][:steps] == shallow["losses"][:steps]
     # Where the whole network begins to train, its images are those of the view whose map was read before.
     assert kept["losses"][steps] == pytest.approx(shallow["losses"][steps], rel=1e-4)
@@ -654,6 +656,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_photographs_are_decoded_once_where_the_whole_network_trains(
     run: Run, decoded: list[str], whole: tuple[str, ...]
 ) -> None:
+    whole = (*whole, "trainer.max_epochs=2")
     kept = run("kept", *whole)
     assert len(decoded) == len(set(decoded)) == 32 + 8
     assert (kept["features"]["kept"], kept["features"]["trunk_images"]) == (["pixels"], 0)
@@ -661,14 +664,20 @@ def test_photographs_are_decoded_once_where_the_whole_network_trains(
     assert results(run("again", *whole)) == results(kept)
     assert decoded == []
     assert results(run("unkept", *whole, "features.store=false")) == results(kept)
-    assert len(decoded) == 5 * (32 + 8)
+    assert len(decoded) == 2 * (32 + 8)
 
 
-def test_where_workers_read_the_photographs_nothing_is_kept_and_no_room_made(
-    run: Run, decoded: list[str], reserved: list[dict[str, int]]
+def test_workers_read_the_epoch_that_is_due_keep_nothing_and_make_no_room(
+    run: Run, decoded: list[str], reserved: list[dict[str, int]], tmp_path: Path
 ) -> None:
-    kept = run("kept", WHOLE, "data.num_workers=1")
+    usual = run("usual", WHOLE, "trainer.max_epochs=2")
+    begun = run("begun", WHOLE, "trainer.max_epochs=1")
+    decoded.clear()
+    reserved.clear()
+    resume = f"resume={tmp_path}/begun/checkpoints/last.ckpt"
+    resumed = run("resumed", WHOLE, "trainer.max_epochs=2", "data.num_workers=1", resume)
     assert (decoded, reserved) == ([], [])
     why = "workers read the photographs anew in every epoch"
-    assert kept["features"] == {"store": False, "off_because": why}
-    assert results(kept) == results(run("usual", WHOLE))
+    assert resumed["features"] == {"store": False, "off_because": why}
+    assert begun["losses"] + resumed["losses"] == usual["losses"]
+    assert resumed["metrics.csv"] == usual["metrics.csv"]

@@ -255,13 +255,6 @@ class TestResuming:
         fit_only(tiny_cfg(folder, *RESTLESS, f"resume={folder}/checkpoints/last.ckpt"))
         assert_same_run(folder, whole.folder.path)
 
-    def test_worker_processes_go_on_with_the_epoch_that_is_due(
-        self, whole: Fit, tiny_cfg: ComposeTiny, fit_only: FitOnly
-    ) -> None:
-        folder = whole.folder.path.with_name("run-after-3")
-        fit_only(tiny_cfg(folder, *RESTLESS, "data.num_workers=2", f"resume={folder}/checkpoints/last.ckpt"))
-        assert_same_run(folder, whole.folder.path)
-
     def test_what_is_compared_holds_all_that_could_be_lost(self, whole: Fit) -> None:
         last = read_checkpoint(whole.folder.last)
         assert last["epoch"] == 4
@@ -313,16 +306,13 @@ def assert_same_stop(one: Fit, other: Fit) -> None:
 
 
 class TestEquality:
-    def test_equal_runs_write_equal_metrics_whatever_reads_the_photos(
-        self, tiny_cfg: ComposeTiny, fit_only: FitOnly, tmp_path: Path
-    ) -> None:
+    def test_equal_runs_write_equal_metrics(self, tiny_cfg: ComposeTiny, fit_only: FitOnly, tmp_path: Path) -> None:
         short = ("trainer.max_epochs=2", RELEASED_AT_1, NO_CHECKPOINTS)
         metrics = []
-        for change in ("seed=0", "data.num_workers=0", "data.num_workers=2", "seed=1"):
-            fit_only(tiny_cfg(tmp_path / change, *short, change))
-            metrics.append((tmp_path / change / "metrics.csv").read_bytes())
-        assert metrics[0] == metrics[1] == metrics[2]
-        assert metrics[0] != metrics[3]
+        for run, seed in enumerate((0, 0, 1)):
+            fit_only(tiny_cfg(tmp_path / f"{run}", *short, f"seed={seed}"))
+            metrics.append((tmp_path / f"{run}" / "metrics.csv").read_bytes())
+        assert metrics[0] == metrics[1] != metrics[2]
 
     def test_what_enters_the_network_does_not_depend_on_threads(self, tiny_cfg: ComposeTiny, tmp_path: Path) -> None:
         inputs = []
