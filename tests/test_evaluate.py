@@ -78,14 +78,25 @@ class Again:
     said: str
 
 
+def score_again(run: Path, folder: Path, *overrides: str) -> Again:
+    with redirect_stdout(io.StringIO()) as said:
+        scores = evaluate(run, folder, *overrides)
+    return Again(folder, scores, said.getvalue())
+
+
 @pytest.fixture(scope="module")
 def again(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Again:
-    folder = tmp_path_factory.mktemp("evaluated") / "again"
-    # What training has computed of the test photos is kept.
-    with redirect_stdout(io.StringIO()) as said, pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
+        # What training has computed of the test photos is kept.
         patch.setattr(TrunkPass, "trunk", pytest.fail)
-        scores = evaluate(run, folder)
-    return Again(folder, scores, said.getvalue())
+        return score_again(run, tmp_path_factory.mktemp("evaluated") / "again")
+
+
+@pytest.fixture(scope="module")
+def otherwise(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Again:
+    """The same with other wishes."""
+    wishes = ("evaluation.pooling=median", "evaluation.subgroups=[]", "trainer.precision=64-true")
+    return score_again(run, tmp_path_factory.mktemp("evaluated") / "otherwise", *wishes)
 
 
 def test_a_run_scores_exactly_what_training_wrote(run: Path, again: Again) -> None:
@@ -133,11 +144,10 @@ def asked_of(folder: Path) -> tuple[str, set[str]]:
 
 
 def test_patients_are_pooled_and_groups_looked_at_as_in_training_unless_the_user_says_otherwise(
-    run: Path, again: Again, tmp_path: Path
+    again: Again, otherwise: Again
 ) -> None:
     assert asked_of(again.folder) == ("max", {"site", "ward"})
-    evaluate(run, tmp_path / "other", "evaluation.pooling=median", "evaluation.subgroups=[]")
-    assert asked_of(tmp_path / "other") == ("median", set())
+    assert asked_of(otherwise.folder) == ("median", set())
 
 
 def test_choosing_anew_by_the_rules_of_the_run_gives_what_training_chose(
@@ -176,11 +186,12 @@ def test_a_model_without_a_decision_decides_at_its_threshold_and_says_so(
     assert sentence in capsys.readouterr().out
 
 
-def test_another_precision_is_said(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    trained = json.loads((run / "run.json").read_text())["precision"]
-    other = "64-true" if trained != "64-true" else "32-true"
-    evaluate(run, tmp_path / "again", f"trainer.precision={other}")
-    assert f"training scored in precision {trained}, this is {other}" in capsys.readouterr().out
+def test_another_precision_is_said(run: Path, again: Again, otherwise: Again) -> None:
+    assert json.loads((run / "run.json").read_text())["precision"] == "32-true"
+    assert "training scored in precision 32-true, this is 64-true" in otherwise.said
+    # The same to about seven digits, and not to the last.
+    assert otherwise.scores["test"]["loss"] != again.scores["test"]["loss"]
+    assert otherwise.scores["test"]["loss"] == pytest.approx(again.scores["test"]["loss"], rel=1e-4)
 
 
 def test_changed_photographs_are_refused(run: Path, tmp_path: Path) -> None:
