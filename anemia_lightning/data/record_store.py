@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from random import SystemRandom
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from anemia_lightning.errors import DiskFullError
 from anemia_lightning.files.private_folder import make_private
 from anemia_lightning.files.whole_file import note_use, whole_file
+
+_Item = TypeVar("_Item")
 
 Record = Mapping[str, NDArray[Any]]
 """Numeric arrays by name; records of one kind have the same names, types and numbers of dimensions."""
@@ -51,6 +54,7 @@ class RecordStore:
         self._waiting: dict[str, Record] = {}
         self._waiting_since = 0.0
         self._written_bytes = 0
+        self._looked_into: set[str] = set()
 
     def __enter__(self) -> "RecordStore":
         return self
@@ -60,15 +64,22 @@ class RecordStore:
     ) -> None:
         self._write()
 
-    def find(self, keys: Sequence[str]) -> Iterator[tuple[int, Record]]:
+    def find(self, keys: Sequence[str], *, only_new: bool = False) -> Iterator[tuple[int, Record]]:
         """Yields what is kept under some keys, each with the place of its key among them, in the order of the files.
 
         A key that stands there twice is found once.
+
+        Args:
+            keys: What is looked for.
+            only_new: Whether to look only into files that others have written since this store has looked.
         """
         places = {key: place for place, key in enumerate(keys)}
         for file in sorted(self._folder.glob(f"{self._kind}-*.npz")) if self._folder else []:
             if not places:
                 return
+            if only_new and file.name in self._looked_into:
+                continue
+            self._looked_into.add(file.name)
             keys_there = _read_keys(file)
             if keys_there is not None and places.keys().isdisjoint(keys_there):
                 continue
@@ -93,13 +104,14 @@ class RecordStore:
         file = io.BytesIO()
         np.savez(file, allow_pickle=False, **_pack(self._waiting))
         self._waiting = {}
-        name = hashlib.sha256(file.getbuffer()).hexdigest()
+        name = f"{self._kind}-{hashlib.sha256(file.getbuffer()).hexdigest()}.npz"
+        self._looked_into.add(name)
         with suppress(OSError, DiskFullError):
             make_private(self._folder)
             self._remove_stumps(self._folder)
             left = shutil.disk_usage(self._folder).free - file.getbuffer().nbytes
             if left >= SPARED_BYTES + 2 * self._written_bytes:
-                with whole_file(self._folder / f"{self._kind}-{name}.npz") as kept:
+                with whole_file(self._folder / name) as kept:
                     kept.write(file.getbuffer())
                 self._written_bytes += file.getbuffer().nbytes
 
@@ -109,6 +121,17 @@ class RecordStore:
             with suppress(FileNotFoundError):
                 if time.time() - stump.stat().st_mtime > _STUMP_S:
                     stump.unlink()
+
+
+def in_parts(items: Sequence[_Item], size: int) -> list[Sequence[_Item]]:
+    """Returns items in parts of some size, in an order of their own each time.
+
+    Commands that find out the same at once begin with other parts, and find in their store what the others have done.
+    """
+    parts = [items[start : start + size] for start in range(0, len(items), size)]
+    # Not by the generators that commands seed alike.
+    SystemRandom().shuffle(parts)
+    return parts
 
 
 def _pack(records: Mapping[str, Record]) -> dict[str, NDArray[Any]]:

@@ -1,7 +1,7 @@
 """Finds the cut-outs of one photograph: cropped, shifted, cut along another line, rescaled, turned or re-coloured."""
 
 import hashlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, suppress
 from functools import lru_cache, partial
@@ -16,7 +16,7 @@ from anemia_lightning.data.alignment import Subject, make_ready
 from anemia_lightning.data.fingerprints import Fingerprint
 from anemia_lightning.data.matching import compare
 from anemia_lightning.data.one_thread import one_thread_each
-from anemia_lightning.data.record_store import RecordStore
+from anemia_lightning.data.record_store import RecordStore, in_parts
 from anemia_lightning.data.shortlist import shortlist
 from anemia_lightning.data.spool import Spool
 
@@ -35,6 +35,8 @@ FEW_PAIRS = 500
 """So many pairs are compared before processes have started."""
 
 _PAIRS_AT_ONCE = 64
+_COMPARED_AT_ONCE = 128
+"""So many times as many are compared until it is looked again what others have compared of the rest."""
 _KEPT_READY = 32
 _IDLE_WORKER_S = 5
 _SCORES = "scores"
@@ -83,16 +85,31 @@ def _score_all(
 ) -> Generator[tuple[int, _Scores]]:
     """Yields the scores of some pairs at a time, with the place of the first: those that are kept, then the others."""
     starts = range(0, len(pairs), _PAIRS_AT_ONCE)
-    keys = [_key(prints, pairs[start : start + _PAIRS_AT_ONCE]) for start in starts]
-    left = dict(zip(starts, keys, strict=True))
-    for place, record in store.find(keys):
+    left = {start: _key(prints, pairs[start : start + _PAIRS_AT_ONCE]) for start in starts}
+    yield from _take_known(store, left, only_new=False)
+    are_few = min(len(left) * _PAIRS_AT_ONCE, len(pairs)) <= FEW_PAIRS
+    for part in in_parts(list(left), _COMPARED_AT_ONCE):
+        # Another command may compare the same photos.
+        yield from _take_known(store, left, only_new=True)
+        keys = {start: left.pop(start) for start in part if start in left}
+        with closing(_score_parts(prints, pairs, list(keys), 1 if are_few else processes)) as scored:
+            for (start, key), found in zip(keys.items(), scored, strict=True):
+                store.add(key, {_SCORES: found})
+                yield start, found
+
+
+def _take_known(store: RecordStore, left: dict[int, str], *, only_new: bool) -> Iterator[tuple[int, _Scores]]:
+    """Yields the scores that are kept of what is left to compare, and takes them from that.
+
+    Args:
+        store: Where they are kept.
+        left: The keys of some pairs each, by the place of the first.
+        only_new: As for `RecordStore.find`.
+    """
+    starts = list(left)
+    for place, record in store.find(list(left.values()), only_new=only_new):
         del left[starts[place]]
         yield starts[place], record[_SCORES]
-    are_few = min(len(left) * _PAIRS_AT_ONCE, len(pairs)) <= FEW_PAIRS
-    with closing(_score_parts(prints, pairs, list(left), 1 if are_few else processes)) as scored:
-        for (start, key), found in zip(left.items(), scored, strict=True):
-            store.add(key, {_SCORES: found})
-            yield start, found
 
 
 def _key(prints: Sequence[Fingerprint], pairs: NDArray[np.int64]) -> str:

@@ -19,7 +19,7 @@ from anemia_lightning.data.kept_fingerprints import KeptFingerprints, Picked
 from anemia_lightning.data.one_thread import one_thread_each
 from anemia_lightning.data.photo_file import file_state
 from anemia_lightning.data.reading import Unreadable
-from anemia_lightning.data.record_store import RecordStore
+from anemia_lightning.data.record_store import RecordStore, in_parts
 from anemia_lightning.data.spool import Spool
 from anemia_lightning.data.surveyed_photo import SurveyedPhoto, survey_photo
 from anemia_lightning.errors import PhotoUnreadable
@@ -30,6 +30,9 @@ StepProgress = Callable[[str, int, int], None]
 
 SURVEY_VERSION = 2
 """Raised whenever a survey of the same photographs would come out differently."""
+
+_PHOTOS_AT_ONCE = 500
+"""So many are read until it is looked again what others have found out of the rest: as many as are written at once."""
 
 _ROWS_AT_ONCE = 1000
 """Facts wait in dictionaries, which take ten times the memory of a table, for no more photos than these."""
@@ -99,21 +102,34 @@ def _survey_each(
 ) -> Generator[tuple[int, SurveyedPhoto | PhotoUnreadable]]:
     """Yields what is known of each photo with its row: first those that have been read before, then the others."""
     files = list(zip(manifest["path"], manifest["mask"], strict=True))
-    keys = [_key(*file) for file in files]
-    left = dict(enumerate(keys))
-    for row, record in records.find(keys):
-        del left[row]
-        yield row, SurveyedPhoto.of_record(record)
-    with (
-        ThreadPoolExecutor(threads) as pool,
-        # Closed first, so that nobody waits for photos that will not be asked for.
-        closing(made_ahead(pool, partial(_try_photo, of_cuts=of_cuts), [files[row] for row in left])) as surveyed,
-    ):
-        for (row, key), found in zip(left.items(), surveyed, strict=True):
-            # Of a file that was replaced meanwhile nobody knows which one was read.
-            if isinstance(found, SurveyedPhoto) and _key(*files[row]) == key:
-                records.add(key, found.as_record())
-            yield row, found
+    left = {row: _key(*file) for row, file in enumerate(files)}
+    yield from _take_known(records, left, only_new=False)
+    with ThreadPoolExecutor(threads) as pool:
+        for part in in_parts(list(left), _PHOTOS_AT_ONCE):
+            # Another command may survey the same photos, as jobs of a cluster do that are started together.
+            yield from _take_known(records, left, only_new=True)
+            keys = {row: left.pop(row) for row in part if row in left}
+            # Closed first, so that nobody waits for photos that will not be asked for.
+            with closing(made_ahead(pool, partial(_try_photo, of_cuts=of_cuts), [files[row] for row in keys])) as read:
+                for (row, key), found in zip(keys.items(), read, strict=True):
+                    # Of a file that was replaced meanwhile nobody knows which one was read.
+                    if isinstance(found, SurveyedPhoto) and _key(*files[row]) == key:
+                        records.add(key, found.as_record())
+                    yield row, found
+
+
+def _take_known(records: RecordStore, left: dict[int, str], *, only_new: bool) -> Iterator[tuple[int, SurveyedPhoto]]:
+    """Yields what is kept of photos that are left, with their rows, and takes them from those that are left.
+
+    Args:
+        records: Where it is kept.
+        left: Their keys by row.
+        only_new: As for `RecordStore.find`.
+    """
+    rows = list(left)
+    for place, record in records.find(list(left.values()), only_new=only_new):
+        del left[rows[place]]
+        yield rows[place], SurveyedPhoto.of_record(record)
 
 
 def _key(path: str, mask: str) -> str:
@@ -139,10 +155,10 @@ def _collect(
     tables: list[pd.DataFrame] = []
     prints = KeptFingerprints(spool)
     rows: list[int] = []
-    unreadable: list[Unreadable] = []
+    unreadable: dict[int, Unreadable] = {}
     for done, (row, found) in enumerate(surveyed, start=1):
         if isinstance(found, PhotoUnreadable):
-            unreadable.append(Unreadable(photos[row], paths[row], found.code, found.reason))
+            unreadable[row] = Unreadable(photos[row], paths[row], found.code, found.reason)
         else:
             facts.append({"photo": photos[row], **found.facts})
             prints.add(found.fingerprint)
@@ -154,8 +170,9 @@ def _collect(
             progress("reading photographs", done, len(photos))
     if facts:
         tables.append(pd.DataFrame(facts))
+    listed = [unreadable[row] for row in sorted(unreadable)]
     if not tables:
-        return pd.DataFrame(columns=["photo"]), [], unreadable
+        return pd.DataFrame(columns=["photo"]), [], listed
     order = np.argsort(rows)
     table = pd.concat(tables, ignore_index=True).iloc[order].reset_index(drop=True)
-    return table, Picked(prints, order), unreadable
+    return table, Picked(prints, order), listed

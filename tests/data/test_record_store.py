@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from anemia_lightning.data import record_store
-from anemia_lightning.data.record_store import Record, RecordStore
+from anemia_lightning.data.record_store import Record, RecordStore, in_parts
 from anemia_lightning.errors import DiskFullError
 
 SCRIPT = """
@@ -198,6 +198,41 @@ def test_what_is_there_can_be_read_where_nothing_can_be_written(folder: Path, mo
     monkeypatch.setattr(record_store, "whole_file", read_only)
     fill(folder, {"after": draw(1)})
     assert_same(find(folder, ["before", "after"]), {"before": draw(0)})
+
+
+def test_what_others_have_written_since_is_found_without_a_look_into_all_files_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(folder, {"before": draw(0)})
+    with RecordStore(folder, "drawn") as store:
+        assert [place for place, _ in store.find(["before", "mine", "theirs"])] == [0]
+        for number in range(5):
+            store.add(f"mine {number}", draw(1))
+        fill(folder, {"theirs": draw(2)})
+        looked: list[Path] = []
+        real = record_store._read_keys
+
+        def read_keys(file: Path) -> list[str] | None:
+            looked.append(file)
+            return real(file)
+
+        monkeypatch.setattr(record_store, "_read_keys", read_keys)
+        ((place, record),) = store.find(["mine", "theirs"], only_new=True)
+        assert (place, len(looked)) == (1, 1)
+        assert_same({"theirs": record}, {"theirs": draw(2)})
+        assert list(store.find(["theirs"], only_new=True)) == []
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_parts_hold_every_item_once_and_come_in_an_order_of_their_own() -> None:
+    items = list(range(1000))
+    orders = [in_parts(items, 7) for _ in range(2)]
+    for parts in orders:
+        assert sorted(item for part in parts for item in part) == items
+        assert {len(part) for part in parts} == {7, 1000 % 7}
+    assert orders[0] != orders[1]
+    assert in_parts(items, 1000) == [items]
+    assert in_parts([], 7) == []
 
 
 def test_a_file_without_what_is_wanted_is_neither_read_nor_counted_as_used(folder: Path) -> None:

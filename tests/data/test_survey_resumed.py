@@ -155,6 +155,40 @@ def test_an_interrupted_comparison_goes_on(
     assert_same(resumed, whole)
 
 
+def test_two_commands_at_once_share_the_reading(
+    manifest: pd.DataFrame, take: Take, whole: Survey, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(survey, "_PHOTOS_AT_ONCE", 4)
+    by_the_other: list[str] = []
+
+    def begin_another(step: str, done: int, _: int) -> None:
+        if (step, done) == ("reading photographs", 1):
+            before = len(read)
+            take(manifest, seek_recuts=True)
+            by_the_other.extend(read[before:])
+
+    assert_same(take(manifest, progress=begin_another), whole)
+    assert len(by_the_other) >= PHOTOS - 4
+    assert len(read) - len(by_the_other) <= 4 + 1, "one part, and what cannot be read"
+
+
+def test_two_commands_at_once_share_the_comparing(
+    manifest: pd.DataFrame, take: Take, whole: Survey, compared: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recuts, "_COMPARED_AT_ONCE", 1)
+    by_the_other: list[int] = []
+
+    def begin_another(step: str, *_: int) -> None:
+        if step == "comparing photographs alike" and not by_the_other:
+            before = len(compared)
+            take(manifest)
+            by_the_other.extend(compared[before:])
+
+    assert_same(take(manifest, progress=begin_another), whole)
+    assert len(by_the_other) > 2
+    assert len(compared) - len(by_the_other) == 1
+
+
 def test_of_more_photographs_the_new_ones_are_read(
     manifest: pd.DataFrame, take: Take, whole: Survey, read: list[str]
 ) -> None:
