@@ -65,6 +65,7 @@ def quiet() -> None:
         r"Found \d+ module\(s\) in eval mode",  # frozen BatchNorm
         r".*does not have many workers",  # resolve_workers knows better
         r"Checkpoint directory .* exists and is not empty",  # a resumed run
+        r"Be aware that when using `ckpt_path`.*: \['Timer'\]",  # resumed with trainer.max_time=null
         r".*LeafSpec.*",
         r"`broadcast_buffers` is deprecated",  # its successor is not in the oldest torch that we allow
         r"The number of training batches .* is smaller than the logging interval",

@@ -1,7 +1,11 @@
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import lightning
 import pytest
+from lightning.pytorch import Trainer
+from lightning.pytorch.trainer.call import _call_callbacks_on_load_checkpoint
 
 from anemia_lightning.command_line import terminal
 
@@ -30,3 +34,17 @@ def test_one_bar_is_open_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         (1, 1),
         ("close", "comparing"),
     ]
+
+
+def test_a_run_that_goes_on_without_its_limit_of_time_is_not_told_to_take_it_back() -> None:
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+
+    def resume(callback: str) -> None:
+        version = lightning.__version__
+        _call_callbacks_on_load_checkpoint(trainer, {"callbacks": {callback: {}}, "pytorch-lightning_version": version})
+
+    with warnings.catch_warnings():
+        terminal.quiet()
+        resume("Timer")
+        with pytest.warns(UserWarning, match="add the following callbacks"):
+            resume("Another")
