@@ -1,13 +1,14 @@
 """What the tests share: a few drawn photographs, and settings of a run that takes seconds."""
 
 import base64
+import copy
 import errno
 import json
 import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hydra._internal.config_repository import ConfigRepository
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf
 from sklearn.metrics import roc_auc_score
+from torch import nn
+from torchvision import models
+from torchvision.models.resnet import BasicBlock, ResNet
 
 from anemia_lightning.baselines import registry
+from anemia_lightning.command_line import settings_check
 from anemia_lightning.command_line.settings import compose
 from anemia_lightning.contracts import Batch, Entry
 from anemia_lightning.data.sources.synthetic import read_synthetic
 from anemia_lightning.files.run_folder import RunFolder
+from anemia_lightning.judging import assessing
 from anemia_lightning.model.backbone import AnemiaNetwork
+from anemia_lightning.plots import assessment as figures
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 # Tests run side by side, and threads of one that wait for one another would take the cores from the others.
@@ -77,31 +86,101 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _settings_are_read_once() -> Iterator[None]:
+    # Tests compose settings a thousand times, and to read the same files anew takes a third of that.
+    known: dict[tuple[str, ...], ConfigResult | None] = {}
+    read = ConfigRepository.load_config
+
+    def load(repository: ConfigRepository, config_path: str) -> ConfigResult | None:
+        place = (*(source.path for source in repository.sources), config_path)
+        if place not in known:
+            known[place] = read(repository, config_path)
+        return copy.deepcopy(known[place])
+
+    @cache
+    def composed(verb: str, overrides: tuple[str, ...]) -> DictConfig:
+        return compose(verb, overrides)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ConfigRepository, "load_config", load)
+        # Checks compare settings with those of the command alone, and change neither.
+        patch.setattr(settings_check, "compose", lambda verb, overrides: composed(verb, tuple(overrides)))
+        yield
+
+
 @pytest.fixture(scope="session")
 def real_figures() -> Callable[[], AbstractContextManager[None]]:
-    """Opens a context in which runs render their figures."""
-    real = RunFolder.write_plot
+    """Opens a context in which runs draw their figures."""
+    write, draw = RunFolder.write_plot, figures.draw_assessment
 
     @contextmanager
-    def render() -> Iterator[None]:
+    def drawn() -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(RunFolder, "write_plot", real)
+            patch.setattr(RunFolder, "write_plot", write)
+            patch.setattr(assessing, "draw_assessment", draw)
             yield
 
-    return render
+    return drawn
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _plain_figures(real_figures: object) -> Iterator[None]:
-    # To render its figures takes a tiny run longer than to train: of whole runs, those of test_training do.
+    # To draw its figures takes a tiny run longer than to train: of whole runs, those of test_training do.
+    draw = figures.draw_assessment
+
     def write(folder: RunFolder, name: str, drawing: object) -> bytes:
         folder.plots.mkdir(exist_ok=True)
         (folder.plots / f"{name}.png").write_bytes(_ONE_PIXEL)
         return _ONE_PIXEL
 
+    def name_alone(assessment: dict[str, Any]) -> dict[str, Any]:
+        with pytest.MonkeyPatch.context() as patch:
+            for figure in [name for name in vars(figures) if name.startswith("draw_")]:
+                patch.setattr(figures, figure, lambda *_, **__: None)
+            return dict(draw(assessment))
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunFolder, "write_plot", write)
+        patch.setattr(assessing, "draw_assessment", name_alone)
         yield
+
+
+class _ThinResNet(ResNet):  # type: ignore[misc]
+    """A ResNet-18 with an eighth of its channels: the same layers by the same names, in a sixtieth of the bytes."""
+
+    def __init__(self) -> None:
+        super().__init__(BasicBlock, [2, 2, 2, 2])
+        self.conv1 = nn.Conv2d(3, 8, kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(8)
+        self.fc = nn.Linear(64, 1000)
+
+    def _make_layer(self, block: Any, planes: int, *arguments: Any, **named: Any) -> nn.Sequential:
+        if planes == 64:
+            self.inplanes = 8
+        made: nn.Sequential = super()._make_layer(block, planes // 8, *arguments, **named)
+        return made
+
+
+_get_model = models.get_model
+
+
+def _get_thin_model(name: str, **settings: Any) -> nn.Module:
+    return _ThinResNet() if name == "resnet18" else _get_model(name, **settings)
+
+
+@pytest.fixture(scope="module")
+def thin_networks() -> Iterator[None]:
+    """Makes ResNet-18 thin: of tiny runs, to draw, hash, write and read its weights takes longer than all else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "get_model", _get_thin_model)
+        yield
+
+
+@pytest.fixture
+def real_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes networks as they are, for tests of modules in which they are thin."""
+    monkeypatch.setattr(models, "get_model", _get_model)
 
 
 @pytest.fixture(scope="session", autouse=True)

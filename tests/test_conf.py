@@ -13,6 +13,8 @@ from anemia_lightning.command_line.settings_check import check_settings
 from anemia_lightning.errors import ConfigError
 from anemia_lightning.fitting.training import train_run
 
+pytestmark = pytest.mark.usefixtures("thin_networks")
+
 FILES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 COMMANDS = ("audit", "train", "crossval", "evaluate", "predict", "compare", "cache", "benchmark")
 PRESETS = [(group, path.stem) for group in ("experiment", "debug") for path in sorted((CONF / group).glob("*.yaml"))]

@@ -31,6 +31,8 @@ from anemia_lightning.frozen.frozen_features import FrozenFeatures
 from anemia_lightning.model.trunk_pass import TrunkPass
 from anemia_lightning.photos import prepare_photos
 
+pytestmark = pytest.mark.usefixtures("thin_networks")
+
 ComposeTiny = Callable[..., DictConfig]
 Run = Callable[..., dict[str, Any]]
 
@@ -188,6 +190,7 @@ def test_no_features_are_kept_in_a_precision_that_nobody_asked_for(run: Run) -> 
 # --- it changes nothing but time ---
 
 
+@pytest.mark.usefixtures("real_networks")
 @pytest.mark.parametrize(
     "settings",
     [
@@ -275,8 +278,8 @@ def reserved(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, int]]:
     return asked
 
 
-PIXELS, MAP = 3 * 32 * 32, 4 * 256 * 2 * 2
-"""Bytes of a photo."""
+PIXELS, MAP, POOLED = 3 * 32 * 32, 4 * 32 * 2 * 2, 4 * 64
+"""Bytes of a photo; thin networks have an eighth of the channels."""
 
 
 @pytest.mark.parametrize(
@@ -552,14 +555,18 @@ def test_a_budget_that_is_too_small_is_said_and_the_run_goes_on(
     assert not list((tmp_path / "features").rglob("*.safetensors"))
 
 
+ALL_PIXELS, VECTORS = 48 * PIXELS, (2 * 32 + 8) * POOLED
+"""Bytes of all photos, and of what the head sees in two epochs."""
+
+
 @pytest.mark.parametrize(
     ("most", "views", "kept", "computed"),
     [
         # Of five epochs two train the head; the fifth sees the first view again.
-        (700_000, 4, "pixels, layer3's maps of 2 of 4 views and pooled vectors", 4 * 32 + 8),
-        (400_000, 4, "pixels and pooled vectors", 5 * 32 + 4 * 8),
-        (200_000, 4, "pixels", 5 * (32 + 8)),
-        (120_000, 1, "pooled vectors", 4 * (32 + 8)),
+        (ALL_PIXELS + VECTORS + 80 * MAP, 4, "pixels, layer3's maps of 2 of 4 views and pooled vectors", 4 * 32 + 8),
+        (ALL_PIXELS + VECTORS, 4, "pixels and pooled vectors", 5 * 32 + 4 * 8),
+        (ALL_PIXELS, 4, "pixels", 5 * (32 + 8)),
+        (ALL_PIXELS - 1, 1, "pooled vectors", 4 * (32 + 8)),
     ],
 )
 def test_what_there_is_room_for_is_kept(

@@ -37,6 +37,8 @@ from anemia_lightning.model.classifier import AnemiaClassifier
 from anemia_lightning.photos import prepare_photos
 from anemia_lightning.randomness import dropout_keep
 
+pytestmark = pytest.mark.usefixtures("thin_networks")
+
 ComposeTiny = Callable[..., DictConfig]
 FitOnly = Callable[..., Fit]
 Hashes = dict[str, dict[str, str]]
@@ -48,7 +50,7 @@ RESTLESS = (
     WRITTEN_AFTER_EACH_EPOCH,
     # A rate so high that the validation loss rises now and then, and a plateau that loses patience at once.
     "trainer.max_epochs=5",
-    "optimizer.lr=0.003",
+    "optimizer.lr=0.02",
     "scheduler.patience=0",
 )
 
@@ -306,6 +308,7 @@ def assert_same_stop(one: Fit, other: Fit) -> None:
 
 
 class TestEquality:
+    @pytest.mark.usefixtures("real_networks")
     def test_equal_runs_write_equal_metrics(self, tiny_cfg: ComposeTiny, fit_only: FitOnly, tmp_path: Path) -> None:
         short = ("trainer.max_epochs=2", RELEASED_AT_1, NO_CHECKPOINTS)
         metrics = []
@@ -542,6 +545,7 @@ def distributed(tiny_overrides: list[str], tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("real_networks")
 class TestSeveralProcesses:
     def test_all_have_the_same_weights_after_every_epoch(self, distributed: Path) -> None:
         first, second = fingerprints(distributed, 0), fingerprints(distributed, 1)

@@ -18,6 +18,8 @@ from anemia_lightning.benchmarks.pieces import Pieces
 from anemia_lightning.command_line.settings import compose, flat_settings
 from anemia_lightning.errors import ArmFailedError
 
+pytestmark = pytest.mark.usefixtures("thin_networks")
+
 Compose = Callable[..., DictConfig]
 
 

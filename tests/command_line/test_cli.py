@@ -28,6 +28,8 @@ from anemia_lightning.errors import DiskFullError, MemoryExhaustedError
 from anemia_lightning.files.run_folder import RunFolder, write_table, write_text
 from anemia_lightning.wiring import build_datamodule
 
+pytestmark = pytest.mark.usefixtures("thin_networks")
+
 QUICK = ("experiment=quick", "data.patients=24", "data.photos=48", "data.image_size=32", "trainer.accelerator=cpu")
 # Where nobody asks for cut-outs of one photograph.
 FEW = ("data.patients=24", "data.photos=48", "data.photo_groups=bytes")
@@ -287,6 +289,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path, drawn: tupl
     assert "resnet50" in message
 
 
+@pytest.mark.usefixtures("real_networks")
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path, drawn: tuple[str, ...]) -> None:
     import torch
 
