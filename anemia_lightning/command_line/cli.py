@@ -41,6 +41,7 @@ EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 _TERMINATING = (signal.SIGTERM, signal.SIGUSR1)
 """What asks a command to end; the second is how SLURM warns of the end of a job (`sbatch --signal=USR1@120`)."""
+_FAILED = "FAILED.txt"
 _log = logging.getLogger(__name__)
 
 Run = Callable[[DictConfig], Any]
@@ -75,7 +76,7 @@ def run_command(verb: str, run: Run, *, can_resume: bool = False, fixed: Fixed |
         except AnemiaError as error:
             sys.exit(_explain(error))
         flags = [argument for argument in arguments if argument not in parsed.overrides]
-        sys.argv[1:] = flags + overrides + _places(overrides, created, ending)
+        sys.argv[1:] = flags + overrides + _places(overrides, created, ending, multirun=parsed.multirun)
         resumed = resumed_folder(overrides) if is_first_process() else None
     for signum in _TERMINATING:
         signal.signal(signum, _terminate)
@@ -86,10 +87,12 @@ def run_command(verb: str, run: Run, *, can_resume: bool = False, fixed: Fixed |
     job = _sweep_job(run, resumed_by, failures) if parsed.multirun else _single_job(run, created, resumed_by)
     with ending, overrides_of_what_was_done(resumed):
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=verb)(job)()
-    if failures:
-        number = f"{len(failures)} runs" if len(failures) > 1 else "1 run"
+    # What a launcher has started elsewhere tells of a failure in its folder alone.
+    failed = len(list(created.rglob(_FAILED))) if parsed.multirun and created else 0
+    if failed:
+        number = f"{failed} runs" if failed > 1 else "1 run"
         message = f"{number} of the sweep failed, and the others went on; FAILED.txt in its folder says why."
-        sys.exit(_say(message, failures[0].exit_code))
+        sys.exit(_say(message, failures[0].exit_code if failures else AnemiaError.exit_code))
 
 
 def is_first_process() -> bool:
@@ -106,10 +109,12 @@ def was_started_to_help() -> bool:
 
 
 def _check(verb: str, overrides: list[str], *, multirun: bool, fixed: Fixed | None) -> Path | None:
-    """Refuses settings that cannot be; makes the run folder of a single run and returns it if it is new."""
+    """Refuses settings that cannot be; makes the run folder of a single run and returns it if it is new.
+
+    Of a sweep it returns where the jobs go.
+    """
     if multirun:
-        check_sweep(verb, overrides)
-        return None
+        return check_sweep(verb, overrides)
     cfg = compose(verb, overrides)
     check_settings(cfg)
     if fixed:
@@ -123,16 +128,17 @@ def _check(verb: str, overrides: list[str], *, multirun: bool, fixed: Fixed | No
     return make_run_folder(folder)
 
 
-def _places(overrides: list[str], created: Path | None, ending: ExitStack) -> list[str]:
+def _places(overrides: list[str], created: Path | None, ending: ExitStack, *, multirun: bool) -> list[str]:
     """Returns the overrides by which one process alone writes settings and logs into the folder of a run.
 
     Args:
         overrides: Those of the command line.
-        created: The folder of a new run.
+        created: The folder of a new run, or of a sweep.
         ending: Removes what is needed while the command works.
+        multirun: Whether this is a sweep.
     """
-    if is_first_process():
-        return [f"hydra.run.dir={quoted(created)}"] if created else []
+    if multirun or is_first_process():
+        return [f"hydra.{'sweep' if multirun else 'run'}.dir={quoted(created)}"] if created else []
     places = ["hydra.output_subdir=null"]
     named = named_folder(overrides)
     if not (named and named.exists()):
@@ -186,13 +192,14 @@ def _sweep_job(run: Run, resumed_by: str | None, failures: list[AnemiaError]) ->
             _explain(error)
             failures.append(error)
             return float("nan")
+        _failure(cfg).unlink(missing_ok=True)
         return getattr(result, "objective", None)
 
     return job
 
 
 def _failure(cfg: DictConfig) -> Path:
-    return Path(cfg.paths.run_dir) / "FAILED.txt"
+    return Path(cfg.paths.run_dir) / _FAILED
 
 
 @contextmanager

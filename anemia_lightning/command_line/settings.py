@@ -58,18 +58,33 @@ def compose(verb: str, overrides: Sequence[str] = (), *, run_dir: Path | str | N
         ConfigError: If an override cannot be applied; unknown keys are answered with the nearest known one, and a
             list of data sources with the way to unite them.
     """
+    cfg = _compose_all(verb, overrides)
+    with open_dict(cfg):
+        cfg.paths.run_dir = str(run_dir) if run_dir else cfg.hydra.run.dir
+        del cfg["hydra"]
+    return cfg
+
+
+def sweep_folder(verb: str, overrides: Sequence[str]) -> Path:
+    """Returns where the jobs of a sweep go: a new folder, unless the overrides name one.
+
+    Args:
+        verb: The command.
+        overrides: Of one of the jobs.
+    """
+    return Path(_compose_all(verb, overrides).hydra.sweep.dir)
+
+
+def _compose_all(verb: str, overrides: Sequence[str]) -> DictConfig:
+    """Returns a command's settings together with Hydra's own."""
     register_resolvers()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         try:
             _refuse_choices(overrides)
-            cfg = hydra_compose(verb, list(overrides), return_hydra_config=True)
+            return hydra_compose(verb, list(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError([_in_words(verb, overrides, error)]) from error
-    with open_dict(cfg):
-        cfg.paths.run_dir = str(run_dir) if run_dir else cfg.hydra.run.dir
-        del cfg["hydra"]
-    return cfg
 
 
 def _refuse_choices(overrides: Sequence[str]) -> None:

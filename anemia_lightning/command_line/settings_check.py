@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -10,7 +11,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning.command_line.decision_check import decision_problems
 from anemia_lightning.command_line.number_check import out_of_range
-from anemia_lightning.command_line.settings import best_is, compose, flat_settings, hydra_words, switched_on
+from anemia_lightning.command_line.settings import (
+    best_is,
+    compose,
+    flat_settings,
+    hydra_words,
+    sweep_folder,
+    switched_on,
+)
 from anemia_lightning.contracts import GRAINS
 from anemia_lightning.errors import ConfigError
 
@@ -96,8 +104,8 @@ def check_settings(cfg: DictConfig) -> None:
         raise ConfigError(problems)
 
 
-def check_sweep(verb: str, overrides: list[str]) -> None:
-    """Checks each value that a sweep will try, the others at their first.
+def check_sweep(verb: str, overrides: list[str]) -> Path:
+    """Checks each value that a sweep will try, the others at their first, and returns where its jobs go.
 
     Raises:
         ConfigError: With the problems of the first combination that has any, or if there is an override that Hydra
@@ -115,6 +123,7 @@ def check_sweep(verb: str, overrides: list[str]) -> None:
                 ["A sweep (-m) runs each job on one device: every process of a distributed job would start the "
                  "sweep anew. Set trainer.devices=1, or start the runs one by one."]
             )  # fmt: skip
+    return sweep_folder(verb, combinations[0])
 
 
 def _combinations(overrides: list[str]) -> Iterator[list[str]]:

@@ -21,6 +21,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
+from anemia_lightning.command_line import cli
 from anemia_lightning.command_line.cli import is_first_process, was_started_to_help
 from anemia_lightning.command_line.settings import make_paths_absolute
 from anemia_lightning.data.preparation import Prepared
@@ -319,6 +320,24 @@ def test_a_sweep_records_a_failure_goes_on_and_says_so_at_its_end(tmp_path: Path
     assert (sweep / "0" / "metrics.json").is_file()
     assert (sweep / "0").stat().st_mode & 0o777 == 0o700
     assert "nowhere.pth" in (sweep / "1" / "FAILED.txt").read_text()
+
+
+def test_a_sweep_knows_of_failures_in_processes_that_a_launcher_has_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def elsewhere(*_: object) -> Callable[[DictConfig], None]:
+        def job(cfg: DictConfig) -> None:
+            if cfg.seed:
+                (Path(cfg.paths.run_dir) / "FAILED.txt").write_text("no room")
+
+        return job
+
+    monkeypatch.setattr(cli, "_sweep_job", elsewhere)
+    assert run(tmp_path, "-m", "seed=0").returncode == 0
+    answer = run(tmp_path, "-m", "seed=0,1,2", "hydra.sweep.dir=mine")
+    assert answer.returncode == 2
+    assert answer.stderr == "2 runs of the sweep failed, and the others went on; FAILED.txt in its folder says why.\n"
+    assert sorted(path.parent.name for path in tmp_path.glob("mine/*/.hydra")) == ["0", "1", "2"]
 
 
 def test_a_job_that_failed_and_then_came_to_its_end_has_not_failed(
