@@ -344,7 +344,7 @@ class OutputUnwritableError(AnemiaError):
         super().__init__(
             f"a new folder at {path}",
             f"that it cannot be made ({cause.strerror})",
-            "Choose a place that you can write to with paths.root=FOLDER.",
+            "Choose a place that you can write to with paths.root=FOLDER, or for one run with hydra.run.dir=FOLDER.",
         )
 
 

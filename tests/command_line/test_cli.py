@@ -243,9 +243,11 @@ def test_labels_outside_the_set_are_refused(tmp_path: Path) -> None:
     assert "maybe" in message
 
 
-def test_an_output_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["paths.root=file", "hydra.run.dir=file/run"])
+def test_an_output_folder_that_cannot_be_made_is_refused(where: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    assert "paths.root" in refused(tmp_path, "paths.root=file")
+    message = refused(tmp_path, where)
+    assert "with paths.root=FOLDER, or for one run with hydra.run.dir=FOLDER." in message
 
 
 @pytest.mark.parametrize(
