@@ -24,6 +24,7 @@ from anemia_lightning.data.spool import Spool
 from anemia_lightning.data.surveyed_photo import SurveyedPhoto, survey_photo
 from anemia_lightning.errors import PhotoUnreadable
 from anemia_lightning.machine.made_ahead import made_ahead
+from anemia_lightning.machine.side_by_side import side_by_side
 
 StepProgress = Callable[[str, int, int], None]
 """Called with (step in words, done, in all) for one step after the other."""
@@ -102,7 +103,7 @@ def _survey_each(
 ) -> Generator[tuple[int, SurveyedPhoto | PhotoUnreadable]]:
     """Yields what is known of each photo with its row: first those that have been read before, then the others."""
     files = list(zip(manifest["path"], manifest["mask"], strict=True))
-    left = {row: _key(*file) for row, file in enumerate(files)}
+    left = dict(enumerate(side_by_side(lambda file: _key(*file), files)))
     yield from _take_known(records, left, only_new=False)
     with ThreadPoolExecutor(threads) as pool:
         for part in in_parts(list(left), _PHOTOS_AT_ONCE):

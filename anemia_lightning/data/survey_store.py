@@ -20,6 +20,7 @@ from anemia_lightning.data.survey import SURVEY_VERSION, Survey
 from anemia_lightning.errors import DiskFullError
 from anemia_lightning.files.private_folder import make_private
 from anemia_lightning.files.whole_file import note_use, whole_file
+from anemia_lightning.machine.side_by_side import side_by_side
 
 _DENIED = "_DENIED"  # a photo or its mask
 _log = logging.getLogger(__name__)
@@ -63,8 +64,9 @@ def survey_key(manifest: pd.DataFrame, *, kind: str = "") -> str:
     """Returns the SHA-256 of all that a survey depends on."""
     versions = f"{SURVEY_VERSION} {kind} {decoder_versions()}"
     digest = hashlib.sha256(versions.encode())
-    for photo, path, mask in zip(manifest["photo"], manifest["path"], manifest["mask"], strict=True):
-        digest.update(repr((photo, file_state(path), file_state(mask))).encode())
+    paths, masks = (side_by_side(file_state, manifest[column].tolist()) for column in ("path", "mask"))
+    for state in zip(manifest["photo"], paths, masks, strict=True):
+        digest.update(repr(state).encode())
     return digest.hexdigest()
 
 

@@ -12,6 +12,7 @@ from anemia_lightning.data.listing import data_folder, is_file
 from anemia_lightning.data.manifest import build_manifest, photo_id
 from anemia_lightning.data.sheet import has_column, read_sheet, require_columns
 from anemia_lightning.errors import ConfigError, Fault, SourceError
+from anemia_lightning.machine.side_by_side import side_by_side
 
 _ROLES = (
     *("photo", "label", "patient", "photo_group", "site", "sex", "age_months", "hemoglobin_g_dl"),
@@ -125,12 +126,13 @@ def _locate(folder: Path, cells: "pd.Series[str]", noun: str, faults: list[Fault
     """Returns where the files lie, "" where none is named, None where one cannot be used."""
     places: dict[object, Path | str | None] = {}
     outside, missing = [], []
-    for row, cell in cells.items():
-        inner = PurePosixPath(cell)
+    inners = [PurePosixPath(cell) for cell in cells]
+    are_there = side_by_side(is_file, [folder / inner for inner in inners])
+    for (row, cell), inner, is_there in zip(cells.items(), inners, are_there, strict=True):
         places[row] = None
         if inner.is_absolute() or ".." in inner.parts or PureWindowsPath(cell).drive:
             outside.append(f"{cell} (row {row})")
-        elif cell and not is_file(folder / inner):
+        elif cell and not is_there:
             missing.append(f"{cell} (row {row})")
         else:
             places[row] = folder / inner if cell else ""
