@@ -1,5 +1,6 @@
 """What lies in a data folder: its root, and the photographs below it."""
 
+import os
 import re
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def is_file(path: Path) -> bool:
 
 def subfolders(folder: Path) -> list[Path]:
     """Returns the folders right below one, sorted, without those that systems hide there."""
-    return sorted(each for each in _read(folder) if each.is_dir() and not _is_hidden(each.name))
+    return sorted(each for each, is_folder in _read(folder) if is_folder and not _is_hidden(each.name))
 
 
 def find_photos(folder: Path, *, deep: bool = True) -> list[Path]:
@@ -58,10 +59,10 @@ def find_photos(folder: Path, *, deep: bool = True) -> list[Path]:
         SourceError: If a folder cannot be read or is a link, which would be passed over silently.
     """
     photos = []
-    for each in sorted(_read(folder)):
+    for each, is_folder in sorted(_read(folder)):
         if _is_hidden(each.name):
             continue
-        if not each.is_dir():
+        if not is_folder:
             photos += [each] if not _BESIDE_PHOTOS.fullmatch(each.name) else []
         elif deep and each.is_symlink():
             raise SourceError(f"photographs below {folder}", f"the link {each}", "Put the folder itself there.")
@@ -70,11 +71,18 @@ def find_photos(folder: Path, *, deep: bool = True) -> list[Path]:
     return photos
 
 
-def _read(folder: Path) -> list[Path]:
+def _read(folder: Path) -> list[tuple[Path, bool]]:
+    """Returns what lies in a folder, and whether it is a folder: as the system lists it, not asked for each file."""
     try:
-        return list(folder.iterdir())
+        with os.scandir(folder) as entries:
+            return [(folder / each.name, _is_folder(folder, each)) for each in entries]
     except OSError as fault:
         raise SourceError(f"the files in {folder}", str(fault.strerror), "Make the folder readable.") from fault
+
+
+def _is_folder(folder: Path, entry: "os.DirEntry[str]") -> bool:
+    # A link may lead to itself, which is no folder.
+    return (folder / entry.name).is_dir() if entry.is_symlink() else entry.is_dir()
 
 
 def _is_hidden(name: str) -> bool:

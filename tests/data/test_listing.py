@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,27 @@ def test_linked_photographs_count(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "b.jpg").symlink_to(tmp_path / "elsewhere" / "a.jpg")
     assert find_photos(tmp_path / "here") == [tmp_path / "here" / "b.jpg"]
+
+
+def test_no_file_is_asked_for_what_its_folder_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "a.jpg", tmp_path / "deep" / "b.jpg")
+    asked: list[str] = []
+    real = Path.stat
+
+    def stat(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        asked.append(path.name)
+        return real(path, follow_symlinks=follow_symlinks)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", stat)
+        found = find_photos(tmp_path), subfolders(tmp_path)
+    assert set(asked) <= {"deep"}, "a question for each of many files takes minutes over a network"
+    assert found == ([tmp_path / "a.jpg", tmp_path / "deep" / "b.jpg"], [tmp_path / "deep"])
+
+
+def test_a_link_to_itself_is_listed_as_a_photograph_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").symlink_to(tmp_path / "a.jpg")
+    assert find_photos(tmp_path) == [tmp_path / "a.jpg"]
 
 
 @pytest.mark.parametrize(("root", "found"), [(None, "no data.root"), (" ", "no data.root"), ("x", "nothing at")])
