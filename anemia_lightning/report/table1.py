@@ -20,6 +20,8 @@ _NUMBERS = {
     "cigarettes_per_day": "cigarettes per day",
 }
 _TEXTS = ("sex", "pregnancy", "severity", "site", "device", "source")
+_GRADES = {"severity": ("none", "mild", "moderate", "severe"), "pregnancy": ("no", "1", "2", "3", "yes")}
+"""Texts that have an order of their own; of others the commonest stands first."""
 _CLASSES = {"anaemic": "yes", "not anaemic": "no"}
 _MOST_VALUES = 15
 _MOST_COMPARED = 3
@@ -124,9 +126,15 @@ def _table(caption: str, people: _People, texts: Sequence[str], unit: str) -> Ta
             rows += _number_rows(column, words, people)
     for column in texts:
         if column in everyone and everyone[column].nunique() > 1:
-            rows += _text_rows(column, people, list(map(str, everyone[column].value_counts().index)))
+            rows += _text_rows(column, people, _ordered(column, everyone[column]))
     width = 1 + len(people) + len(compared)
     return Table(caption, ["characteristic", *people, *compared], [row + [""] * (width - len(row)) for row in rows])
+
+
+def _ordered(column: str, texts: "pd.Series[str]") -> list[str]:
+    known = list(map(str, texts.value_counts().index))
+    grades = _GRADES.get(column, ())
+    return sorted(known, key=lambda text: grades.index(text) if text in grades else len(grades))
 
 
 def _number_rows(column: str, words: str, people: _People) -> Iterator[list[str]]:

@@ -38,6 +38,21 @@ def heads(table: Table) -> list[str]:
     return [cells[0] for cells in table.rows]
 
 
+def test_grades_stand_in_their_order_and_other_texts_by_how_common_they_are() -> None:
+    rows = photos(6).assign(
+        severity=["severe"] * 3 + ["none", "mild", "none"],
+        pregnancy=["yes", "2", "2", "2", "no", "1"],
+        site=["Accra", "Kumasi", "Kumasi", "Kumasi", "Tamale", "Tamale"],
+    )
+    told = heads(describe_people(rows).tables[0])
+    for column, values in {
+        "severity": ["none", "mild", "severe"],
+        "pregnancy": ["no", "1", "2", "yes"],
+        "site": ["Kumasi", "Tamale", "Accra"],
+    }.items():
+        assert [head for head in told if head.startswith(column)] == [f"{column}: {value}" for value in values]
+
+
 def test_each_part_is_described_and_compared_with_the_first() -> None:
     rows = photos()
     table = describe_people(rows, order=["train", "val", "test"]).tables[0]
