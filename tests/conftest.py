@@ -19,6 +19,7 @@ import pytest
 import torch
 from hydra._internal.config_repository import ConfigRepository
 from hydra.plugins.config_source import ConfigResult
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from sklearn.metrics import roc_auc_score
 from torch import nn
@@ -78,6 +79,16 @@ _TINY = (
 def _one_thread() -> None:
     # Exact equality is promised for equal numbers of threads, and the tests may run side by side.
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_environment() -> None:
+    # Within a job of a cluster, the tests would look for its other processes; and bars would be drawn in color.
+    job = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_", "NODE_RANK", "SLURM_", "TORCHELASTIC_", "PL_")
+    terminal = ("FORCE_COLOR", "TTY_COMPATIBLE", "COLUMNS")
+    for name in [name for name in os.environ if name.startswith(job + terminal)]:
+        del os.environ[name]
+    vars(rank_zero_only)["rank"] = 0  # Lightning has read it
 
 
 @pytest.fixture(scope="session", autouse=True)
