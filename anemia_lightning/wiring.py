@@ -13,6 +13,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from anemia_lightning.command_line.processes import check_processes, environments
 from anemia_lightning.command_line.settings import switched_on
 from anemia_lightning.errors import ConfigError
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import lightning as L
     import pandas as pd
     import torch
-    from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
     from lightning.pytorch.loggers import Logger
     from lightning.pytorch.strategies import DDPStrategy
 
@@ -174,7 +174,7 @@ def build_trainer(cfg: DictConfig, *, callbacks: "list[L.Callback]", logger: "Lo
             settings,
             callbacks=[*callbacks, *limit],
             logger=logger or False,
-            plugins=[DurableCheckpointIO(), *_environments(is_alone=settings["strategy"] == "auto")],
+            plugins=[DurableCheckpointIO(), *environments(is_alone=settings["strategy"] == "auto")],
             default_root_dir=cfg.paths.run_dir,
             enable_checkpointing=any("Checkpoint" in type(callback).__name__ for callback in callbacks),
             # Our samplers deal photos to ranks themselves, and the loaders change with the phase.
@@ -194,7 +194,7 @@ def build_scoring_trainer(cfg: DictConfig, *, precision: str) -> "L.Trainer":
     import lightning as L
 
     return L.Trainer(
-        plugins=[*_environments(is_alone=True)],
+        plugins=[*environments(is_alone=True)],
         # In a job of SLURM it would load what Lightning has left for itself in the current folder.
         default_root_dir=Path(cfg.paths.run_dir) / "checkpoints",
         accelerator=cfg.trainer.accelerator,
@@ -208,32 +208,6 @@ def build_scoring_trainer(cfg: DictConfig, *, precision: str) -> "L.Trainer":
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-
-
-def _environments(*, is_alone: bool) -> "list[ClusterEnvironment]":
-    """Returns who tells the processes of a Trainer apart, where Lightning is not to find that out itself.
-
-    Who works alone asks nobody, whatever job it is part of. Among the tasks of a SLURM job Lightning would answer
-    SIGUSR1 with a checkpoint of its own, from which nothing of ours goes on, and queue the job again, to begin anew.
-
-    Args:
-        is_alone: Whether the Trainer has one process.
-
-    Raises:
-        ConfigError: If the tasks were started in a way that Lightning does not know.
-    """
-    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-
-    if is_alone:
-        return [LightningEnvironment()]
-    if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
-        return []
-    try:
-        return [SLURMEnvironment(auto_requeue=False)]
-    except RuntimeError as error:
-        raise ConfigError([f"Lightning refuses how SLURM has started this process: {error}"]) from error
 
 
 def resolve_precision(cfg: DictConfig) -> str:
@@ -303,38 +277,7 @@ def check_devices(cfg: DictConfig) -> None:
         there = torch.cuda.device_count()
         if wanted > there:
             raise ConfigError([f"trainer.devices={wanted}: there are only so many CUDA devices here: {there}."])
-    _check_processes(cfg, torch.cuda.device_count() if wanted == -1 else wanted)
-
-
-def _check_processes(cfg: DictConfig, devices: int) -> None:
-    """Asserts that whoever has started several processes has started as many as `trainer` asks for.
-
-    Raises:
-        ConfigError: If not.
-    """
-    starter, started = _who_started()
-    nodes = cfg.trainer.num_nodes
-    if started not in (1, devices * nodes):
-        raise ConfigError(
-            [
-                f"{starter} has started {started} processes, but trainer.devices={devices} and "
-                f"trainer.num_nodes={nodes} ask for {devices * nodes}: let it start as many, or set these alike."
-            ]
-        )
-    for environment in _environments(is_alone=devices * nodes == 1):
-        try:
-            environment.validate_settings(num_devices=devices, num_nodes=nodes)
-        except ValueError as error:
-            raise ConfigError([f"Lightning refuses how SLURM has started this process: {error}"]) from error
-
-
-def _who_started() -> tuple[str, int]:
-    """Returns who has started this process, and how many in all; of what Lightning has started nobody else knows."""
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        return "torchrun", int(os.environ["WORLD_SIZE"])
-    if "LOCAL_RANK" in os.environ:
-        return "Lightning", 1
-    return "srun", int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
+    check_processes(torch.cuda.device_count() if wanted == -1 else wanted, nodes=cfg.trainer.num_nodes)
 
 
 def resolve_workers(workers: int | str, accelerator: str) -> int:

@@ -6,7 +6,6 @@ Nothing heavy is imported here: `--help` answers in about a second.
 import atexit
 import gc
 import logging
-import os
 import shutil
 import signal
 import sys
@@ -22,6 +21,7 @@ from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
 from anemia_lightning import __version__
+from anemia_lightning.command_line.processes import is_first_process
 from anemia_lightning.command_line.resuming import (
     Fixed,
     can_be_continued,
@@ -93,19 +93,6 @@ def run_command(verb: str, run: Run, *, can_resume: bool = False, fixed: Fixed |
         number = f"{failed} runs" if failed > 1 else "1 run"
         message = f"{number} of the sweep failed, and the others went on; FAILED.txt in its folder says why."
         sys.exit(_say(message, failures[0].exit_code if failures else AnemiaError.exit_code))
-
-
-def is_first_process() -> bool:
-    """Returns whether this process leads; the others of a distributed run were started by it or beside it."""
-    if "RANK" in os.environ:
-        return os.environ["RANK"] == "0"
-    # All of them: in an interactive session SLURM says 0 to whatever is started there.
-    return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
-
-
-def was_started_to_help() -> bool:
-    """Returns whether a process of this run has started this one; torchrun and SLURM look after what they start."""
-    return os.environ.get("LOCAL_RANK", "0") != "0" and "RANK" not in os.environ
 
 
 def _check(verb: str, overrides: list[str], *, multirun: bool, fixed: Fixed | None) -> Path | None:

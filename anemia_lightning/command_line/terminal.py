@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 from tqdm import tqdm
 
-from anemia_lightning.command_line.cli import is_first_process
+from anemia_lightning.command_line.processes import is_first_process
 
 
 @contextmanager

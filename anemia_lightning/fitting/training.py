@@ -14,7 +14,7 @@ from anemia_lightning.callbacks.photo_grid import TrainingPhotos
 from anemia_lightning.callbacks.publish import PublishRun
 from anemia_lightning.callbacks.run_card import RunCard
 from anemia_lightning.callbacks.termination import EndTogether, end_others
-from anemia_lightning.command_line.cli import is_first_process, was_started_to_help
+from anemia_lightning.command_line.processes import is_first_process, was_started_to_help
 from anemia_lightning.command_line.resuming import check_state_kept, resume_checkpoint
 from anemia_lightning.command_line.settings import make_paths_absolute
 from anemia_lightning.command_line.terminal import quiet, say
