@@ -405,6 +405,17 @@ class RunNotFoundError(AnemiaError):
         )
 
 
+class RunInUseError(AnemiaError):
+    """A run folder in which another process is working."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"a run folder that this command has to itself: {folder}",
+            "another process at work in it",
+            "Wait for its end, or name another folder.",
+        )
+
+
 class UnfinishedRunError(AnemiaError):
     """A run whose model is not final yet, where a finished one is needed."""
 

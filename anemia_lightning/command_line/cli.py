@@ -35,6 +35,7 @@ from anemia_lightning.command_line.resuming import (
 from anemia_lightning.command_line.settings import CONF, compose, make_paths_absolute, quoted, register_resolvers
 from anemia_lightning.command_line.settings_check import check_settings, check_sweep
 from anemia_lightning.errors import AnemiaError
+from anemia_lightning.files.held_folder import held_folder
 
 EXIT_DEFECT = 1
 EXIT_INTERRUPTED = 130
@@ -153,7 +154,7 @@ def make_run_folder(path: Path) -> Path:
 def _single_job(run: Run, created: Path | None, resumed_by: str | None) -> Run:
     def job(cfg: DictConfig) -> None:
         try:
-            with _plain_end(cfg, resumed_by):
+            with _plain_end(cfg, resumed_by), _alone_in_its_folder(cfg):
                 run(cfg)
         except AnemiaError as error:
             if not error.keeps_run:
@@ -172,7 +173,8 @@ def _sweep_job(run: Run, resumed_by: str | None, failures: list[AnemiaError]) ->
         """Returns the job's objective; a job that fails is recorded, and the sweep goes on."""
         Path(cfg.paths.run_dir).chmod(0o700)  # Hydra made it, for all to read
         try:
-            with _plain_end(cfg, resumed_by, after=" The jobs of the sweep after this one have not been started."):
+            after = " The jobs of the sweep after this one have not been started."
+            with _plain_end(cfg, resumed_by, after=after), _alone_in_its_folder(cfg):
                 result = run(cfg)
         except AnemiaError as error:
             _failure(cfg).write_text(f"{error}\n", encoding="utf-8")
@@ -183,6 +185,16 @@ def _sweep_job(run: Run, resumed_by: str | None, failures: list[AnemiaError]) ->
         return getattr(result, "objective", None)
 
     return job
+
+
+@contextmanager
+def _alone_in_its_folder(cfg: DictConfig) -> Iterator[None]:
+    """Keeps other commands out of a run folder; the processes of a distributed run work in it together."""
+    if not is_first_process():
+        yield
+        return
+    with held_folder(Path(cfg.paths.run_dir)):
+        yield
 
 
 def _failure(cfg: DictConfig) -> Path:

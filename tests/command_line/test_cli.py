@@ -625,6 +625,25 @@ def test_a_job_that_is_started_again_by_the_same_line_goes_on(tmp_path: Path, mo
     assert (tmp_path / "job").stat().st_mode & 0o777 == 0o700
 
 
+def test_nobody_else_works_in_the_folder_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = ("resume=auto", "hydra.run.dir=job")
+    beside: list[subprocess.CompletedProcess[str]] = []
+
+    def work(cfg: DictConfig) -> None:
+        command = [sys.executable, "-m", "anemia_lightning.train", *line]
+        beside.append(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False))
+        assert Path(cfg.paths.run_dir).is_dir()
+
+    monkeypatch.setattr("anemia_lightning.fitting.training.train_run", work)
+    assert run(tmp_path, *line).returncode == 0
+    (other,) = beside
+    assert other.returncode == 2
+    assert other.stderr == (
+        f"Looked for a run folder that this command has to itself: {tmp_path / 'job'}; found another process at work "
+        "in it. Wait for its end, or name another folder.\n"
+    )
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_run_that_is_told_to_end_says_how_to_go_on(
     signum: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
