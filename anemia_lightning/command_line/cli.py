@@ -18,12 +18,14 @@ from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from anemia_lightning import __version__
 from anemia_lightning.command_line.processes import is_first_process
 from anemia_lightning.command_line.resuming import (
     Fixed,
+    begin_or_continue_job,
     can_be_continued,
     check_kept,
     continue_overrides,
@@ -72,7 +74,9 @@ def run_command(verb: str, run: Run, *, can_resume: bool = False, fixed: Fixed |
     ending = ExitStack()
     if not only_shows:
         try:
-            overrides = continue_overrides(parsed.overrides, verb) if can_resume else parsed.overrides
+            overrides = parsed.overrides
+            if can_resume:
+                overrides = continue_overrides(overrides, verb, multirun=parsed.multirun)
             created = _check(verb, overrides, multirun=parsed.multirun, fixed=fixed)
         except AnemiaError as error:
             sys.exit(_explain(error))
@@ -173,8 +177,8 @@ def _sweep_job(run: Run, resumed_by: str | None, failures: list[AnemiaError]) ->
         """Returns the job's objective; a job that fails is recorded, and the sweep goes on."""
         Path(cfg.paths.run_dir).chmod(0o700)  # Hydra made it, for all to read
         try:
-            after = " The jobs of the sweep after this one have not been started."
-            with _plain_end(cfg, resumed_by, after=after), _alone_in_its_folder(cfg):
+            with _plain_end(cfg, resumed_by, after=_rest_of_sweep(resumed_by)), _alone_in_its_folder(cfg):
+                begin_or_continue_job(cfg)
                 result = run(cfg)
         except AnemiaError as error:
             _failure(cfg).write_text(f"{error}\n", encoding="utf-8")
@@ -185,6 +189,15 @@ def _sweep_job(run: Run, resumed_by: str | None, failures: list[AnemiaError]) ->
         return getattr(result, "objective", None)
 
     return job
+
+
+def _rest_of_sweep(resumed_by: str | None) -> str:
+    """Returns what to say of the jobs that a sweep has not come to when it is stopped."""
+    text = " The jobs of the sweep after this one have not been started"
+    if resumed_by is None:
+        return f"{text}."
+    folder = quoted(Path(HydraConfig.get().sweep.dir).absolute())
+    return f"{text}. The same command line with resume=auto hydra.sweep.dir={folder} goes on with them."
 
 
 @contextmanager

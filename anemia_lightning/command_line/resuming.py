@@ -1,12 +1,12 @@
 """Continuing a run: its own settings, its own folder, its last checkpoint."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from anemia_lightning.command_line.settings import FILES, flat_settings, quoted, unquoted
+from anemia_lightning.command_line.settings import FILES, flat_settings, make_paths_absolute, quoted, unquoted
 from anemia_lightning.errors import ConfigError, RunNotFoundError, SettingsChangedError
 from anemia_lightning.files.run_folder import RunFolder, find_run, whole_run, write_text
 
@@ -55,13 +55,18 @@ def how_to_continue(run: Path, verb: str) -> str:
     return f"Continue with resume={'last' if is_latest else repr(str(run.absolute()))}."
 
 
-def continue_overrides(overrides: list[str], verb: str = "train") -> list[str]:
+def continue_overrides(overrides: list[str], verb: str = "train", *, multirun: bool = False) -> list[str]:
     """Adds to a command line with `resume=` the overrides that the run was started with, and its folder.
 
     Folders and files that these name relative to where the run was started stay there, wherever it goes on from.
     What the command line says itself comes last and wins. A checkpoint that lies in no run folder is continued in
     a new one, with the command line's settings alone; only `train` continues from one. `resume=auto` begins the run in
-    the folder that `hydra.run.dir` names, or continues it there.
+    the folder that `hydra.run.dir` names, or continues it there; of a sweep each job does so by itself.
+
+    Args:
+        overrides: The command line.
+        verb: The command.
+        multirun: Whether this is a sweep.
 
     Raises:
         RunNotFoundError: If there is nothing to continue.
@@ -69,6 +74,9 @@ def continue_overrides(overrides: list[str], verb: str = "train") -> list[str]:
     """
     named = _value(overrides, "resume")
     if named == _BEGIN_OR_CONTINUE:
+        _check_folder_is_named(overrides, multirun=multirun)
+        if multirun:
+            return overrides
         overrides = _begun_or_not(overrides)
         named = _value(overrides, "resume")
     if named in (None, "null", ""):
@@ -87,17 +95,23 @@ def continue_overrides(overrides: list[str], verb: str = "train") -> list[str]:
     return [*kept, *_paths(folder, relative), *overrides, f"hydra.run.dir={quoted(folder)}"]
 
 
-def _begun_or_not(overrides: list[str]) -> list[str]:
-    """Returns a command line that begins a run as one that continues it, where it has been begun already.
+def _check_folder_is_named(overrides: list[str], *, multirun: bool) -> None:
+    """Asserts that a command line names the folder in which to begin or to continue.
 
     Raises:
-        ConfigError: If it does not name the run's folder.
+        ConfigError: If it does not.
     """
-    folder = named_folder(overrides)
-    if folder is None:
+    what, key = ("sweep", "hydra.sweep.dir") if multirun else ("run", "hydra.run.dir")
+    if not _value(overrides, key):
         raise ConfigError(
-            ["resume=auto continues the run in a folder of your choice, or begins it there: give hydra.run.dir=FOLDER."]
+            [f"resume=auto continues the {what} in a folder of your choice, or begins it there: give {key}=FOLDER."]
         )
+
+
+def _begun_or_not(overrides: list[str]) -> list[str]:
+    """Returns a command line that begins a run as one that continues it, where it has been begun already."""
+    folder = named_folder(overrides)
+    assert folder is not None
     others = [override for override in overrides if not override.startswith("resume=")]
     return [*others, f"resume={quoted(folder)}"] if can_be_continued(folder) else others
 
@@ -170,6 +184,28 @@ def check_state_kept(cfg: DictConfig, checkpoint: Path) -> None:
         check_kept(cfg, recorded, _settings_of(_OF_THE_START))
 
 
+def begin_or_continue_job(cfg: DictConfig) -> None:
+    """Lets a job of a sweep with `resume=auto` go on with what lies in its folder, if there is anything.
+
+    A job is known by its place in the sweep, at which another command line may have put another job.
+
+    Args:
+        cfg: The job's settings; `resume` becomes its folder, or None where it begins.
+
+    Raises:
+        SettingsChangedError: If what lies there was done with other settings.
+    """
+    if cfg.get("resume") != _BEGIN_OR_CONTINUE:
+        return
+    folder = Path(cfg.paths.run_dir)
+    cfg.resume = str(folder) if can_be_continued(folder) else None
+    if cfg.resume:
+        make_paths_absolute(cfg)
+        # What `auto` came to stands in what was recorded.
+        passed_by = {"resume", "trainer.precision"} if cfg.trainer.precision == "auto" else {"resume"}
+        check_kept(cfg, folder / "config_resolved.yaml", _settings_of(("",), but=passed_by))
+
+
 def check_kept(cfg: DictConfig, recorded: Path, fixed: Fixed, *, instead: str = _ANEW) -> None:
     """Asserts that what was done in a run folder already was done with the same settings.
 
@@ -218,12 +254,17 @@ def resume_checkpoint(cfg: DictConfig) -> Path | None:
     return path
 
 
-def _settings_of(names: tuple[str, ...]) -> Fixed:
-    """Returns what picks the single settings whose dotted names begin with one of these."""
+def _settings_of(names: tuple[str, ...], *, but: Collection[str] = ()) -> Fixed:
+    """Returns what picks the single settings whose dotted names begin with one of these.
+
+    Args:
+        names: Beginnings; an empty one takes all.
+        but: Dotted names to leave out.
+    """
 
     def pick(cfg: DictConfig) -> dict[str, object]:
-        settings = flat_settings(cfg)
-        return {key: value for key, value in settings.items() if key.startswith(names) and not isinstance(value, dict)}
+        settings = {key: value for key, value in flat_settings(cfg).items() if not isinstance(value, dict)}
+        return {key: value for key, value in settings.items() if key.startswith(names) and key not in but}
 
     return pick
 

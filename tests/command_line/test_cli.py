@@ -373,9 +373,12 @@ def test_a_sweep_ends_in_plain_words_too(
     monkeypatch.setattr("anemia_lightning.fitting.training.train_run", work_that_ends(error, "checkpoints/last.ckpt"))
     answer = run(tmp_path, "-m", "seed=0,1")
     (job,) = (tmp_path / "logs" / "train" / "multiruns").glob("*/0")
-    after = "The jobs of the sweep after this one have not been started."
+    after = (
+        "The jobs of the sweep after this one have not been started. The same command line with "
+        f"resume=auto hydra.sweep.dir='{job.parent}' goes on with them.\n"
+    )
     assert answer.returncode == code
-    assert answer.stderr.endswith(f"{sentence.format(job=job)} {after}\n")
+    assert answer.stderr.endswith(f"{sentence.format(job=job)} {after}")
 
 
 @pytest.mark.parametrize("named", ["", "first", "later"])
@@ -623,6 +626,32 @@ def test_a_job_that_is_started_again_by_the_same_line_goes_on(tmp_path: Path, mo
     assert answers[0].stderr == "Interrupted before there was anything to continue from: start again.\n"
     assert heard == [(None, 0.01), (None, 0.01), ("job", 0.01), ("job", 0.01)]
     assert (tmp_path / "job").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_sweep_that_is_started_again_by_the_same_line_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[tuple[int, str | None]] = []
+
+    def work(cfg: DictConfig) -> None:
+        make_paths_absolute(cfg)
+        folder = RunFolder(cfg.paths.run_dir)
+        heard.append((cfg.seed, cfg.resume and str(Path(cfg.resume).relative_to(tmp_path))))
+        write_text(folder.settings, OmegaConf.to_yaml(cfg, resolve=True))
+        write_text(folder.last, "")
+        if len(heard) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("anemia_lightning.fitting.training.train_run", work)
+    sweep = ("-m", "resume=auto", "hydra.sweep.dir=mine")
+    assert run(tmp_path, *sweep, "seed=0,1,2").returncode == 130
+    assert run(tmp_path, *sweep, "seed=0,1,2").returncode == 0
+    assert heard == [(0, None), (1, None), (0, "mine/0"), (1, "mine/1"), (2, None)]
+    answer = run(tmp_path, *sweep, "seed=0,2,1,3")
+    assert heard[5:] == [(0, "mine/0"), (3, None)]
+    assert answer.returncode == 2
+    assert "2 runs of the sweep failed" in answer.stderr
+    assert "seed" in (tmp_path / "mine" / "2" / "FAILED.txt").read_text()
 
 
 def test_nobody_else_works_in_the_folder_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from anemia_lightning.command_line.resuming import (
+    begin_or_continue_job,
     can_be_continued,
     check_state_kept,
     continue_overrides,
@@ -144,9 +145,31 @@ def test_one_command_line_begins_a_run_and_continues_it(run: Path, tmp_path: Pat
     assert continue_overrides(["resume=auto", *overrides]) == overrides, "it came to nothing"
 
 
-def test_a_run_that_may_be_begun_or_continued_needs_a_folder() -> None:
-    with pytest.raises(ConfigError, match=r"or begins it there: give hydra\.run\.dir=FOLDER\."):
-        continue_overrides(["resume=auto"])
+def test_what_may_be_begun_or_continued_needs_a_folder() -> None:
+    with pytest.raises(ConfigError, match=r"continues the run .* or begins it there: give hydra\.run\.dir=FOLDER\."):
+        continue_overrides(["resume=auto", "hydra.sweep.dir=a"])
+    with pytest.raises(ConfigError, match=r"continues the sweep .* begins it there: give hydra\.sweep\.dir=FOLDER\."):
+        continue_overrides(["resume=auto", "hydra.run.dir=a"], multirun=True)
+
+
+def test_the_jobs_of_a_sweep_go_on_each_in_its_folder(run: Path) -> None:
+    line = ["resume=auto", "hydra.sweep.dir=a", "seed=0,1"]
+    assert continue_overrides(line, multirun=True) == line
+
+    def job(*overrides: str) -> DictConfig:
+        cfg = compose("train", ["resume=auto", "data.root=photos", *overrides], run_dir=run)
+        begin_or_continue_job(cfg)
+        return cfg
+
+    begun = compose("train", ["resume=auto", "data.root=photos", "trainer.precision=bf16-mixed"], run_dir=run)
+    make_paths_absolute(begun)
+    (run / "config_resolved.yaml").write_text(OmegaConf.to_yaml(begun, resolve=True))
+    assert job().resume == str(run), "whatever auto came to"
+    for key, other in (("seed", "1"), ("evaluation.probe_photos", "3"), ("trainer.precision", "32")):
+        with pytest.raises(SettingsChangedError, match=key):
+            job(f"{key}={other}")
+    (run / "checkpoints" / "last.ckpt").unlink()
+    assert job("seed=1").resume is None, "it came to nothing"
 
 
 @pytest.mark.parametrize("verb", ["crossval", "benchmark"])
