@@ -23,6 +23,8 @@ RULES = (
 
 _EPOCHS = ("epochs", "best_after")
 """Quantities that say little where the limit of epochs has ended a run."""
+_WORDS = {"best_after": "number of epochs to the best model"}
+"""Of quantities whose names do not say what they are."""
 _LEAST_FOLDS = 2
 _PERCENT = 100.0
 _NEAR = 0.05
@@ -83,7 +85,7 @@ def difference_of(runs: pd.DataFrame, arm: str, other: str, column: str) -> Esti
 def ratio_of(runs: pd.DataFrame, arm: str, other: str, column: str) -> Estimate:
     """Returns the mean of an arm over that of another, paired by fold and seed."""
     pairs, folds = _paired(runs, arm, other, column)
-    what = column.replace("_", " ")
+    what = _WORDS.get(column, column.replace("_", " "))
     if len(folds) and folds["other"].mean() <= 0:
         return Estimate(None, None, None, pairs, len(folds), f"the {what} of {other} is not above 0")
     found = ratio_interval(folds["one"].tolist(), folds["other"].tolist(), test_to_train=_test_to_train(runs))

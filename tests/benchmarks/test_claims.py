@@ -138,6 +138,9 @@ def test_a_comparison_without_a_gap_makes_a_smaller_gap_untestable() -> None:
     assert (found["verdict"], found["because"]) == (NOT_TESTABLE, "the gap of head_only is not above 0")
     vague = weigh_claim(table(full={"gap": 5.0}, head_only={"gap": 0.3}), claim, max_epochs=99)
     assert vague["verdict"] == NOT_TESTABLE
+    claim = BY_NAME["faster convergence"]
+    found = weigh_claim(table(full={"best_after": 5.0}, head_only={"best_after": -3.0}), claim, max_epochs=99)
+    assert found["because"] == "the number of epochs to the best model of head_only is not above 0"
 
 
 @pytest.mark.parametrize(
