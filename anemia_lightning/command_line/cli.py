@@ -32,7 +32,6 @@ from anemia_lightning.command_line.resuming import (
     how_to_continue,
     named_folder,
     overrides_of_what_was_done,
-    resumed_folder,
 )
 from anemia_lightning.command_line.settings import CONF, compose, make_paths_absolute, quoted, register_resolvers
 from anemia_lightning.command_line.settings_check import check_settings, check_sweep
@@ -70,7 +69,7 @@ def run_command(verb: str, run: Run, *, can_resume: bool = False, fixed: Fixed |
     register_resolvers()
     parsed = get_args_parser().parse_args(arguments)
     only_shows = parsed.help or parsed.hydra_help or parsed.cfg or parsed.info or parsed.shell_completion
-    created = resumed = None
+    created = None
     ending = ExitStack()
     if not only_shows:
         try:
@@ -82,7 +81,8 @@ def run_command(verb: str, run: Run, *, can_resume: bool = False, fixed: Fixed |
             sys.exit(_explain(error))
         flags = [argument for argument in arguments if argument not in parsed.overrides]
         sys.argv[1:] = flags + overrides + _places(overrides, created, ending, multirun=parsed.multirun)
-        resumed = resumed_folder(overrides) if is_first_process() else None
+        for folder in _begun_before(overrides, created, multirun=parsed.multirun):
+            ending.enter_context(overrides_of_what_was_done(folder))
     for signum in _TERMINATING:
         signal.signal(signum, _terminate)
     # At the end of a process Python looks through all objects for cycles, a second for those of the libraries.
@@ -90,7 +90,7 @@ def run_command(verb: str, run: Run, *, can_resume: bool = False, fixed: Fixed |
     resumed_by = verb if can_resume else None
     failures: list[AnemiaError] = []
     job = _sweep_job(run, resumed_by, failures) if parsed.multirun else _single_job(run, created, resumed_by)
-    with ending, overrides_of_what_was_done(resumed):
+    with ending:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=verb)(job)()
     # What a launcher has started elsewhere tells of a failure in its folder alone.
     failed = len(list(created.rglob(_FAILED))) if parsed.multirun and created else 0
@@ -138,6 +138,20 @@ def _places(overrides: list[str], created: Path | None, ending: ExitStack, *, mu
         place = TemporaryDirectory(prefix="anemia_lightning-", ignore_cleanup_errors=True)
         places.append(f"hydra.run.dir={quoted(ending.enter_context(place))}")
     return places
+
+
+def _begun_before(overrides: list[str], created: Path | None, *, multirun: bool) -> list[Path]:
+    """Returns the folders in which a command line may go on with what is there.
+
+    Args:
+        overrides: Those of the command line.
+        created: The folder of a new run, or of a sweep.
+        multirun: Whether this is a sweep.
+    """
+    if multirun:
+        return [recorded.parents[1] for recorded in created.rglob(".hydra/overrides.yaml")] if created else []
+    named = named_folder(overrides)
+    return [named] if named and created is None and is_first_process() else []
 
 
 def make_run_folder(path: Path) -> Path:

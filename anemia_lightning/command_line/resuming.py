@@ -74,10 +74,10 @@ def continue_overrides(overrides: list[str], verb: str = "train", *, multirun: b
     """
     named = _value(overrides, "resume")
     if named == _BEGIN_OR_CONTINUE:
-        _check_folder_is_named(overrides, multirun=multirun)
+        folder = _folder_to_begin_in(overrides, multirun=multirun)
         if multirun:
             return overrides
-        overrides = _begun_or_not(overrides)
+        overrides = _begun_or_not(overrides, folder)
         named = _value(overrides, "resume")
     if named in (None, "null", ""):
         return overrides
@@ -95,23 +95,23 @@ def continue_overrides(overrides: list[str], verb: str = "train", *, multirun: b
     return [*kept, *_paths(folder, relative), *overrides, f"hydra.run.dir={quoted(folder)}"]
 
 
-def _check_folder_is_named(overrides: list[str], *, multirun: bool) -> None:
-    """Asserts that a command line names the folder in which to begin or to continue.
+def _folder_to_begin_in(overrides: list[str], *, multirun: bool) -> Path:
+    """Returns the folder that a command line names, in which to begin or to continue a run or a sweep.
 
     Raises:
-        ConfigError: If it does not.
+        ConfigError: If it names none.
     """
     what, key = ("sweep", "hydra.sweep.dir") if multirun else ("run", "hydra.run.dir")
-    if not _value(overrides, key):
+    named = _value(overrides, key)
+    if not named:
         raise ConfigError(
             [f"resume=auto continues the {what} in a folder of your choice, or begins it there: give {key}=FOLDER."]
         )
+    return Path(named)
 
 
-def _begun_or_not(overrides: list[str]) -> list[str]:
+def _begun_or_not(overrides: list[str], folder: Path) -> list[str]:
     """Returns a command line that begins a run as one that continues it, where it has been begun already."""
-    folder = named_folder(overrides)
-    assert folder is not None
     others = [override for override in overrides if not override.startswith("resume=")]
     return [*others, f"resume={quoted(folder)}"] if can_be_continued(folder) else others
 
@@ -140,23 +140,12 @@ def named_folder(overrides: list[str]) -> Path | None:
     return Path(named) if named else None
 
 
-def resumed_folder(overrides: list[str]) -> Path | None:
-    """Returns the folder in which a command line goes on, as `continue_overrides` named it; None of a new run."""
-    return named_folder(overrides) if _value(overrides, "resume") else None
-
-
 @contextmanager
-def overrides_of_what_was_done(folder: Path | None) -> Iterator[None]:
-    """Puts back the overrides that a run was begun with where it did not take up those that it is resumed with.
+def overrides_of_what_was_done(folder: Path) -> Iterator[None]:
+    """Puts back the overrides that a run was begun with where it did not take up those that it is started again with.
 
     Hydra writes them down before the run can refuse them, and the next start would take them up as the run's own.
-
-    Args:
-        folder: Of the run that is resumed; None where nothing is.
     """
-    if folder is None:
-        yield
-        return
     recorded, taken_up = folder / ".hydra" / "overrides.yaml", RunFolder(folder).settings
     before, settings = _content(recorded), _content(taken_up)
     try:

@@ -652,16 +652,18 @@ def test_a_sweep_that_is_started_again_by_the_same_line_goes_on(
     assert answer.returncode == 2
     assert "2 runs of the sweep failed" in answer.stderr
     assert "seed" in (tmp_path / "mine" / "2" / "FAILED.txt").read_text()
+    assert "seed=2" in (tmp_path / "mine" / "2" / ".hydra" / "overrides.yaml").read_text(), "what it was begun with"
 
 
 def test_nobody_else_works_in_the_folder_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    line = ("resume=auto", "hydra.run.dir=job")
+    line = ("resume=auto", "hydra.run.dir=job", "seed=1")
     beside: list[subprocess.CompletedProcess[str]] = []
 
     def work(cfg: DictConfig) -> None:
-        command = [sys.executable, "-m", "anemia_lightning.train", *line]
+        command = [sys.executable, "-m", "anemia_lightning.train", *line[:2], "seed=2"]
         beside.append(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False))
-        assert Path(cfg.paths.run_dir).is_dir()
+        overrides = Path(cfg.paths.run_dir) / ".hydra" / "overrides.yaml"
+        assert "seed=1" in overrides.read_text(), "what this one was begun with"
 
     monkeypatch.setattr("anemia_lightning.fitting.training.train_run", work)
     assert run(tmp_path, *line).returncode == 0

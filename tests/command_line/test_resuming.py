@@ -12,8 +12,8 @@ from anemia_lightning.command_line.resuming import (
     check_state_kept,
     continue_overrides,
     how_to_continue,
+    named_folder,
     resume_checkpoint,
-    resumed_folder,
 )
 from anemia_lightning.command_line.settings import compose, make_paths_absolute, quoted
 from anemia_lightning.errors import ConfigError, RunNotFoundError, SettingsChangedError
@@ -94,7 +94,7 @@ def test_an_apostrophe_in_the_name_of_a_folder_is_no_obstacle(run: Path, tmp_pat
     shutil.copytree(run, named := tmp_path / "o'neil" / "run")
     overrides = continue_overrides([f"resume={quoted(named)}"])
     compose("train", overrides)
-    assert resumed_folder(overrides) == named
+    assert named_folder(overrides) == named
 
 
 def test_photographs_may_be_named_from_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_one_command_line_begins_a_run_and_continues_it(run: Path, tmp_path: Pat
         overrides = [*begun, f"hydra.run.dir={run}"]
         continued = continue_overrides(["resume=auto", *overrides], verb)
         assert continued == [*begun, *overrides, f"resume='{run}'", f"hydra.run.dir='{run}'"]
-        assert resumed_folder(continued) == run
+        assert named_folder(continued) == run
     (run / "checkpoints" / "last.ckpt").unlink()
     assert continue_overrides(["resume=auto", *overrides]) == overrides, "it came to nothing"
 
